@@ -1,0 +1,4 @@
+//! How packets leave Google Cloud Run: a packet-level simulator.
+
+pub mod report;
+pub mod scenario;

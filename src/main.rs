@@ -1,0 +1,3 @@
+//! The `egressim` program.
+
+fn main() {}

@@ -1,0 +1,247 @@
+//! The result of a run as data: what `--format json` prints and `summary.json` holds.
+//!
+//! The shape is a contract with users' scripts: fields are added, never renamed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The whole result.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Scenario name.
+    pub scenario: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Simulated time, as written (`60s`).
+    pub duration: String,
+    /// Packet counts: `sent = delivered + dropped + inFlight`.
+    pub packets: Packets,
+    /// Connection counts: `attempted = established + failed + pending`.
+    pub connections: Connections,
+    /// The same by load.
+    pub traffic: Vec<TrafficSummary>,
+    /// Cloud NAT gateways.
+    pub gateways: Vec<GatewaySummary>,
+    /// Connectors.
+    pub connectors: Vec<ConnectorSummary>,
+    /// Subnets that hold Direct VPC addresses.
+    pub subnetworks: Vec<SubnetworkSummary>,
+    /// The scenario's expectations and whether they held.
+    pub expectations: Vec<ExpectationResult>,
+    /// What a replay made of its captures; absent in a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captures: Option<CaptureSummary>,
+}
+
+/// Packet counts.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Packets {
+    /// Sent by instances and hosts.
+    pub sent: u64,
+    /// Delivered to their destination.
+    pub delivered: u64,
+    /// Dropped on the way.
+    pub dropped: u64,
+    /// Still travelling at the end.
+    pub in_flight: u64,
+    /// Dropped packets by cause.
+    pub dropped_by: BTreeMap<String, u64>,
+}
+
+/// Connection counts.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connections {
+    /// Begun.
+    pub attempted: u64,
+    /// That came to be.
+    pub established: u64,
+    /// That never did.
+    pub failed: u64,
+    /// Still trying at the end.
+    pub pending: u64,
+    /// Established ones that ended badly.
+    pub broken: u64,
+    /// Failed and broken ones by cause.
+    pub failed_by: BTreeMap<String, u64>,
+    /// From the first SYN (or datagram) to the established connection (or answer).
+    pub connect_time_ms: Quantiles,
+}
+
+/// Quantiles in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// One load's connections.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficSummary {
+    /// Its name.
+    pub name: String,
+    /// The workload that sends it.
+    pub from: String,
+    /// Destination as written, `partner-api:443`.
+    pub to: String,
+    /// Begun.
+    pub attempted: u64,
+    /// That came to be.
+    pub established: u64,
+    /// That never did.
+    pub failed: u64,
+    /// Still trying at the end.
+    pub pending: u64,
+    /// Established ones that ended badly.
+    pub broken: u64,
+    /// Failed and broken ones by cause.
+    pub failed_by: BTreeMap<String, u64>,
+}
+
+/// One Cloud NAT gateway.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewaySummary {
+    /// Gateway name.
+    pub name: String,
+    /// Its Cloud Router.
+    pub router: String,
+    /// Its NAT IPs.
+    pub nat_ips: Vec<String>,
+    /// Whether some endpoint did not get its ports.
+    pub allocation_failed: bool,
+    /// NAT IPs to add so that every endpoint gets its ports.
+    pub min_extra_nat_ips_needed: u64,
+    /// Packets on their way out that were dropped, by reason; both reasons are always present.
+    pub dropped_sent_packets: BTreeMap<String, u64>,
+    /// Packets from outside without a mapping.
+    pub dropped_received_packets: u64,
+    /// NAT endpoints in order of arrival.
+    pub endpoints: Vec<EndpointSummary>,
+    /// When and where ports ran out, sorted by `from`.
+    pub exhaustions: Vec<Exhaustion>,
+}
+
+/// One NAT endpoint.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSummary {
+    /// VM or instance name.
+    pub name: String,
+    /// Inside address.
+    pub address: String,
+    /// An address a Direct VPC instance merely holds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// One entry a block, unmerged.
+    pub nat_ip_port_ranges: Vec<String>,
+    /// Ports at the end.
+    pub allocated_ports: u32,
+    /// Most ports at any time.
+    pub peak_allocated_ports: u32,
+    /// Most connections to one destination at any time (the metric `port_usage`).
+    pub peak_port_usage: u32,
+    /// Packets dropped for lack of a port.
+    pub dropped_sent_packets: u64,
+}
+
+/// A time during which an endpoint had no free port for a destination.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exhaustion {
+    /// First dropped packet, such as `12.4s`.
+    pub from: String,
+    /// Last dropped packet.
+    pub to: String,
+    /// Endpoint name.
+    pub endpoint: String,
+    /// `198.51.100.7:443/tcp`
+    pub destination: String,
+    /// `vm-ports`, `gateway-ips` or `growth-pending`.
+    pub limit: String,
+    /// Ports of the endpoint at the first drop.
+    pub allocated_ports: u32,
+    /// Of these, with an open connection to the destination, at the first drop.
+    pub open: u32,
+    /// Of these, in TIME_WAIT, at the first drop.
+    pub time_wait: u32,
+    /// Packets dropped.
+    pub dropped: u64,
+}
+
+/// One connector.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectorSummary {
+    /// Its name.
+    pub name: String,
+    /// VMs at the end.
+    pub instances: u32,
+}
+
+/// One subnet with Direct VPC addresses.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubnetworkSummary {
+    /// Its name.
+    pub name: String,
+    /// Addresses held at the end.
+    pub held_addresses: u32,
+    /// Most addresses held at any time.
+    pub peak_held_addresses: u32,
+    /// Instances that did not start for lack of addresses.
+    pub failed_instance_starts: u32,
+}
+
+/// One expectation's outcome.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectationResult {
+    /// Path into this summary.
+    pub path: String,
+    /// `equals 0`, `at least 1`, `at most 3`.
+    pub expected: String,
+    /// What was there; null when the path leads nowhere.
+    pub actual: serde_json::Value,
+    /// Whether it held.
+    pub met: bool,
+}
+
+/// What a replay made of its captures.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaptureSummary {
+    /// Files read.
+    pub files: Vec<CaptureFileSummary>,
+    /// Records that were not replayed, by reason (`ARP`, `IPv6 neighbour discovery`, `not IP`, …).
+    pub skipped: BTreeMap<String, u64>,
+    /// Distinct client addresses seen.
+    pub clients: u64,
+    /// Distinct flows seen.
+    pub flows: u64,
+}
+
+/// One capture file.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaptureFileSummary {
+    /// Path as given.
+    pub path: String,
+    /// Records read.
+    pub records: u64,
+    /// Oddities met and tolerated, by kind.
+    pub oddities: BTreeMap<String, u64>,
+    /// Where and why reading stopped early, if it did: `cut off at byte 1234: …`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}

@@ -1,0 +1,522 @@
+//! What the user wrote, and what it means.
+//!
+//! [`file`] holds the scenario file as typed, in the shapes of Google's REST APIs, each value with its place.
+//! [`resolve`] turns names into ids and checks everything that can be checked without running: what comes out is a
+//! [`Scenario`], in which every reference holds and every default is filled in. Nothing here knows packets.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+pub mod model;
+
+pub use model::Model;
+
+/// A checked scenario: what the network is built from. Indices (`usize`) point into the vectors of this struct.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name, for the report.
+    pub name: String,
+    /// The one seed all randomness comes from.
+    pub seed: u64,
+    /// How long the run lasts.
+    pub duration: Duration,
+    /// VPC networks.
+    pub networks: Vec<Network>,
+    /// Subnets, the connectors' own `/28`s included.
+    pub subnetworks: Vec<Subnetwork>,
+    /// Custom routes and each network's default route. Subnet routes follow from `subnetworks`.
+    pub routes: Vec<Route>,
+    /// VPC firewall rules; the implied ones are not listed.
+    pub firewall_rules: Vec<FirewallRule>,
+    /// Public NAT gateways, in the order of the file.
+    pub nat_gateways: Vec<NatGateway>,
+    /// Serverless VPC Access connectors.
+    pub connectors: Vec<Connector>,
+    /// Cloud Run services, jobs, worker pools and functions, in the order of the file.
+    pub workloads: Vec<Workload>,
+    /// Compute Engine VMs: NAT endpoints and destinations.
+    pub vms: Vec<Vm>,
+    /// Simulated destinations.
+    pub hosts: Vec<Host>,
+    /// Simulated load.
+    pub traffic: Vec<Traffic>,
+    /// Timed changes, sorted by time (stable).
+    pub events: Vec<Event>,
+    /// Values for what Google does not document.
+    pub model: Model,
+    /// Assertions about the outcome.
+    pub expect: Vec<Expectation>,
+}
+
+/// A VPC network.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+}
+
+/// A subnet.
+#[derive(Debug, Clone)]
+pub struct Subnetwork {
+    /// Its name; a connector's automatic subnet is called `aet-…`.
+    pub name: String,
+    /// Index into [`Scenario::networks`].
+    pub network: usize,
+    /// Region name, such as `us-central1`.
+    pub region: String,
+    /// Primary range.
+    pub range: Ipv4Net,
+    /// Secondary (alias) ranges by name.
+    pub secondary: Vec<(String, Ipv4Net)>,
+    /// Private Google Access. A gateway that covers the primary range turns it on too; that is applied when the network is built.
+    pub private_google_access: bool,
+}
+
+/// A custom route, or a network's default route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// Index into [`Scenario::networks`].
+    pub network: usize,
+    /// Destination range.
+    pub dest: Ipv4Net,
+    /// 0 to 65535, the lower wins among routes of equal prefix length.
+    pub priority: u16,
+    /// Applies only to instances with one of these network tags; empty means all.
+    pub tags: Vec<String>,
+    /// Where it leads.
+    pub next_hop: NextHop,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextHop {
+    /// The default internet gateway: the only next hop behind which Cloud NAT works.
+    DefaultInternetGateway,
+    /// A Cloud VPN tunnel, by name.
+    VpnTunnel(String),
+    /// An Interconnect attachment, by name.
+    Interconnect(String),
+    /// An internal load balancer (forwarding rule name or address).
+    Ilb(String),
+    /// A VM instance, by name.
+    Instance(String),
+    /// A VM or appliance, by address.
+    Ip(Ipv4Addr),
+    /// A peered network, by name.
+    Peering(String),
+}
+
+/// A VPC firewall rule.
+#[derive(Debug, Clone)]
+pub struct FirewallRule {
+    /// Its name.
+    pub name: String,
+    /// Index into [`Scenario::networks`].
+    pub network: usize,
+    /// Which way, seen from the target.
+    pub direction: FirewallDirection,
+    /// 0 to 65535, the lower is evaluated first; deny wins a tie.
+    pub priority: u16,
+    /// Allow or deny.
+    pub allow: bool,
+    /// What traffic; empty never occurs (an `IPProtocol: all` entry is `protocol: None`).
+    pub matches: Vec<ProtocolMatch>,
+    /// `sourceRanges` for ingress, `destinationRanges` for egress; empty means any address unless source tags or accounts are given.
+    pub ranges: Vec<Ipv4Net>,
+    /// Source network tags (ingress only).
+    pub source_tags: Vec<String>,
+    /// Source service accounts (ingress only).
+    pub source_service_accounts: Vec<String>,
+    /// Applies to instances with one of these tags; both target lists empty means all instances.
+    pub target_tags: Vec<String>,
+    /// Applies to instances that run as one of these service accounts.
+    pub target_service_accounts: Vec<String>,
+    /// Ignored when true.
+    pub disabled: bool,
+}
+
+/// Direction of a firewall rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirewallDirection {
+    /// Into the target.
+    Ingress,
+    /// Out of the target.
+    Egress,
+}
+
+/// One `allowed[]` or `denied[]` entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtocolMatch {
+    /// IANA protocol number; `None` is `all`.
+    pub protocol: Option<u8>,
+    /// Inclusive destination port ranges; empty means all.
+    pub ports: Vec<(u16, u16)>,
+}
+
+/// A Public NAT gateway.
+#[derive(Debug, Clone)]
+pub struct NatGateway {
+    /// Gateway name.
+    pub name: String,
+    /// Cloud Router it belongs to.
+    pub router: String,
+    /// Index into [`Scenario::networks`].
+    pub network: usize,
+    /// Region name.
+    pub region: String,
+    /// What of which subnets it serves: (subnetwork index, range). Already expanded from `ALL_SUBNETWORKS_…`.
+    pub coverage: Vec<Covered>,
+    /// How it works; what `patchNat` changes.
+    pub config: NatConfig,
+}
+
+/// A range of a subnet that a gateway serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// Index into [`Scenario::subnetworks`].
+    pub subnetwork: usize,
+    /// The primary range or one of the secondary ranges.
+    pub range: Ipv4Net,
+}
+
+/// The part of a gateway that can change while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NatConfig {
+    /// Who provides the addresses.
+    pub allocate: IpAllocation,
+    /// Active NAT IPs in configured order (empty for AUTO_ONLY).
+    pub nat_ips: Vec<Ipv4Addr>,
+    /// NAT IPs being drained.
+    pub drain_nat_ips: Vec<Ipv4Addr>,
+    /// `minPortsPerVm` as configured or defaulted: 64 static, 32 dynamic.
+    pub min_ports_per_vm: u32,
+    /// `maxPortsPerVm`; with static allocation equal to the minimum. Default 65,536 with dynamic allocation.
+    pub max_ports_per_vm: u32,
+    /// Dynamic port allocation.
+    pub dynamic_port_allocation: bool,
+    /// Endpoint-independent mapping.
+    pub endpoint_independent_mapping: bool,
+    /// The five timers.
+    pub timeouts: NatTimeouts,
+    /// Logging: `None` is off.
+    pub log: Option<LogFilter>,
+}
+
+/// Who provides the NAT IPs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpAllocation {
+    /// `AUTO_ONLY`: Google adds addresses by need.
+    Auto,
+    /// `MANUAL_ONLY`: the listed ones.
+    Manual,
+}
+
+/// Cloud NAT's five timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NatTimeouts {
+    /// `udpIdleTimeoutSec`, default 30 s.
+    pub udp_idle: Duration,
+    /// `icmpIdleTimeoutSec`, default 30 s.
+    pub icmp_idle: Duration,
+    /// `tcpEstablishedIdleTimeoutSec`, default 1200 s.
+    pub tcp_established_idle: Duration,
+    /// `tcpTransitoryIdleTimeoutSec`, default 30 s.
+    pub tcp_transitory_idle: Duration,
+    /// `tcpTimeWaitTimeoutSec`: explicit, else effective, else by creation date, else the model's.
+    pub tcp_time_wait: Duration,
+}
+
+/// `logConfig.filter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFilter {
+    /// `ALL`
+    All,
+    /// `ERRORS_ONLY`
+    ErrorsOnly,
+    /// `TRANSLATIONS_ONLY`
+    TranslationsOnly,
+}
+
+/// A Serverless VPC Access connector.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Its name.
+    pub name: String,
+    /// Index into [`Scenario::networks`].
+    pub network: usize,
+    /// Index into [`Scenario::subnetworks`]: its `/28`.
+    pub subnetwork: usize,
+    /// Region name.
+    pub region: String,
+    /// `f1-micro`, `e2-micro` or `e2-standard-4`.
+    pub machine_type: MachineType,
+    /// 2 to 9.
+    pub min_instances: u32,
+    /// 3 to 10.
+    pub max_instances: u32,
+    /// Only a READY connector carries traffic.
+    pub ready: bool,
+}
+
+/// Connector machine types, with Google's documented throughput.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineType {
+    /// 50 Mbps an instance.
+    F1Micro,
+    /// 100 Mbps an instance.
+    E2Micro,
+    /// 1,600 Mbps an instance.
+    E2Standard4,
+}
+
+impl MachineType {
+    /// Documented throughput of one instance in bits a second: the documented range for 2 to 10 instances is exactly
+    /// linear (e2-micro: 200 to 1000 Mbps).
+    pub const fn bits_per_second(self) -> u64 {
+        match self {
+            MachineType::F1Micro => 50_000_000,
+            MachineType::E2Micro => 100_000_000,
+            MachineType::E2Standard4 => 1_600_000_000,
+        }
+    }
+}
+
+/// A Cloud Run workload.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Its name.
+    pub name: String,
+    /// Service, job, worker pool or function.
+    pub kind: WorkloadKind,
+    /// Region name.
+    pub region: String,
+    /// How it reaches a VPC network, if at all.
+    pub attachment: Attachment,
+    /// Which destinations take that way.
+    pub egress: Egress,
+    /// Instances at the start (tasks, for a job).
+    pub instances: u32,
+    /// `maxInstanceCount`, if given.
+    pub max_instances: Option<u32>,
+    /// `serviceAccount`, if given.
+    pub service_account: Option<String>,
+    /// vCPUs from `resources.limits.cpu`, default 1.
+    pub vcpus: f64,
+}
+
+/// Kinds of Cloud Run workloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// A service.
+    Service,
+    /// A job.
+    Job,
+    /// A worker pool.
+    WorkerPool,
+    /// A function (2nd generation).
+    Function,
+}
+
+/// How a workload reaches a VPC network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// It does not.
+    None,
+    /// Through a connector: index into [`Scenario::connectors`].
+    Connector(usize),
+    /// Direct VPC egress.
+    Direct {
+        /// Index into [`Scenario::networks`].
+        network: usize,
+        /// Index into [`Scenario::subnetworks`].
+        subnetwork: usize,
+        /// Network tags of the revision.
+        tags: Vec<String>,
+    },
+}
+
+/// The egress setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// `PRIVATE_RANGES_ONLY`, the default.
+    PrivateRangesOnly,
+    /// `ALL_TRAFFIC`.
+    AllTraffic,
+}
+
+/// A Compute Engine VM.
+#[derive(Debug, Clone)]
+pub struct Vm {
+    /// Its name.
+    pub name: String,
+    /// Zone name.
+    pub zone: String,
+    /// Index into [`Scenario::networks`].
+    pub network: usize,
+    /// Index into [`Scenario::subnetworks`].
+    pub subnetwork: usize,
+    /// Primary internal address.
+    pub address: Ipv4Addr,
+    /// Alias ranges.
+    pub alias_ranges: Vec<Ipv4Net>,
+    /// External address, if it has one (then its primary address never uses Cloud NAT).
+    pub external_address: Option<Ipv4Addr>,
+    /// Network tags.
+    pub tags: Vec<String>,
+    /// Service account, if given.
+    pub service_account: Option<String>,
+    /// RUNNING.
+    pub running: bool,
+}
+
+/// A simulated destination.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Addresses or ranges it answers for.
+    pub addresses: Vec<Ipv4Net>,
+    /// Where it is.
+    pub location: HostLocation,
+    /// Open TCP ports; both lists empty means everything is open.
+    pub tcp_ports: Vec<u16>,
+    /// Open UDP ports.
+    pub udp_ports: Vec<u16>,
+    /// Round-trip time from the edge of Google's network.
+    pub rtt: Duration,
+    /// Probability that a packet is lost, each way.
+    pub loss: f64,
+    /// Never answers (a black hole).
+    pub unreachable: bool,
+}
+
+/// Where a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostLocation {
+    /// On the internet.
+    Internet,
+    /// In a VPC network (index into [`Scenario::networks`]).
+    Vpc(usize),
+    /// On premises, behind the named next hop.
+    OnPrem(Option<String>),
+    /// A Google API front end.
+    GoogleApi,
+}
+
+/// One simulated load.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// Its name.
+    pub name: String,
+    /// Index into [`Scenario::workloads`].
+    pub from: usize,
+    /// Destination address.
+    pub to: Ipv4Addr,
+    /// Destination port (0 for ICMP).
+    pub port: u16,
+    /// Index into [`Scenario::hosts`] when the destination is declared.
+    pub host: Option<usize>,
+    /// What it speaks.
+    pub protocol: TrafficProtocol,
+    /// When it begins.
+    pub start: Duration,
+    /// When no more connections are opened.
+    pub stop: Duration,
+    /// How connections arrive.
+    pub arrivals: Arrivals,
+    /// How long a connection stays open once established.
+    pub lifetime: Duration,
+    /// Bytes of a request.
+    pub request_bytes: u64,
+    /// Bytes of a response.
+    pub response_bytes: u64,
+    /// Who closes.
+    pub closed_by: ClosedBy,
+    /// When the application gives up connecting.
+    pub connect_timeout: Duration,
+}
+
+/// Protocol of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrafficProtocol {
+    /// TCP with handshake, data both ways and close.
+    Tcp,
+    /// A request and a response datagram.
+    Udp,
+    /// Echo request and reply.
+    Icmp,
+}
+
+/// How connections arrive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arrivals {
+    /// This many, all at `start`.
+    Count(u64),
+    /// Exponential gaps with this mean rate a second, over all instances.
+    Poisson(f64),
+    /// Equal gaps at this rate a second, over all instances.
+    Constant(f64),
+}
+
+/// Who closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// The Cloud Run side.
+    Client,
+    /// The far side.
+    Server,
+    /// Nobody: it stays open.
+    Nobody,
+}
+
+/// A timed change.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub change: Change,
+}
+
+/// What an event changes.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A workload gets this many instances.
+    Scale {
+        /// Index into [`Scenario::workloads`].
+        workload: usize,
+        /// The new count.
+        instances: u32,
+    },
+    /// A gateway gets this configuration (the whole of it, after the patch).
+    PatchNat {
+        /// Index into [`Scenario::nat_gateways`].
+        gateway: usize,
+        /// The configuration after the change.
+        config: Box<NatConfig>,
+    },
+}
+
+/// An assertion about the summary.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// A path into the summary, such as `packets.droppedBy.OUT_OF_RESOURCES` or `gateways.0.allocationFailed`.
+    pub path: String,
+    /// What must hold.
+    pub test: ExpectTest,
+}
+
+/// What must hold of a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExpectTest {
+    /// Equal to this JSON value.
+    Equals(serde_json::Value),
+    /// A number, at least this.
+    AtLeast(f64),
+    /// A number, at most this.
+    AtMost(f64),
+}
