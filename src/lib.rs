@@ -2,3 +2,5 @@
 
 pub mod report;
 pub mod scenario;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,224 @@
+//! ICMP errors: the packet they quote, and putting that quotation right (RFC 5508 §4.1).
+
+use std::net::Ipv4Addr;
+
+use super::flow::{FiveTuple, Protocol};
+use super::packet::{Packet, Transport};
+use super::rewrite::{Difference, put_word, word_at};
+
+const ICMP_HEADER: usize = 8;
+const IPV4_HEADER: usize = 20;
+/// RFC 792: an error quotes the IP header and at least these many bytes behind it.
+const QUOTED_TRANSPORT: usize = 8;
+/// RFC 1812 §4.3.2.3: an error is at most this long.
+const MAX_ERROR: usize = 576;
+
+/// The errors that simulated routers send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IcmpError {
+    /// Type 11, code 0: the TTL reached zero on the way.
+    TimeExceeded,
+    /// Type 3, code 0: no route to the network.
+    NetworkUnreachable,
+    /// Type 3, code 3: nobody listens on the UDP port.
+    PortUnreachable,
+}
+
+impl IcmpError {
+    const fn type_and_code(self) -> (u8, u8) {
+        match self {
+            IcmpError::TimeExceeded => (11, 0),
+            IcmpError::NetworkUnreachable => (3, 0),
+            IcmpError::PortUnreachable => (3, 3),
+        }
+    }
+}
+
+/// The packet that an ICMP error quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Embedded {
+    /// Its flow, in the direction in which it was sent.
+    pub tuple: FiveTuple,
+    /// Where its IP header starts.
+    ip_at: usize,
+    /// Where its transport header starts.
+    transport_at: usize,
+}
+
+impl Packet {
+    /// The flow that an ICMP error is about; `None` for other packets and for quotations too short to tell.
+    pub fn embedded(&self) -> Option<Embedded> {
+        if self.transport() != Transport::IcmpError {
+            return None;
+        }
+        let ip_at = self.transport_at + ICMP_HEADER;
+        let quoted = self.bytes.get(ip_at..)?;
+        if quoted.len() < IPV4_HEADER || quoted[0] >> 4 != 4 {
+            return None;
+        }
+        let header = usize::from(quoted[0] & 0x0f) * 4;
+        let transport = quoted.get(header..).filter(|rest| header >= IPV4_HEADER && rest.len() >= QUOTED_TRANSPORT)?;
+        // A later fragment has no ports to go by.
+        if word_at(quoted, 6) & 0x1fff != 0 {
+            return None;
+        }
+        let address = |at: usize| Ipv4Addr::new(quoted[at], quoted[at + 1], quoted[at + 2], quoted[at + 3]);
+        let (protocol, src_port, dst_port) = match (quoted[9], transport[0]) {
+            (6, _) => (Protocol::Tcp, word_at(transport, 0), word_at(transport, 2)),
+            (17, _) => (Protocol::Udp, word_at(transport, 0), word_at(transport, 2)),
+            (1, 8) => (Protocol::Icmp, word_at(transport, 4), 0),
+            (1, 0) => (Protocol::Icmp, 0, word_at(transport, 4)),
+            _ => return None,
+        };
+        let tuple = FiveTuple { src: address(12), dst: address(16), src_port, dst_port, protocol };
+        Some(Embedded { tuple, ip_at, transport_at: ip_at + header })
+    }
+
+    /// Gives the quoted packet another source, as NAT does for an error that comes from outside.
+    pub fn set_embedded_source(&mut self, embedded: &Embedded, address: Ipv4Addr, port: u16) {
+        self.set_embedded(embedded, 12, (embedded.tuple.src, address), 0, port);
+    }
+
+    /// Gives the quoted packet another destination, as NAT does for an error that an instance sends about a packet
+    /// from outside.
+    pub fn set_embedded_destination(&mut self, embedded: &Embedded, address: Ipv4Addr, port: u16) {
+        self.set_embedded(embedded, 16, (embedded.tuple.dst, address), 2, port);
+    }
+
+    fn set_embedded(
+        &mut self,
+        embedded: &Embedded,
+        address_at: usize,
+        (old_address, address): (Ipv4Addr, Ipv4Addr),
+        port_at: usize,
+        port: u16,
+    ) {
+        let Embedded { tuple, ip_at, transport_at } = *embedded;
+        let addresses = Difference::default().address(old_address, address);
+        let ip_checksum = addresses.apply(word_at(&self.bytes, ip_at + 10));
+        let (port_at, checksum_at) = match tuple.protocol {
+            Protocol::Tcp => (transport_at + port_at, transport_at + 16),
+            Protocol::Udp => (transport_at + port_at, transport_at + 6),
+            Protocol::Icmp => (transport_at + 4, transport_at + 2),
+        };
+        let ports = Difference::default().word(word_at(&self.bytes, port_at), port);
+        // The quoted checksum may be cut off (TCP's lies beyond the eight bytes that must be quoted), and UDP's may be absent.
+        let checksum = (checksum_at + 2 <= self.bytes.len()).then(|| word_at(&self.bytes, checksum_at)).and_then(
+            |old| match tuple.protocol {
+                Protocol::Udp if old == 0 => None,
+                Protocol::Udp => Some(match (addresses + ports).apply(old) {
+                    0 => 0xffff,
+                    new => new,
+                }),
+                Protocol::Tcp => Some((addresses + ports).apply(old)),
+                Protocol::Icmp => Some(ports.apply(old)),
+            },
+        );
+
+        // Every word that changes inside the quotation changes the checksum of the error itself.
+        let mut outer = addresses;
+        self.bytes[ip_at + address_at..ip_at + address_at + 4].copy_from_slice(&address.octets());
+        for (at, new) in [(ip_at + 10, Some(ip_checksum)), (port_at, Some(port)), (checksum_at, checksum)] {
+            if let Some(new) = new {
+                outer = outer.word(word_at(&self.bytes, at), new);
+                put_word(&mut self.bytes, at, new);
+            }
+        }
+        let checksum_at = self.transport_at + 2;
+        let checksum = outer.apply(word_at(&self.bytes, checksum_at));
+        put_word(&mut self.bytes, checksum_at, checksum);
+    }
+
+    /// Becomes an ICMP error from `router` to the sender of `about`. RFC 1122 §3.2.2 forbids errors about errors and
+    /// fragments: then it returns false and stays what it is.
+    pub fn build_icmp_error(&mut self, error: IcmpError, about: &Packet, router: Ipv4Addr) -> bool {
+        if !about.is_ipv4() || matches!(about.transport(), Transport::IcmpError | Transport::Fragment) {
+            return false;
+        }
+        let quoted = about.bytes.len().min(MAX_ERROR - IPV4_HEADER - ICMP_HEADER);
+        let tuple = FiveTuple { src: router, dst: about.src(), src_port: 0, dst_port: 0, protocol: Protocol::Icmp };
+        self.build_ipv4(tuple, IPV4_HEADER + ICMP_HEADER + quoted);
+        let icmp = &mut self.bytes[IPV4_HEADER..];
+        (icmp[0], icmp[1]) = error.type_and_code();
+        icmp[ICMP_HEADER..].copy_from_slice(&about.bytes[..quoted]);
+        let checksum = pnet_packet::util::checksum(icmp, 1);
+        put_word(icmp, 2, checksum);
+        self.refresh_layout();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::TcpSegment;
+
+    fn icmp_checksum_holds(packet: &Packet) -> bool {
+        let icmp = &packet.bytes()[packet.transport_at..];
+        pnet_packet::util::checksum(icmp, 1) == word_at(icmp, 2)
+    }
+
+    proptest! {
+        /// The quotation put right is the quotation of the packet put right: byte for byte, all checksums included.
+        #[test]
+        fn the_quotation_is_what_the_sender_sent(src: u32, dst: u32, nat: u32, port: u16, nat_port: u16, tcp: bool, cut in 28usize..60) {
+            let tuple = FiveTuple {
+                src: src.into(), dst: dst.into(), src_port: port, dst_port: 443,
+                protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+            };
+            let mut sent = Packet::empty();
+            if tcp {
+                sent.build_tcp(tuple, TcpSegment { flags: 2, seq: 9, ack: 0, payload: 20 });
+            } else {
+                sent.build_udp(tuple, 20);
+            }
+            let mut outside = sent.clone();
+            outside.set_source(nat.into(), nat_port);
+            let cut = cut & !1; // half a checksum cannot be put right
+            outside.bytes.truncate(cut);
+
+            let mut error = Packet::empty();
+            prop_assert!(error.build_icmp_error(IcmpError::PortUnreachable, &outside, Ipv4Addr::new(192, 0, 2, 1)));
+            let embedded = error.embedded().unwrap();
+            prop_assert_eq!(embedded.tuple.src_port, nat_port);
+            error.set_embedded_source(&embedded, tuple.src, tuple.src_port);
+
+            let at = error.transport_at + ICMP_HEADER;
+            let (quoted, original) = (&error.bytes()[at..], &sent.bytes()[..cut.min(sent.bytes().len())]);
+            // Zero and all ones are the same checksum.
+            let same = quoted.iter().zip(original).all(|(a, b)| a == b || (*a | *b == 0xff && *a & *b == 0));
+            prop_assert!(same, "{quoted:?} {original:?}");
+            prop_assert!(icmp_checksum_holds(&error));
+        }
+
+        #[test]
+        fn a_quotation_of_any_bytes_does_no_harm(mut bytes: Vec<u8>, port: u16) {
+            let mut about = Packet::empty();
+            let tuple = FiveTuple { src: 1.into(), dst: 2.into(), src_port: 3, dst_port: 4, protocol: Protocol::Udp };
+            about.build_udp(tuple, 0);
+            let mut error = Packet::empty();
+            error.build_icmp_error(IcmpError::TimeExceeded, &about, Ipv4Addr::LOCALHOST);
+            error.bytes.truncate(IPV4_HEADER + ICMP_HEADER);
+            error.bytes.append(&mut bytes);
+            let length = error.bytes.len() as u16;
+            put_word(&mut error.bytes, 2, length);
+            let mut error = Packet::parse(&error.bytes).unwrap();
+            if let Some(embedded) = error.embedded() {
+                error.set_embedded_source(&embedded, Ipv4Addr::LOCALHOST, port);
+                error.set_embedded_destination(&embedded, Ipv4Addr::LOCALHOST, port);
+            }
+        }
+    }
+
+    #[test]
+    fn no_error_is_sent_about_an_error() {
+        let mut about = Packet::empty();
+        let tuple = FiveTuple { src: 1.into(), dst: 2.into(), src_port: 3, dst_port: 4, protocol: Protocol::Udp };
+        about.build_udp(tuple, 0);
+        let mut error = Packet::empty();
+        assert!(error.build_icmp_error(IcmpError::TimeExceeded, &about, Ipv4Addr::LOCALHOST));
+        assert!(!Packet::empty().build_icmp_error(IcmpError::TimeExceeded, &error, Ipv4Addr::LOCALHOST));
+    }
+}

@@ -1,0 +1,431 @@
+//! A validated IP packet.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use pnet_packet::Packet as _;
+use pnet_packet::icmp::{IcmpPacket, IcmpTypes};
+use pnet_packet::ipv4::Ipv4Packet;
+use pnet_packet::ipv6::Ipv6Packet;
+use pnet_packet::tcp::TcpPacket;
+use thiserror::Error;
+
+use super::flow::{FiveTuple, Protocol};
+
+/// Smallest IPv4, IPv6, TCP, UDP and ICMP headers.
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+const TCP_HEADER: usize = 20;
+const UDP_HEADER: usize = 8;
+const ICMP_HEADER: usize = 8;
+
+const PROTOCOL_ICMP: u8 = 1;
+const PROTOCOL_TCP: u8 = 6;
+const PROTOCOL_UDP: u8 = 17;
+
+/// Why bytes are no packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// Neither 4 nor 6 in the version field.
+    #[error("IP version {0}, expected 4 or 6")]
+    Version(u8),
+    /// The IP header is longer than what is there, or shorter than an IP header can be.
+    #[error("IP header of {header} bytes in {captured} captured bytes")]
+    Header {
+        /// What the header says of its own length.
+        header: usize,
+        /// What is there.
+        captured: usize,
+    },
+    /// The length field promises more than was on the wire, or less than the header.
+    #[error("IP length {declared} in {on_wire} bytes on the wire")]
+    Length {
+        /// The length field.
+        declared: usize,
+        /// Bytes on the wire.
+        on_wire: usize,
+    },
+    /// The transport header is not all there.
+    #[error("transport header cut to {0} bytes")]
+    Transport(usize),
+}
+
+/// What an IP packet carries, as far as NAT cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, header complete.
+    Tcp,
+    /// UDP, header complete.
+    Udp,
+    /// ICMP echo request.
+    IcmpEchoRequest,
+    /// ICMP echo reply.
+    IcmpEchoReply,
+    /// An ICMP error, which quotes another packet.
+    IcmpError,
+    /// Any other ICMP message.
+    IcmpOther,
+    /// A fragment: the first one (with more to come) or a later one.
+    Fragment,
+    /// Another protocol, by its IANA number.
+    Other(u8),
+}
+
+/// A validated IP packet. The link layer and padding are gone; a capture's cut tail may be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    pub(super) bytes: Vec<u8>,
+    /// Where the transport header starts.
+    pub(super) transport_at: usize,
+    transport: Transport,
+    /// Length on the wire: more than `bytes` when the capture cut the packet.
+    wire_length: u32,
+    is_v4: bool,
+}
+
+impl Default for Packet {
+    fn default() -> Self {
+        Packet::empty()
+    }
+}
+
+impl Packet {
+    /// An empty buffer to [`Packet::load`] into. It is the one packet that is not valid: an IPv4 header without a sender.
+    pub fn empty() -> Packet {
+        let mut bytes = vec![0; IPV4_HEADER];
+        bytes[0] = 0x45;
+        bytes[3] = IPV4_HEADER as u8;
+        Packet {
+            bytes,
+            transport_at: IPV4_HEADER,
+            transport: Transport::Other(0),
+            wire_length: IPV4_HEADER as u32,
+            is_v4: true,
+        }
+    }
+
+    /// Takes bytes that start with an IP header. Trailing padding is cut off.
+    ///
+    /// # Errors
+    /// [`Malformed`] when version, lengths and bytes do not agree.
+    pub fn parse(bytes: &[u8]) -> Result<Packet, Malformed> {
+        let mut packet = Packet::empty();
+        packet.load(bytes, bytes.len())?;
+        Ok(packet)
+    }
+
+    /// Like [`Packet::parse`], but reuses this packet's buffer, and takes the length the bytes had on the wire: a capture
+    /// with a snap length keeps only the front of a packet. After an error the content is unspecified but still a packet.
+    ///
+    /// # Errors
+    /// [`Malformed`] when version, lengths and bytes do not agree.
+    #[inline]
+    pub fn load(&mut self, bytes: &[u8], on_wire: usize) -> Result<(), Malformed> {
+        let layout = Layout::of(bytes, on_wire)?;
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&bytes[..layout.captured]);
+        self.transport_at = layout.transport_at;
+        self.transport = layout.transport;
+        self.wire_length = layout.wire_length as u32;
+        self.is_v4 = layout.is_v4;
+        Ok(())
+    }
+
+    /// The packet, from its IP header on.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Length on the wire, in bytes; more than [`Packet::bytes`] holds when a capture cut the packet.
+    pub fn wire_length(&self) -> u32 {
+        self.wire_length
+    }
+
+    /// Whether it is IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.is_v4
+    }
+
+    /// What it carries.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Source address.
+    pub fn source(&self) -> IpAddr {
+        if self.is_v4 {
+            IpAddr::V4(self.src())
+        } else {
+            IpAddr::V6(Ipv6Packet::new(&self.bytes).expect("a parsed packet has its header").get_source())
+        }
+    }
+
+    /// Destination address.
+    pub fn destination(&self) -> IpAddr {
+        if self.is_v4 {
+            IpAddr::V4(self.dst())
+        } else {
+            IpAddr::V6(Ipv6Packet::new(&self.bytes).expect("a parsed packet has its header").get_destination())
+        }
+    }
+
+    /// IPv4 source address; meaningless for IPv6.
+    #[inline]
+    pub fn src(&self) -> Ipv4Addr {
+        self.ipv4().get_source()
+    }
+
+    /// IPv4 destination address; meaningless for IPv6.
+    #[inline]
+    pub fn dst(&self) -> Ipv4Addr {
+        self.ipv4().get_destination()
+    }
+
+    /// Time to live (hop limit).
+    #[inline]
+    pub fn ttl(&self) -> u8 {
+        if self.is_v4 { self.ipv4().get_ttl() } else { self.bytes[7] }
+    }
+
+    /// IANA number of the protocol.
+    pub fn protocol_number(&self) -> u8 {
+        match self.transport {
+            Transport::Tcp => PROTOCOL_TCP,
+            Transport::Udp => PROTOCOL_UDP,
+            Transport::IcmpEchoRequest | Transport::IcmpEchoReply | Transport::IcmpError | Transport::IcmpOther => {
+                PROTOCOL_ICMP
+            }
+            Transport::Fragment => self.bytes[9],
+            Transport::Other(number) => number,
+        }
+    }
+
+    /// The flow, for whole IPv4 packets of TCP, UDP and ICMP echo.
+    #[inline]
+    pub fn five_tuple(&self) -> Option<FiveTuple> {
+        if !self.is_v4 {
+            return None;
+        }
+        let at = self.transport_at;
+        let word = |offset: usize| u16::from_be_bytes([self.bytes[at + offset], self.bytes[at + offset + 1]]);
+        let (src_port, dst_port, protocol) = match self.transport {
+            Transport::Tcp => (word(0), word(2), Protocol::Tcp),
+            Transport::Udp => (word(0), word(2), Protocol::Udp),
+            Transport::IcmpEchoRequest => (word(4), 0, Protocol::Icmp),
+            Transport::IcmpEchoReply => (0, word(4), Protocol::Icmp),
+            Transport::IcmpError | Transport::IcmpOther | Transport::Fragment | Transport::Other(_) => return None,
+        };
+        Some(FiveTuple { src: self.src(), dst: self.dst(), src_port, dst_port, protocol })
+    }
+
+    /// TCP flags; 0 for everything else.
+    #[inline]
+    pub fn tcp_flags(&self) -> u8 {
+        match self.transport {
+            Transport::Tcp => self.bytes[self.transport_at + 13],
+            _ => 0,
+        }
+    }
+
+    /// TCP sequence number, acknowledgement number and payload length; `None` for everything else.
+    pub fn tcp_numbers(&self) -> Option<(u32, u32, u32)> {
+        if self.transport != Transport::Tcp {
+            return None;
+        }
+        let tcp = TcpPacket::new(&self.bytes[self.transport_at..])?;
+        let header = usize::from(tcp.get_data_offset()) * 4;
+        let payload = (self.wire_length as usize).saturating_sub(self.transport_at + header);
+        Some((tcp.get_sequence(), tcp.get_acknowledgement(), payload as u32))
+    }
+
+    #[inline]
+    pub(super) fn ipv4(&self) -> Ipv4Packet<'_> {
+        Ipv4Packet::new(&self.bytes).expect("a parsed packet has its header")
+    }
+
+    /// Reads the layout of bytes that this crate built itself.
+    pub(super) fn refresh_layout(&mut self) {
+        let layout = Layout::of(&self.bytes, self.bytes.len()).expect("a packet built here is valid");
+        self.transport_at = layout.transport_at;
+        self.transport = layout.transport;
+        self.wire_length = layout.wire_length as u32;
+        self.is_v4 = layout.is_v4;
+    }
+}
+
+/// Where things are in a packet.
+pub(super) struct Layout {
+    /// Bytes that belong to the packet and were captured.
+    pub captured: usize,
+    pub transport_at: usize,
+    pub transport: Transport,
+    pub wire_length: usize,
+    pub is_v4: bool,
+}
+
+impl Layout {
+    #[inline]
+    fn of(bytes: &[u8], on_wire: usize) -> Result<Layout, Malformed> {
+        let on_wire = on_wire.max(bytes.len());
+        match bytes.first().map(|byte| byte >> 4) {
+            Some(4) => Layout::of_ipv4(bytes, on_wire),
+            Some(6) => Layout::of_ipv6(bytes, on_wire),
+            Some(version) => Err(Malformed::Version(version)),
+            None => Err(Malformed::Header { header: IPV4_HEADER, captured: 0 }),
+        }
+    }
+
+    #[inline]
+    fn of_ipv4(bytes: &[u8], on_wire: usize) -> Result<Layout, Malformed> {
+        let Some(ip) = Ipv4Packet::new(bytes) else {
+            return Err(Malformed::Header { header: IPV4_HEADER, captured: bytes.len() });
+        };
+        let header = usize::from(ip.get_header_length()) * 4;
+        if header < IPV4_HEADER || header > bytes.len() {
+            return Err(Malformed::Header { header, captured: bytes.len() });
+        }
+        let declared = match usize::from(ip.get_total_length()) {
+            // A capture made before segmentation offload has filled in the length.
+            0 => on_wire,
+            declared => declared,
+        };
+        if declared < header || declared > on_wire {
+            return Err(Malformed::Length { declared, on_wire });
+        }
+        let captured = declared.min(bytes.len());
+        let protocol = ip.get_next_level_protocol().0;
+        let fragment = ip.get_fragment_offset() != 0 || ip.get_flags() & 0b001 != 0;
+        let transport = if fragment { Transport::Fragment } else { transport_of(&bytes[header..captured], protocol)? };
+        Ok(Layout { captured, transport_at: header, transport, wire_length: declared, is_v4: true })
+    }
+
+    fn of_ipv6(bytes: &[u8], on_wire: usize) -> Result<Layout, Malformed> {
+        let Some(ip) = Ipv6Packet::new(bytes) else {
+            return Err(Malformed::Header { header: IPV6_HEADER, captured: bytes.len() });
+        };
+        let declared = match usize::from(ip.get_payload_length()) {
+            // A jumbogram, or a length that offload has not filled in.
+            0 => on_wire,
+            payload => IPV6_HEADER + payload,
+        };
+        if declared > on_wire {
+            return Err(Malformed::Length { declared, on_wire });
+        }
+        let captured = declared.min(bytes.len());
+        // Nothing here translates IPv6, so the transport stays closed: extension headers are not walked.
+        let transport = Transport::Other(ip.get_next_header().0);
+        Ok(Layout { captured, transport_at: IPV6_HEADER, transport, wire_length: declared, is_v4: false })
+    }
+}
+
+#[inline]
+fn transport_of(segment: &[u8], protocol: u8) -> Result<Transport, Malformed> {
+    let cut = || Malformed::Transport(segment.len());
+    match protocol {
+        PROTOCOL_TCP => {
+            let tcp = TcpPacket::new(segment).ok_or_else(cut)?;
+            if usize::from(tcp.get_data_offset()) * 4 < TCP_HEADER {
+                return Err(cut());
+            }
+            Ok(Transport::Tcp)
+        }
+        PROTOCOL_UDP if segment.len() < UDP_HEADER => Err(cut()),
+        PROTOCOL_UDP => Ok(Transport::Udp),
+        PROTOCOL_ICMP if segment.len() < ICMP_HEADER => Err(cut()),
+        PROTOCOL_ICMP => {
+            let icmp = IcmpPacket::new(segment).ok_or_else(cut)?;
+            Ok(match icmp.get_icmp_type() {
+                IcmpTypes::EchoRequest => Transport::IcmpEchoRequest,
+                IcmpTypes::EchoReply => Transport::IcmpEchoReply,
+                // RFC 792 errors quote the packet they are about, after eight bytes of their own. Redirects are not
+                // forwarded by routers and source quench is deprecated (RFC 6633).
+                IcmpTypes::DestinationUnreachable | IcmpTypes::TimeExceeded | IcmpTypes::ParameterProblem => {
+                    debug_assert!(icmp.packet().len() >= ICMP_HEADER);
+                    Transport::IcmpError
+                }
+                _ => Transport::IcmpOther,
+            })
+        }
+        other => Ok(Transport::Other(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::build::tcp_flags;
+
+    fn udp() -> Vec<u8> {
+        let tuple = FiveTuple {
+            src: Ipv4Addr::new(10, 8, 0, 2),
+            dst: Ipv4Addr::new(198, 51, 100, 7),
+            src_port: 40_000,
+            dst_port: 53,
+            protocol: Protocol::Udp,
+        };
+        let mut packet = Packet::empty();
+        packet.build_udp(tuple, 4);
+        packet.bytes().to_vec()
+    }
+
+    #[test]
+    fn ethernet_padding_is_not_part_of_the_packet() {
+        let mut bytes = udp();
+        bytes.extend([0; 14]);
+        assert_eq!(Packet::parse(&bytes).unwrap().bytes(), udp());
+    }
+
+    #[test]
+    fn a_length_beyond_the_wire_is_refused_and_a_snapped_packet_is_not() {
+        let bytes = udp();
+        let short = &bytes[..28];
+        assert_eq!(Packet::parse(short), Err(Malformed::Length { declared: 32, on_wire: 28 }));
+        let mut packet = Packet::empty();
+        packet.load(short, 32).unwrap();
+        assert_eq!((packet.bytes().len(), packet.wire_length()), (28, 32));
+    }
+
+    #[test]
+    fn a_total_length_of_zero_means_all_that_is_there() {
+        let mut bytes = udp();
+        bytes[2..4].fill(0);
+        assert_eq!(Packet::parse(&bytes).unwrap().wire_length(), 32);
+    }
+
+    #[test]
+    fn a_header_length_beyond_the_bytes_is_refused() {
+        let mut bytes = udp()[..20].to_vec();
+        bytes[0] = 0x4f;
+        assert_eq!(Packet::parse(&bytes), Err(Malformed::Header { header: 60, captured: 20 }));
+        bytes[0] = 0x44;
+        assert!(matches!(Packet::parse(&bytes), Err(Malformed::Header { header: 16, .. })));
+    }
+
+    #[test]
+    fn every_fragment_is_a_fragment_the_first_one_too() {
+        let mut first = udp();
+        first[6] = 0x20;
+        let mut later = udp();
+        later[7] = 4;
+        for bytes in [first, later] {
+            let packet = Packet::parse(&bytes).unwrap();
+            assert_eq!(packet.transport(), Transport::Fragment);
+            assert_eq!(packet.five_tuple(), None);
+            assert_eq!(packet.protocol_number(), 17);
+        }
+    }
+
+    #[test]
+    fn a_cut_transport_header_is_refused() {
+        let bytes = udp();
+        let mut packet = Packet::empty();
+        assert_eq!(packet.load(&bytes[..24], 32), Err(Malformed::Transport(4)));
+    }
+
+    #[test]
+    fn tcp_numbers_count_the_payload_on_the_wire() {
+        let tuple = FiveTuple { protocol: Protocol::Tcp, ..Packet::parse(&udp()).unwrap().five_tuple().unwrap() };
+        let mut packet = Packet::empty();
+        packet.build_tcp(tuple, crate::wire::TcpSegment { flags: tcp_flags::ACK, seq: 7, ack: 9, payload: 100 });
+        assert_eq!(packet.tcp_numbers(), Some((7, 9, 100)));
+    }
+}
