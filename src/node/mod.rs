@@ -1,6 +1,96 @@
 //! The stations on a packet's way.
 //!
-//! Each is a state machine: a packet and the time go in, a [`crate::trace::Verdict`] comes out. A station knows its own
-//! ports and nothing of what is behind them; it knows no clock, no queue and no scenario.
+//! Each is a state machine: a packet and the time go in, a [`Verdict`] comes out. A station knows its own ports and
+//! nothing of what is behind them; it knows no clock, no queue and no scenario. The first packet of a flow is handled by
+//! [`Node::handle_packet`], which says with a [`Memo`] what to remember; the others by [`Node::handle_known`].
 
+pub mod connector;
+pub mod firewall;
+pub mod instance;
+pub mod internet;
 pub mod nat;
+pub mod router;
+mod snat;
+
+use crate::time::SimTime;
+#[cfg(doc)]
+use crate::trace::Memo;
+use crate::trace::{EntryId, Explain, PortId, Verdict};
+use crate::wire::Packet;
+
+/// A station.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few nodes, and all live in one vector")]
+pub enum Node {
+    /// A Cloud Run instance.
+    Instance(instance::Instance),
+    /// The dispatcher of a connector.
+    Connector(connector::Connector),
+    /// A connector VM.
+    ConnectorVm(connector::ConnectorVm),
+    /// A network's firewall.
+    Firewall(firewall::Firewall),
+    /// A network's routes.
+    Router(router::Router),
+    /// A Cloud NAT gateway.
+    Nat(nat::Gateway),
+    /// A network's default internet gateway.
+    InternetGateway(internet::InternetGateway),
+    /// Cloud Run's own internet egress.
+    ServerlessEgress(internet::ServerlessEgress),
+    /// The internet, or another network that is not described.
+    FarSide(internet::FarSide),
+    /// A declared destination.
+    Host(internet::Host),
+}
+
+impl Node {
+    /// Handles a packet that came through the port `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
+        match self {
+            Node::Instance(node) => node.handle_packet(packet, from, now, explain),
+            Node::Connector(node) => node.handle_packet(packet, from, explain),
+            Node::ConnectorVm(node) => node.handle_packet(packet, from, now, explain),
+            Node::Firewall(node) => node.handle_packet(packet, from, now, explain),
+            Node::Router(node) => node.handle_packet(packet, from, explain),
+            Node::Nat(node) => node.handle_packet(packet, from, now, explain),
+            Node::InternetGateway(node) => node.handle_packet(packet, from, explain),
+            Node::ServerlessEgress(node) => node.handle_packet(packet, from, now, explain),
+            Node::FarSide(node) => node.handle_packet(packet, from, explain),
+            Node::Host(node) => node.handle_packet(packet, explain),
+        }
+    }
+
+    /// Handles a packet of a flow whose earlier packet came through the same port and left the entry behind. False, with
+    /// the packet untouched, means that [`Node::handle_packet`] must decide anew.
+    #[inline]
+    pub fn handle_known(&mut self, entry: EntryId, packet: &mut Packet, from: PortId, now: SimTime) -> bool {
+        match self {
+            Node::Nat(node) => node.handle_known(entry, packet, from, now),
+            Node::Firewall(node) => node.handle_known(entry, now),
+            Node::ConnectorVm(node) => node.handle_known(entry, packet, from, now),
+            Node::ServerlessEgress(node) => node.handle_known(entry, packet, from, now),
+            Node::Instance(_)
+            | Node::Connector(_)
+            | Node::Router(_)
+            | Node::InternetGateway(_)
+            | Node::FarSide(_)
+            | Node::Host(_) => unreachable!("only stations with a table hand out entries"),
+        }
+    }
+
+    /// When [`Node::handle_timeout`] has something to do.
+    pub fn next_timeout(&self) -> SimTime {
+        match self {
+            Node::Nat(node) => node.next_timeout(),
+            _ => SimTime::NEVER,
+        }
+    }
+
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: SimTime) {
+        if let Node::Nat(node) = self {
+            node.handle_timeout(now);
+        }
+    }
+}

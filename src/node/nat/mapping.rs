@@ -19,7 +19,7 @@ use super::tcp::{Phase, Timer};
 use super::usage::Taken;
 use crate::time::{SimTime, nanos};
 use crate::trace::EntryId;
-use crate::wire::{FiveTuple, Protocol};
+use crate::wire::{Direction, FiveTuple, Protocol, tcp_flags};
 
 const NIL: u32 = u32::MAX;
 /// How many ended mappings are remembered. Enough for a minute of 1,000 connections a second; 5 MB.
@@ -51,6 +51,17 @@ pub enum Lookup {
     Ended(Ended, SimTime),
     /// There never was one, or it was too long ago.
     Unknown,
+}
+
+/// What a packet did to its mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// It keeps it alive (or leaves its TIME_WAIT alone).
+    Refreshed,
+    /// It has just closed it: TIME_WAIT begins.
+    Closed,
+    /// It is a SYN of the same socket on a mapping in TIME_WAIT: that needs a new mapping, and nothing was changed.
+    BeginsAnew,
 }
 
 /// One translation.
@@ -301,7 +312,7 @@ impl MappingTable {
 
     /// Restarts the idle timer of a live mapping, as its phase wants it. TIME_WAIT is not refreshed.
     #[inline]
-    pub fn refresh(&mut self, entry: EntryId, now: SimTime) {
+    fn refresh(&mut self, entry: EntryId, now: SimTime) {
         if self.slots[entry.slot as usize].phase != Phase::TimeWait {
             self.unlink(entry.slot);
             self.start_timer(entry.slot, now);
@@ -309,17 +320,28 @@ impl MappingTable {
     }
 
     /// Puts a live mapping into another phase and starts that phase's timer.
-    pub fn set_phase(&mut self, entry: EntryId, phase: Phase, now: SimTime) {
+    fn set_phase(&mut self, entry: EntryId, phase: Phase, now: SimTime) {
         self.slots[entry.slot as usize].phase = phase;
         self.unlink(entry.slot);
         self.start_timer(entry.slot, now);
     }
 
-    /// A packet was seen: the phase is now this one, and its timer starts anew.
+    /// A packet of a live mapping was seen, with these TCP flags: its phase follows, and its timer starts anew.
     #[inline]
-    pub fn set_phase_or_refresh(&mut self, entry: EntryId, phase: Phase, now: SimTime) {
-        self.slots[entry.slot as usize].phase = phase;
-        self.refresh(entry, now);
+    pub fn observe(&mut self, entry: EntryId, direction: Direction, flags: u8, now: SimTime) -> Observed {
+        const STATE: u8 = tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST;
+        let phase = self.slots[entry.slot as usize].phase;
+        if phase == Phase::Datagram || phase == Phase::Established && flags & STATE == 0 {
+            self.refresh(entry, now);
+            return Observed::Refreshed;
+        }
+        if phase == Phase::TimeWait {
+            let begins_anew = direction == Direction::Outbound && flags & tcp_flags::SYN != 0;
+            return if begins_anew { Observed::BeginsAnew } else { Observed::Refreshed };
+        }
+        let after = phase.after(direction, flags);
+        self.set_phase(entry, after, now);
+        if after == Phase::TimeWait { Observed::Closed } else { Observed::Refreshed }
     }
 
     /// Makes the inside tuple of a mapping in TIME_WAIT free for a new connection of the same socket; the outside tuple

@@ -40,7 +40,7 @@ pub use self::ports::{PortBlock, PortPool, block_shape, blocks_per_ip};
 
 use self::endpoint::protocol_index;
 use self::exhaustion::Exhaustions;
-use self::mapping::{Ended, Lookup, Mapping, MappingTable, Outside};
+use self::mapping::{Ended, Lookup, Mapping, MappingTable, Observed, Outside};
 use self::tcp::{Phase, Timer};
 use self::usage::{Destination, Destinations, Pick};
 use crate::time::SimTime;
@@ -229,25 +229,15 @@ impl Gateway {
     #[inline]
     pub fn handle_known(&mut self, entry: EntryId, packet: &mut Packet, from: PortId, now: SimTime) -> bool {
         let Some(mapping) = self.table.live_at(entry, now) else { return false };
-        let (inside, outside, endpoint, phase) =
-            (mapping.inside(), mapping.outside(), mapping.endpoint, mapping.phase());
+        let (inside, outside, endpoint) = (mapping.inside(), mapping.outside(), mapping.endpoint);
         let protocol = mapping.protocol();
-        let flags = packet.tcp_flags();
         let outbound = from == INSIDE;
-        const STATE: u8 = tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST;
-        if phase == Phase::Datagram || phase == Phase::Established && flags & STATE == 0 {
-            self.table.refresh(entry, now);
-        } else {
-            let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
-            if phase == Phase::TimeWait && outbound && flags & tcp_flags::SYN != 0 {
-                return false; // The same socket begins anew.
-            }
-            let after = phase.after(direction, flags);
-            if after == Phase::TimeWait && phase != Phase::TimeWait {
-                self.close(entry, flags & tcp_flags::RST != 0, now);
-            } else {
-                self.table.set_phase_or_refresh(entry, after, now);
-            }
+        let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
+        let flags = packet.tcp_flags();
+        match self.table.observe(entry, direction, flags, now) {
+            Observed::Refreshed => {}
+            Observed::Closed => self.close(entry, flags & tcp_flags::RST != 0, now),
+            Observed::BeginsAnew => return false,
         }
         if self.metering {
             let meter = &mut self.endpoints[endpoint as usize].meters[protocol_index(protocol)];
@@ -469,19 +459,18 @@ impl Gateway {
 
     /// Both sides have closed, or one has reset: the port rests, or is free at once.
     fn close(&mut self, entry: EntryId, reset: bool, now: SimTime) {
+        let mapping = self.table.live_at(entry, now).expect("it was live just now");
+        let (endpoint, taken, protocol) = (mapping.endpoint, mapping.taken, mapping.protocol());
+        if self.metering {
+            self.endpoints[endpoint as usize].meters[protocol_index(protocol)].closed_connections += 1;
+        }
+        // A mapping on a NAT IP that is being drained holds no countable port.
+        if taken != allocation::NO_PORT {
+            self.destinations.time_wait(taken);
+        }
         if reset && self.behaviour.rst_frees {
             let mapping = self.table.remove(entry, Ended::Expired, now);
             self.free_port(&mapping);
-        } else {
-            let mapping = self.table.live_at(entry, now).expect("only live mappings close");
-            let (endpoint, taken, protocol) = (mapping.endpoint, mapping.taken, mapping.protocol());
-            if taken != allocation::NO_PORT {
-                self.destinations.time_wait(taken);
-            }
-            self.table.set_phase(entry, Phase::TimeWait, now);
-            if self.metering {
-                self.endpoints[endpoint as usize].meters[protocol_index(protocol)].closed_connections += 1;
-            }
         }
     }
 
@@ -499,7 +488,6 @@ impl Gateway {
         if self.metering && mapping.phase().is_open() {
             owner.meters[protocol].closed_connections += 1;
         }
-        // A mapping on a NAT IP that is being drained holds no countable port.
         if mapping.taken != allocation::NO_PORT {
             let (_, count) = self.destinations.release(mapping.taken, !mapping.phase().is_open());
             owner.peaks[protocol].fell_to(count);

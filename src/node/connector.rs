@@ -1,0 +1,237 @@
+//! A Serverless VPC Access connector: a dispatcher, and the VMs behind it.
+//!
+//! Google documents that a connector's traffic comes from its own subnet, that it carries TCP and UDP only, and that it
+//! is 2 to 10 VMs. A packet capture of a connector's target shows the VM's address and a new source port: each VM translates.
+//! How flows are spread over the VMs is not documented; here a seeded hash of the flow decides (or of the instance:
+//! `model.connector.affinity`). A real connector ends TCP connections and opens its own ("acts as a proxy"); here it
+//! translates, so the client's own sequence numbers and options go through. Ports and timers are those of one Linux VM:
+//! assumed, since Google publishes none. When the ports for a destination are used up the client is refused, in the words
+//! of Google's troubleshooting page, where Cloud NAT would be silent.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::snat::{Refusal, Snat, can_be_reset};
+use crate::time::SimTime;
+use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
+use crate::wire::{Direction, Packet, Protocol, Transport};
+
+/// First of Linux' default ephemeral ports (`ip_local_port_range`).
+const FIRST_PORT: u16 = 32_768;
+/// Google: connections from a container to the VPC are dropped after 10 minutes of idleness.
+const IDLE: Duration = Duration::from_secs(600);
+/// Linux' conntrack gives an unanswered SYN two minutes.
+const TRANSITORY: Duration = Duration::from_secs(120);
+
+/// The tunnel's end: spreads flows over the VMs. Port `i` leads to VM `i`; ports from the number of VMs on lead to the
+/// instances.
+#[derive(Debug)]
+pub struct Connector {
+    name: Arc<str>,
+    vms: u32,
+    ready: bool,
+    by_instance: bool,
+    seed: u64,
+    instances: hashbrown::HashMap<Ipv4Addr, PortId, foldhash::fast::FixedState>,
+}
+
+impl Connector {
+    /// A connector with this many VMs. `seed` decides which flow takes which.
+    pub fn new(name: Arc<str>, vms: u32, ready: bool, by_instance: bool, seed: u64) -> Self {
+        Connector { name, vms, ready, by_instance, seed, instances: Default::default() }
+    }
+
+    /// The port that leads to a VM.
+    pub fn vm_port(vm: u32) -> PortId {
+        PortId(vm)
+    }
+
+    /// Tells where an instance is reached.
+    pub fn add_instance(&mut self, address: Ipv4Addr, port: PortId) {
+        self.instances.insert(address, port);
+    }
+
+    /// An instance is gone.
+    pub fn remove_instance(&mut self, address: Ipv4Addr) {
+        self.instances.remove(&address);
+    }
+
+    /// Handles a packet that came through `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+        if from.0 < self.vms {
+            return match self.instances.get(&packet.dst()) {
+                Some(&port) => Verdict::Forward(port, Memo::Pure),
+                None => Verdict::Drop(DropCause::SimInstanceGone),
+            };
+        }
+        explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector {} ({} VMs)", self.name, self.vms));
+        if !self.ready {
+            explain.say(State::Drop, || format!("connector {} is not READY", self.name));
+            return Verdict::Drop(DropCause::VpcConnectorNotRunning);
+        }
+        let Some(tuple) = packet.five_tuple().filter(|tuple| tuple.protocol != Protocol::Icmp) else {
+            explain.say(State::Drop, || format!("connector {} carries TCP and UDP only", self.name));
+            return Verdict::Drop(match packet.transport() {
+                Transport::Fragment => DropCause::SimFragmentUnsupported,
+                _ => DropCause::SimConnectorProtocolUnsupported,
+            });
+        };
+        let key = if self.by_instance { u128::from(u32::from(tuple.src)) } else { tuple.key() };
+        let vm = spread(key, self.seed, self.vms);
+        Verdict::Forward(Connector::vm_port(vm), Memo::Pure)
+    }
+}
+
+/// Spreads keys evenly over `count` buckets.
+pub(super) fn spread(key: u128, seed: u64, count: u32) -> u32 {
+    use std::hash::BuildHasher;
+    let hash = foldhash::quality::FixedState::with_seed(seed).hash_one(key);
+    ((u128::from(hash) * u128::from(count)) >> 64) as u32
+}
+
+/// Towards the dispatcher.
+pub const TUNNEL: PortId = PortId(0);
+/// Towards the VPC network.
+pub const NIC: PortId = PortId(1);
+
+/// One connector VM: translates flows to its own address.
+#[derive(Debug)]
+pub struct ConnectorVm {
+    name: Arc<str>,
+    address: Ipv4Addr,
+    snat: Snat,
+}
+
+impl ConnectorVm {
+    /// A VM with `ports` source ports for each destination, whose closed connections rest for `time_wait`.
+    pub fn new(name: Arc<str>, address: Ipv4Addr, ports: u32, time_wait: Duration) -> Self {
+        let ports = ports.min(u32::from(u16::MAX - FIRST_PORT) + 1);
+        let snat = Snat::new(vec![address], FIRST_PORT, ports, [IDLE, IDLE, TRANSITORY, IDLE, time_wait]);
+        ConnectorVm { name, address, snat }
+    }
+
+    /// Its address in the connector's subnet.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Handles a packet that came through `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
+        if from == TUNNEL {
+            let before = packet.five_tuple();
+            return match self.snat.outbound(packet, 0, now) {
+                Ok(memo) => {
+                    explain.say(State::Nat, || {
+                        let port = packet.five_tuple().map_or(0, |tuple| tuple.src_port);
+                        let flow = before.map(|tuple| tuple.to_string()).unwrap_or_default();
+                        format!("{} translates {flow} to source {}:{port}", self.name, packet.src())
+                    });
+                    Verdict::Forward(NIC, memo)
+                }
+                Err(Refusal::Cause(cause)) => Verdict::Drop(cause),
+                Err(Refusal::NoPort) => {
+                    explain.say(State::Drop, || format!("{} has no free source port for {}", self.name, packet.dst()));
+                    let cause = DropCause::SimConnectorPortsExhausted;
+                    if can_be_reset(packet) {
+                        let mut reset = Packet::empty();
+                        reset.build_reset(packet);
+                        Verdict::Refuse(cause, Box::new(reset))
+                    } else {
+                        Verdict::Drop(cause)
+                    }
+                }
+            };
+        }
+        // ICMP errors end here: the tunnel carries TCP and UDP only, so the client sees a timeout.
+        if packet.five_tuple().is_none_or(|tuple| tuple.protocol == Protocol::Icmp) {
+            explain.say(State::Drop, || format!("{} carries TCP and UDP only", self.name));
+            return Verdict::Drop(DropCause::SimConnectorProtocolUnsupported);
+        }
+        match self.snat.inbound(packet, now) {
+            Ok(memo) => {
+                explain
+                    .say(State::Nat, || format!("{} translates the destination back to {}", self.name, packet.dst()));
+                Verdict::Forward(TUNNEL, memo)
+            }
+            Err(cause) => {
+                explain.say(State::Drop, || format!("{}: {}", self.name, cause.meaning()));
+                Verdict::Drop(cause)
+            }
+        }
+    }
+
+    /// Handles a packet of a flow that came this way before; false when the entry is not enough.
+    #[inline]
+    pub fn handle_known(&mut self, entry: EntryId, packet: &mut Packet, from: PortId, now: SimTime) -> bool {
+        let direction = if from == TUNNEL { Direction::Outbound } else { Direction::Inbound };
+        self.snat.known(entry, packet, direction, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FiveTuple, TcpSegment, tcp_flags};
+
+    fn syn(port: u16) -> Packet {
+        let tuple = FiveTuple {
+            src: Ipv4Addr::new(169, 254, 8, 1),
+            dst: Ipv4Addr::new(198, 51, 100, 7),
+            src_port: port,
+            dst_port: 443,
+            protocol: Protocol::Tcp,
+        };
+        let mut packet = Packet::empty();
+        packet.build_tcp(tuple, TcpSegment { flags: tcp_flags::SYN, seq: 7, ack: 0, payload: 0 });
+        packet
+    }
+
+    #[test]
+    fn the_vm_wears_its_own_address_and_gives_the_reply_back() {
+        let mut vm = ConnectorVm::new("vm".into(), Ipv4Addr::new(10, 8, 0, 2), 28_232, Duration::from_secs(60));
+        let mut packet = syn(5000);
+        let inside = packet.five_tuple().unwrap();
+        let verdict = vm.handle_packet(&mut packet, TUNNEL, SimTime::ZERO, &mut Explain::silent());
+        assert!(matches!(verdict, Verdict::Forward(NIC, _)));
+        let outside = packet.five_tuple().unwrap();
+        assert_eq!((outside.src, outside.src_port), (Ipv4Addr::new(10, 8, 0, 2), 32_768));
+        let mut reply = Packet::empty();
+        reply.build_tcp(outside.reversed(), TcpSegment { flags: 0x12, seq: 1, ack: 8, payload: 0 });
+        vm.handle_packet(&mut reply, NIC, SimTime::ZERO, &mut Explain::silent());
+        assert_eq!(reply.five_tuple(), Some(inside.reversed()));
+    }
+
+    #[test]
+    fn a_vm_without_ports_refuses_and_is_not_silent() {
+        let mut vm = ConnectorVm::new("vm".into(), Ipv4Addr::new(10, 8, 0, 2), 1, Duration::from_secs(60));
+        vm.handle_packet(&mut syn(5000), TUNNEL, SimTime::ZERO, &mut Explain::silent());
+        let mut second = syn(5001);
+        let verdict = vm.handle_packet(&mut second, TUNNEL, SimTime::ZERO, &mut Explain::silent());
+        let Verdict::Refuse(DropCause::SimConnectorPortsExhausted, reset) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(reset.five_tuple(), Some(second.five_tuple().unwrap().reversed()));
+        assert_eq!(reset.tcp_numbers(), Some((0, 8, 0)), "RST, ACK of the SYN's number plus one");
+    }
+
+    #[test]
+    fn flows_are_spread_evenly_over_the_vms() {
+        let mut connector = Connector::new("c".into(), 4, true, false, 1);
+        let mut counts = [0; 4];
+        for port in 0..4000 {
+            let verdict = connector.handle_packet(&mut syn(port), PortId(9), &mut Explain::silent());
+            let Verdict::Forward(PortId(vm), Memo::Pure) = verdict else { panic!("{verdict:?}") };
+            counts[vm as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn pings_are_not_carried() {
+        let mut connector = Connector::new("c".into(), 2, true, false, 1);
+        let tuple = FiveTuple { protocol: Protocol::Icmp, dst_port: 0, ..syn(1).five_tuple().unwrap() };
+        let mut ping = Packet::empty();
+        ping.build_echo(tuple, 1, 8);
+        let verdict = connector.handle_packet(&mut ping, PortId(9), &mut Explain::silent());
+        assert_eq!(verdict, Verdict::Drop(DropCause::SimConnectorProtocolUnsupported));
+    }
+}

@@ -1,0 +1,207 @@
+//! A Cloud Run instance: the egress setting decides which way a packet leaves.
+//!
+//! With `private-ranges-only` only destinations in the private ranges go to the VPC network. Google's own texts name
+//! different ranges; [`goes_to_vpc`] takes the union that all of them allow. Each container sees itself as 169.254.8.1 (behind a
+//! connector) or 169.254.9.1 (Direct VPC egress); here every instance has a link-local address of its own, so that
+//! captures can be told apart, and with Direct VPC egress its packets wear its subnet address from the start.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::time::SimTime;
+use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
+use crate::wire::Packet;
+
+/// The application's own sockets.
+pub const SOCKETS: PortId = PortId(0);
+/// Towards the VPC network: a connector, or the instance's own interface.
+pub const VPC: PortId = PortId(1);
+/// Towards Cloud Run's own internet egress.
+pub const EXTERNAL: PortId = PortId(2);
+
+/// The metadata server and DNS resolver: always reachable, never on any network.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// RFC 1918, RFC 6598 and the two Private Google Access addresses, the union of what Google's pages name
+/// (Cloud Functions: RFC 1918; gcloud: and Private Google Access; Serverless VPC Access: and RFC 6598), as of 2026.
+const PRIVATE_RANGES: [(Ipv4Addr, u8); 6] = [
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(199, 36, 153, 8), 30),
+    (Ipv4Addr::new(199, 36, 153, 4), 30),
+];
+
+/// Whether `private-ranges-only` sends this destination to the VPC network. Class E (240.0.0.0/4) goes there with Direct
+/// VPC egress only: Google names it as a range for subnets, and says nothing of it as a destination.
+pub fn goes_to_vpc(destination: Ipv4Addr, direct: bool) -> bool {
+    let bits = u32::from(destination);
+    let within = |&(net, length): &(Ipv4Addr, u8)| (bits ^ u32::from(net)) >> (32 - length) == 0;
+    PRIVATE_RANGES.iter().any(within) || direct && bits >> 28 == 0xf && destination != Ipv4Addr::BROADCAST
+}
+
+/// How an instance is attached to a VPC network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// Not at all.
+    None,
+    /// Through a connector.
+    Connector,
+    /// With an interface of its own in this subnet.
+    Direct {
+        /// Subnet name.
+        subnetwork: Arc<str>,
+        /// When its way into the VPC network opens.
+        opens_at: SimTime,
+    },
+}
+
+/// One instance.
+#[derive(Debug)]
+pub struct Instance {
+    /// `my-api-service-1`
+    name: Arc<str>,
+    /// How a trace begins.
+    start: State,
+    workload: Arc<str>,
+    address: Ipv4Addr,
+    attachment: Attachment,
+    all_traffic: bool,
+    gone: bool,
+}
+
+impl Instance {
+    /// An instance of `workload` with this address.
+    pub fn new(
+        name: Arc<str>,
+        workload: Arc<str>,
+        start: State,
+        address: Ipv4Addr,
+        attachment: Attachment,
+        all_traffic: bool,
+    ) -> Self {
+        Instance { name, start, workload, address, attachment, all_traffic, gone: false }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The address its packets wear.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// It has been shut down: what arrives for it is lost, and it sends nothing.
+    pub fn shut_down(&mut self) {
+        self.gone = true;
+    }
+
+    /// Whether it has been shut down.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Handles a packet that came through `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
+        if self.gone {
+            return Verdict::Drop(DropCause::SimInstanceGone);
+        }
+        if from != SOCKETS {
+            explain.say(State::Deliver, || format!("reaches {}", self.name));
+            return Verdict::Deliver(Memo::Pure);
+        }
+        explain
+            .say(self.start, || format!("leaves {} of {} with source {}", self.name, self.workload, packet.source()));
+        if !packet.is_ipv4() {
+            explain.say(State::Drop, || "the instance has IPv4 only".into());
+            return Verdict::Drop(DropCause::SimIpv6Unavailable);
+        }
+        if packet.src() != self.address {
+            explain.say(State::Drop, || format!("{} is not an address of {}", packet.src(), self.name));
+            return Verdict::Drop(DropCause::ForeignIpDisallowed);
+        }
+        let dst = packet.dst();
+        if dst == METADATA || dst.is_loopback() {
+            explain.say(State::Deliver, || format!("{dst} is answered inside the sandbox"));
+            return Verdict::Deliver(Memo::Pure);
+        }
+        if dst.is_multicast() || dst.is_broadcast() || dst.is_unspecified() || dst.is_link_local() {
+            explain.say(State::Drop, || format!("{dst} does not leave the sandbox"));
+            return Verdict::Drop(DropCause::SimNotUnicast);
+        }
+        let direct = matches!(self.attachment, Attachment::Direct { .. });
+        let private = goes_to_vpc(dst, direct);
+        let setting = if self.all_traffic { "all-traffic" } else { "private-ranges-only" };
+        match &self.attachment {
+            Attachment::None if private => {
+                explain.say(State::Drop, || format!("{dst} is private, and {} has no VPC attachment", self.workload));
+                Verdict::Drop(DropCause::VpcConnectorNotSet)
+            }
+            Attachment::Connector | Attachment::Direct { .. } if self.all_traffic || private => {
+                if let Attachment::Direct { subnetwork, opens_at } = &self.attachment {
+                    explain.say(State::DirectVpcEgressConnection, || {
+                        format!(
+                            "egress setting {setting}: {dst} goes to the VPC by Direct VPC egress, subnet {subnetwork}"
+                        )
+                    });
+                    if *opens_at > now {
+                        explain.say(State::Drop, || format!("the instance's egress opens at {opens_at}"));
+                        return Verdict::Drop(DropCause::SimEgressNotOpen);
+                    }
+                }
+                Verdict::Forward(VPC, Memo::Pure)
+            }
+            Attachment::None => {
+                explain.say(State::ServerlessExternalConnection, || {
+                    format!("no VPC attachment: {dst} goes out by Cloud Run's own internet egress")
+                });
+                Verdict::Forward(EXTERNAL, Memo::Pure)
+            }
+            Attachment::Connector | Attachment::Direct { .. } => {
+                explain.say(State::ServerlessExternalConnection, || {
+                    format!("egress setting {setting}: {dst} is public and goes out by Cloud Run's own internet egress")
+                });
+                Verdict::Forward(EXTERNAL, Memo::Pure)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Ipv4Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn t1_private_ranges_go_to_the_vpc() {
+        for address in ["10.1.2.3", "172.31.255.255", "192.168.0.1", "100.127.255.254"] {
+            assert!(goes_to_vpc(ip(address), true), "{address}");
+        }
+    }
+
+    #[test]
+    fn t2_their_neighbours_do_not() {
+        for address in ["172.32.0.1", "172.15.255.255", "100.128.0.1", "100.63.255.255", "9.255.255.255", "8.8.8.8"] {
+            assert!(!goes_to_vpc(ip(address), true), "{address}");
+        }
+    }
+
+    #[test]
+    fn t3_the_private_google_access_addresses_do_and_their_neighbours_do_not() {
+        for last in 0..=255u8 {
+            assert_eq!(goes_to_vpc(Ipv4Addr::new(199, 36, 153, last), true), (4..=11).contains(&last), "{last}");
+        }
+    }
+
+    #[test]
+    fn class_e_goes_to_the_vpc_with_direct_vpc_egress_only() {
+        assert!(goes_to_vpc(ip("240.0.0.1"), true));
+        assert!(!goes_to_vpc(ip("240.0.0.1"), false));
+    }
+}

@@ -1,0 +1,349 @@
+//! The far sides: the internet gateway, Cloud Run's own way to the internet, the internet itself, private networks that
+//! the scenario does not describe, and the hosts in all of them.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use ipnet::Ipv4Net;
+use prefix_trie::PrefixMap;
+
+use super::router::is_private;
+use super::snat::{Refusal, Snat, can_be_reset};
+use crate::time::SimTime;
+use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
+use crate::wire::{Direction, IcmpError, Packet, Protocol};
+
+/// Towards the internet.
+pub const INTERNET: PortId = PortId(0);
+
+/// Where the internet gateway's ICMP errors come from: the first hop that takes from the TTL. A documentation address.
+const GATEWAY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// A network's default internet gateway. Port 0 leads to the internet, the others to the NAT gateways. It is the first
+/// router on the way that takes one from the TTL: in Google's network nothing before it does.
+#[derive(Debug)]
+pub struct InternetGateway {
+    network: Arc<str>,
+    nat: HashMap<Ipv4Addr, PortId, FixedState>,
+}
+
+impl InternetGateway {
+    /// The gateway of a network.
+    pub fn new(network: Arc<str>) -> Self {
+        InternetGateway { network, nat: HashMap::default() }
+    }
+
+    /// Packets to this NAT IP go through this port.
+    pub fn add_nat_ip(&mut self, ip: Ipv4Addr, port: PortId) {
+        self.nat.insert(ip, port);
+    }
+
+    /// Handles a packet that came through `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+        let onward = if from == INTERNET {
+            match self.nat.get(&packet.dst()) {
+                Some(&port) => port,
+                None => {
+                    explain.say(State::Drop, || {
+                        format!("no gateway of {} has the address {}", self.network, packet.dst())
+                    });
+                    return Verdict::Drop(DropCause::SimUnsolicited);
+                }
+            }
+        } else {
+            INTERNET
+        };
+        if packet.decrement_ttl() {
+            return Verdict::Forward(onward, Memo::DecrementTtl);
+        }
+        explain.say(State::Drop, || format!("the TTL ran out at the internet gateway of {}", self.network));
+        let mut error = Packet::empty();
+        if error.build_icmp_error(IcmpError::TimeExceeded, packet, GATEWAY_ADDRESS) {
+            Verdict::Refuse(DropCause::SimTtlExpired, Box::new(error))
+        } else {
+            Verdict::Drop(DropCause::SimTtlExpired)
+        }
+    }
+}
+
+/// Google: connections from a container to the internet are dropped after 20 minutes of idleness.
+const EXTERNAL_IDLE: Duration = Duration::from_secs(20 * 60);
+/// What is never established, or closed, keeps its port for two minutes. Assumed; ports do not run out here.
+const EXTERNAL_TRANSITORY: Duration = Duration::from_secs(120);
+
+/// Cloud Run's own internet egress: a shared, changing pool of Google's addresses. No VPC firewall, route or Cloud NAT
+/// applies. Google publishes neither the pool nor its ports; here it is a few addresses, each instance prefers one of them,
+/// and ports do not run out before all of them are used up. Port 0 leads to the internet, port `i + 1` to instance `i`.
+#[derive(Debug)]
+pub struct ServerlessEgress {
+    snat: Snat,
+    instances: HashMap<Ipv4Addr, PortId, FixedState>,
+    pool: usize,
+}
+
+impl ServerlessEgress {
+    /// An egress with these pool addresses.
+    pub fn new(pool: Vec<Ipv4Addr>) -> Self {
+        let (idle, short) = (EXTERNAL_IDLE, EXTERNAL_TRANSITORY);
+        let addresses = pool.len();
+        let snat = Snat::new(pool, 1024, 64_512, [idle, short, short, idle, short]);
+        ServerlessEgress { snat, instances: HashMap::default(), pool: addresses }
+    }
+
+    /// Tells where an instance is reached.
+    pub fn add_instance(&mut self, address: Ipv4Addr, port: PortId) {
+        self.instances.insert(address, port);
+    }
+
+    /// An instance is gone.
+    pub fn remove_instance(&mut self, address: Ipv4Addr) {
+        self.instances.remove(&address);
+    }
+
+    /// Handles a packet that came through `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
+        if from != INTERNET {
+            let (_, dst) = (packet.src(), packet.dst());
+            if is_private(dst) {
+                return Verdict::Drop(DropCause::PrivateTrafficToInternet);
+            }
+            let prefer = from.0 as usize % self.pool.max(1);
+            return match self.snat.outbound(packet, prefer, now) {
+                Ok(memo) => {
+                    explain.say(State::ServerlessExternalConnection, || {
+                        format!("leaves with {} of Google's dynamic address pool, not with a static IP", packet.src())
+                    });
+                    Verdict::Forward(INTERNET, memo)
+                }
+                Err(Refusal::Cause(cause)) => Verdict::Drop(cause),
+                Err(Refusal::NoPort) => Verdict::Drop(DropCause::OutOfResources),
+            };
+        }
+        match self.snat.inbound(packet, now) {
+            Ok(memo) => match self.instances.get(&packet.dst()) {
+                Some(&port) => Verdict::Forward(port, memo),
+                None => Verdict::Drop(DropCause::SimInstanceGone),
+            },
+            Err(cause) => {
+                explain.say(State::Drop, || format!("Cloud Run's internet egress: {}", cause.meaning()));
+                Verdict::Drop(cause)
+            }
+        }
+    }
+
+    /// Handles a packet of a flow that came this way before; false when the entry is not enough.
+    #[inline]
+    pub fn handle_known(&mut self, entry: EntryId, packet: &mut Packet, from: PortId, now: SimTime) -> bool {
+        let direction = if from == INTERNET { Direction::Inbound } else { Direction::Outbound };
+        self.snat.known(entry, packet, direction, now)
+    }
+}
+
+/// What kind of network a [`FarSide`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FarKind {
+    /// The internet. Whoever is not declared is a host that takes every packet.
+    Internet,
+    /// Google's API front ends, reached by Private Google Access.
+    GoogleApis,
+    /// A network behind a VPN tunnel.
+    VpnTunnel,
+    /// A network behind an Interconnect attachment.
+    Interconnect,
+    /// A peered network, or whatever is behind an appliance or a load balancer.
+    Other,
+}
+
+/// A network beyond the VPC: it knows the declared hosts in it, and the way back.
+#[derive(Debug)]
+pub struct FarSide {
+    name: Arc<str>,
+    kind: FarKind,
+    routes: PrefixMap<Ipv4Net, PortId>,
+    back: Option<PortId>,
+}
+
+impl FarSide {
+    /// A far side. `back` leads to the VPC network, for all addresses without a route of their own.
+    pub fn new(name: Arc<str>, kind: FarKind, back: Option<PortId>) -> Self {
+        FarSide { name, kind, routes: PrefixMap::new(), back }
+    }
+
+    /// Packets to this range go through this port.
+    pub fn add_route(&mut self, range: Ipv4Net, port: PortId) {
+        self.routes.insert(range, port);
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> FarKind {
+        self.kind
+    }
+
+    /// Handles a packet that came through `from`.
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+        let dst = packet.dst();
+        match self.kind {
+            FarKind::VpnTunnel => explain.say(State::ArriveAtVpnTunnel, || format!("enters VPN tunnel {}", self.name)),
+            FarKind::Interconnect => {
+                explain.say(State::ArriveAtInterconnectAttachment, || format!("enters attachment {}", self.name));
+            }
+            FarKind::Internet | FarKind::GoogleApis | FarKind::Other => {}
+        }
+        if let Some((_, &port)) = self.routes.get_lpm(&Ipv4Net::from(dst)) {
+            return Verdict::Forward(port, Memo::Pure);
+        }
+        match self.back {
+            Some(back) if from != back => return Verdict::Forward(back, Memo::Pure),
+            _ => {}
+        }
+        match self.kind {
+            FarKind::Internet if is_private(dst) => {
+                explain.say(State::Drop, || format!("{dst} is private: the internet has no route to it"));
+                Verdict::Drop(DropCause::PrivateTrafficToInternet)
+            }
+            FarKind::Internet => {
+                explain
+                    .say(State::Deliver, || format!("{dst} is an internet host that the scenario does not describe"));
+                Verdict::Deliver(Memo::Pure)
+            }
+            FarKind::GoogleApis => {
+                explain.say(State::Deliver, || {
+                    format!("{dst} is a Google API, reached by Private Google Access, without NAT")
+                });
+                Verdict::Deliver(Memo::Pure)
+            }
+            FarKind::VpnTunnel | FarKind::Interconnect | FarKind::Other => {
+                explain.say(State::Forward, || {
+                    format!("{dst} lies behind {}, which the scenario does not describe (assumed up)", self.name)
+                });
+                Verdict::Deliver(Memo::Pure)
+            }
+        }
+    }
+}
+
+/// Towards the network that the host is in.
+pub const UPLINK: PortId = PortId(0);
+
+/// A declared destination: which ports are open, and whether it answers at all. What an open port says is the business of
+/// whoever makes the traffic.
+#[derive(Debug)]
+pub struct Host {
+    name: Arc<str>,
+    tcp_ports: Vec<u16>,
+    udp_ports: Vec<u16>,
+    unreachable: bool,
+    internal: bool,
+}
+
+impl Host {
+    /// A host. Without any port in either list everything is open. `internal` hosts are in a VPC network.
+    pub fn new(name: Arc<str>, tcp_ports: Vec<u16>, udp_ports: Vec<u16>, unreachable: bool, internal: bool) -> Self {
+        Host { name, tcp_ports, udp_ports, unreachable, internal }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Handles a packet.
+    pub fn handle_packet(&mut self, packet: &mut Packet, explain: &mut Explain) -> Verdict {
+        if self.internal {
+            explain.say(State::ArriveAtInstance, || format!("reaches {}", self.name));
+        }
+        if self.unreachable {
+            explain.say(State::Drop, || format!("{} never answers (unreachable: true)", self.name));
+            return Verdict::Drop(DropCause::SimHostUnreachable);
+        }
+        let everything = self.tcp_ports.is_empty() && self.udp_ports.is_empty();
+        let tuple = packet.five_tuple();
+        let open = everything
+            || tuple.is_none_or(|tuple| match tuple.protocol {
+                Protocol::Tcp => self.tcp_ports.contains(&tuple.dst_port),
+                Protocol::Udp => self.udp_ports.contains(&tuple.dst_port),
+                Protocol::Icmp => true,
+            });
+        explain.say(State::Deliver, || {
+            let port = tuple.filter(|tuple| tuple.protocol != Protocol::Icmp);
+            let port = port.map(|tuple| format!("{} port {}", tuple.protocol, tuple.dst_port)).unwrap_or_default();
+            match (open, port.is_empty()) {
+                (_, true) => format!("delivered to {}", self.name),
+                (true, _) => format!("delivered to {}, {port} is open", self.name),
+                (false, _) => format!("delivered to {}, which refuses: {port} is closed", self.name),
+            }
+        });
+        if open {
+            return Verdict::Deliver(Memo::Pure);
+        }
+        let mut answer = Packet::empty();
+        if can_be_reset(packet) {
+            answer.build_reset(packet);
+        } else if !answer.build_icmp_error(IcmpError::PortUnreachable, packet, packet.dst()) {
+            return Verdict::Deliver(Memo::Never);
+        }
+        Verdict::Answer(Box::new(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FiveTuple, TcpSegment, tcp_flags};
+
+    fn syn(dst_port: u16) -> Packet {
+        let tuple = FiveTuple {
+            src: Ipv4Addr::new(203, 0, 113, 10),
+            dst: Ipv4Addr::new(198, 51, 100, 7),
+            src_port: 1024,
+            dst_port,
+            protocol: Protocol::Tcp,
+        };
+        let mut packet = Packet::empty();
+        packet.build_tcp(tuple, TcpSegment { flags: tcp_flags::SYN, seq: 1, ack: 0, payload: 0 });
+        packet
+    }
+
+    #[test]
+    fn a_closed_port_answers_with_a_reset_and_a_black_hole_with_nothing() {
+        let mut host = Host::new("h".into(), vec![443], vec![], false, false);
+        assert_eq!(host.handle_packet(&mut syn(443), &mut Explain::silent()), Verdict::Deliver(Memo::Pure));
+        let Verdict::Answer(reset) = host.handle_packet(&mut syn(80), &mut Explain::silent()) else { panic!() };
+        assert_eq!(reset.tcp_flags(), tcp_flags::RST | tcp_flags::ACK);
+        let mut hole = Host::new("h".into(), vec![], vec![], true, false);
+        let verdict = hole.handle_packet(&mut syn(443), &mut Explain::silent());
+        assert_eq!(verdict, Verdict::Drop(DropCause::SimHostUnreachable));
+    }
+
+    #[test]
+    fn a_ttl_of_one_is_answered_from_the_internet_gateway() {
+        let mut gateway = InternetGateway::new("vpc".into());
+        let mut packet = syn(443);
+        while packet.decrement_ttl() {}
+        let Verdict::Refuse(DropCause::SimTtlExpired, error) =
+            gateway.handle_packet(&mut packet, PortId(1), &mut Explain::silent())
+        else {
+            panic!()
+        };
+        assert_eq!(error.embedded().unwrap().tuple, packet.five_tuple().unwrap());
+    }
+
+    #[test]
+    fn the_serverless_pool_does_not_run_out_at_one_address() {
+        let pool = vec![Ipv4Addr::new(192, 0, 2, 129), Ipv4Addr::new(192, 0, 2, 130)];
+        let mut egress = ServerlessEgress::new(pool);
+        egress.add_instance(Ipv4Addr::new(169, 254, 8, 1), PortId(1));
+        let mut seen = std::collections::BTreeSet::new();
+        for port in 0..=u16::MAX {
+            let mut packet = syn(443);
+            packet.set_source(Ipv4Addr::new(169, 254, 8, 1), port);
+            let verdict = egress.handle_packet(&mut packet, PortId(1), SimTime::ZERO, &mut Explain::silent());
+            assert!(matches!(verdict, Verdict::Forward(INTERNET, _)));
+            seen.insert((packet.src(), packet.five_tuple().unwrap().src_port));
+        }
+        assert_eq!(seen.len(), 65_536);
+    }
+}
