@@ -1,3 +1,6 @@
 //! What comes out: the summary, its text form, logs and metrics in Google's shapes.
 
+pub mod clock;
+pub mod identity;
+pub mod nat_log;
 pub mod summary;
