@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod identity;
+pub mod metrics;
 pub mod nat_log;
 pub mod summary;
