@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod identity;
+pub mod mapping_info;
 pub mod metrics;
 pub mod nat_log;
 pub mod summary;
