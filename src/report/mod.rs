@@ -1,6 +1,7 @@
 //! What comes out: the summary, its text form, logs and metrics in Google's shapes.
 
 pub mod clock;
+pub mod expect;
 pub mod identity;
 pub mod mapping_info;
 pub mod metrics;
