@@ -6,4 +6,5 @@ pub mod identity;
 pub mod mapping_info;
 pub mod metrics;
 pub mod nat_log;
+pub mod output;
 pub mod summary;
