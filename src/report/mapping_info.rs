@@ -4,6 +4,7 @@
 //! order and with the omissions of the dumps seen: one `interfaceNatMappings` entry a block, empty lists left out, VMs
 //! without a block absent.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -92,24 +93,25 @@ impl InterfaceNatMappings {
 /// first.
 pub fn nat_mapping_info(endpoints: &[EndpointMappings<'_>]) -> Vec<VmEndpointNatMappings> {
     let mut items: Vec<VmEndpointNatMappings> = Vec::new();
+    let mut place_of_vm = BTreeMap::new();
     for endpoint in endpoints
         .iter()
         .filter(|endpoint| !endpoint.blocks.is_empty())
     {
+        let place = *place_of_vm
+            .entry(endpoint.instance_name)
+            .or_insert_with(|| {
+                items.push(VmEndpointNatMappings {
+                    instance_name: endpoint.instance_name.to_owned(),
+                    interface_nat_mappings: Vec::new(),
+                });
+                items.len() - 1
+            });
         let mappings = endpoint
             .blocks
             .iter()
             .map(|block| InterfaceNatMappings::new(endpoint, block));
-        match items
-            .iter_mut()
-            .find(|item| item.instance_name == endpoint.instance_name)
-        {
-            Some(item) => item.interface_nat_mappings.extend(mappings),
-            None => items.push(VmEndpointNatMappings {
-                instance_name: endpoint.instance_name.to_owned(),
-                interface_nat_mappings: mappings.collect(),
-            }),
-        }
+        items[place].interface_nat_mappings.extend(mappings);
     }
     items
 }
