@@ -8,3 +8,7 @@ pub mod metrics;
 pub mod nat_log;
 pub mod output;
 pub mod summary;
+pub mod text;
+
+mod causes;
+mod words;
