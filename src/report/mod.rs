@@ -1,3 +1,14 @@
 //! What comes out: the summary, its text form, logs and metrics in Google's shapes.
 
+pub mod clock;
+pub mod expect;
+pub mod identity;
+pub mod mapping_info;
+pub mod metrics;
+pub mod nat_log;
+pub mod output;
 pub mod summary;
+pub mod text;
+
+mod causes;
+mod words;

@@ -215,6 +215,9 @@ pub struct ExpectationResult {
     pub actual: serde_json::Value,
     /// Whether it held.
     pub met: bool,
+    /// Where a path that leads nowhere goes astray.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What a replay made of its captures.
