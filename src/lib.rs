@@ -3,6 +3,8 @@
 pub mod node;
 pub mod report;
 pub mod scenario;
+pub mod sim;
 pub mod time;
+pub mod topology;
 pub mod trace;
 pub mod wire;

@@ -5,39 +5,21 @@
 
 /// Cause, meaning. Sorted by name.
 const MEANINGS: &[(&str, &str)] = &[
-    (
-        "CLOUD_NAT_NO_ADDRESSES",
-        "the gateway has no NAT IP at all: give it one, or let it allocate them automatically",
-    ),
-    (
-        "CLOUD_NAT_PROTOCOL_UNSUPPORTED",
-        "Cloud NAT translates TCP, UDP and ICMP only",
-    ),
-    (
-        "CLOUD_RUN_REVISION_NOT_READY",
-        "the revision is not ready, so nothing of it runs: see why it does not start",
-    ),
+    ("CLOUD_NAT_NO_ADDRESSES", "the gateway has no NAT IP at all: give it one, or let it allocate them automatically"),
+    ("CLOUD_NAT_PROTOCOL_UNSUPPORTED", "Cloud NAT translates TCP, UDP and ICMP only"),
+    ("CLOUD_RUN_REVISION_NOT_READY", "the revision is not ready, so nothing of it runs: see why it does not start"),
     (
         "ENDPOINT_INDEPENDENCE_CONFLICT",
         "with endpoint-independent mapping two sources shared a NAT port and wanted the same destination: turn it off, \
          or give each VM more ports",
     ),
-    (
-        "FIREWALL_RULE",
-        "a firewall rule, or the implied deny of ingress, matched: `egressim trace` names the rule",
-    ),
-    (
-        "FOREIGN_IP_DISALLOWED",
-        "the source address is not the sender's own, and IP forwarding is off there",
-    ),
+    ("FIREWALL_RULE", "a firewall rule, or the implied deny of ingress, matched: `egressim trace` names the rule"),
+    ("FOREIGN_IP_DISALLOWED", "the source address is not the sender's own, and IP forwarding is off there"),
     (
         "INGRESS_FIREWALL_TAGS_UNSUPPORTED_BY_DIRECT_VPC_EGRESS",
         "an ingress rule selects its sources by tag, which Direct VPC egress does not support: use address ranges",
     ),
-    (
-        "INSTANCE_NOT_RUNNING",
-        "the VM that should receive or forward the packet is not running",
-    ),
+    ("INSTANCE_NOT_RUNNING", "the VM that should receive or forward the packet is not running"),
     (
         "NO_EXTERNAL_ADDRESS",
         "the route leads to the internet, but the sender has no external address and no Cloud NAT gateway covers its \
@@ -64,30 +46,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "PRIVATE_TRAFFIC_TO_INTERNET",
         "a private destination matched only a route to the internet, which carries none: add a route to it",
     ),
-    (
-        "ROUTE_BLACKHOLE",
-        "the best route leads nowhere on purpose or because its next hop is down",
-    ),
-    (
-        "ROUTE_NEXT_HOP_INSTANCE_WRONG_NETWORK",
-        "the route's next hop has no interface in the network of the route",
-    ),
-    (
-        "ROUTE_NEXT_HOP_IP_ADDRESS_NOT_RESOLVED",
-        "the route's next hop is an address that nothing in the network has",
-    ),
-    (
-        "ROUTE_NEXT_HOP_RESOURCE_NOT_FOUND",
-        "the route's next hop does not exist",
-    ),
-    (
-        "ROUTE_NEXT_HOP_VPN_TUNNEL_NOT_ESTABLISHED",
-        "the route's VPN tunnel is not up",
-    ),
-    (
-        "ROUTING_LOOP",
-        "routes send the packet in a circle: `egressim trace` shows it",
-    ),
+    ("ROUTE_BLACKHOLE", "the best route leads nowhere on purpose or because its next hop is down"),
+    ("ROUTE_NEXT_HOP_INSTANCE_WRONG_NETWORK", "the route's next hop has no interface in the network of the route"),
+    ("ROUTE_NEXT_HOP_IP_ADDRESS_NOT_RESOLVED", "the route's next hop is an address that nothing in the network has"),
+    ("ROUTE_NEXT_HOP_RESOURCE_NOT_FOUND", "the route's next hop does not exist"),
+    ("ROUTE_NEXT_HOP_VPN_TUNNEL_NOT_ESTABLISHED", "the route's VPN tunnel is not up"),
+    ("ROUTING_LOOP", "routes send the packet in a circle: `egressim trace` shows it"),
     (
         "SIM_CONNECTOR_PORTS_EXHAUSTED",
         "a connector VM had no free source port for that destination: more connector instances, or Direct VPC egress",
@@ -101,10 +65,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "the connection was silent for longer than Cloud NAT's idle timeout and lost its mapping: send keepalives more \
          often, or raise the timeout",
     ),
-    (
-        "SIM_MALFORMED_PACKET",
-        "the packet's headers contradict each other or its length",
-    ),
+    ("SIM_MALFORMED_PACKET", "the packet's headers contradict each other or its length"),
     (
         "SIM_THROUGHPUT_EXCEEDED",
         "more was sent than the connector's instances carry: more or larger instances, or Direct VPC egress",
@@ -114,22 +75,13 @@ const MEANINGS: &[(&str, &str)] = &[
         "it came from outside to a port where no connection of ours was ever open: scanners, or a server that spoke \
          first; harmless as a rule",
     ),
-    (
-        "TRAFFIC_TYPE_BLOCKED",
-        "Google Cloud blocks this kind of traffic to the internet, TCP port 25 above all",
-    ),
-    (
-        "UNKNOWN_EXTERNAL_ADDRESS",
-        "a public destination of Google's that belongs to no resource known here",
-    ),
+    ("TRAFFIC_TYPE_BLOCKED", "Google Cloud blocks this kind of traffic to the internet, TCP port 25 above all"),
+    ("UNKNOWN_EXTERNAL_ADDRESS", "a public destination of Google's that belongs to no resource known here"),
     (
         "UNKNOWN_INTERNAL_ADDRESS",
         "no VM, host or other resource has this internal destination: is the address right, is the host declared?",
     ),
-    (
-        "VPC_CONNECTOR_NOT_RUNNING",
-        "the connector is not READY and carries nothing: see its state",
-    ),
+    ("VPC_CONNECTOR_NOT_RUNNING", "the connector is not READY and carries nothing: see its state"),
     (
         "VPC_CONNECTOR_NOT_SET",
         "a private destination, and the workload has neither a connector nor Direct VPC egress: attach it to a network",
@@ -142,9 +94,7 @@ const MEANINGS: &[(&str, &str)] = &[
 
 /// The cause in a sentence; `None` for one that is not in the table.
 pub(super) fn meaning(cause: &str) -> Option<&'static str> {
-    let place = MEANINGS
-        .binary_search_by_key(&cause, |(name, _)| name)
-        .ok()?;
+    let place = MEANINGS.binary_search_by_key(&cause, |(name, _)| name).ok()?;
     Some(MEANINGS[place].1)
 }
 

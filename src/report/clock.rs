@@ -22,18 +22,14 @@ pub struct WallClock {
 impl Default for WallClock {
     /// Time 0 is 2026-10-01T00:00:00Z.
     fn default() -> Self {
-        WallClock {
-            start: DEFAULT_START,
-        }
+        WallClock { start: DEFAULT_START }
     }
 }
 
 impl WallClock {
     /// Time 0 is this long after the Unix epoch: a capture's first timestamp.
     pub fn starting_at(since_unix_epoch: Duration) -> Self {
-        WallClock {
-            start: since_unix_epoch,
-        }
+        WallClock { start: since_unix_epoch }
     }
 
     /// RFC 3339 with nine decimals, as log entries have it. Instants after the year 9999 are shown as its last.
@@ -69,11 +65,7 @@ pub fn seconds(ns: u64) -> String {
 pub(super) fn parse_tenths(written: &str) -> Option<u64> {
     let (whole, tenth) = written.strip_suffix('s')?.split_once('.')?;
     let tenth = tenth.parse().ok().filter(|&digit: &u64| digit < 10)?;
-    whole
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(10)?
-        .checked_add(tenth)
+    whole.parse::<u64>().ok()?.checked_mul(10)?.checked_add(tenth)
 }
 
 #[cfg(test)]

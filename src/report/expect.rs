@@ -8,13 +8,7 @@ use super::summary::{ExpectationResult, Summary};
 use crate::scenario::{ExpectTest, Expectation};
 
 /// Objects that count by cause or kind. What was never counted is not listed there, and is 0.
-const COUNTING_MAPS: [&str; 5] = [
-    "droppedBy",
-    "failedBy",
-    "droppedSentPackets",
-    "skipped",
-    "oddities",
-];
+const COUNTING_MAPS: [&str; 5] = ["droppedBy", "failedBy", "droppedSentPackets", "skipped", "oddities"];
 
 /// Names further apart than this are not offered as what the user may have meant (Jaro-Winkler, 0 to 1).
 const SIMILAR: f64 = 0.7;
@@ -28,10 +22,7 @@ pub fn evaluate(expectations: &[Expectation], summary: &Summary) -> Vec<Expectat
         return Vec::new();
     }
     let summary = serde_json::to_value(summary).expect("a summary is plain data with string keys");
-    expectations
-        .iter()
-        .map(|expectation| result(expectation, &summary))
-        .collect()
+    expectations.iter().map(|expectation| result(expectation, &summary)).collect()
 }
 
 fn result(expectation: &Expectation, summary: &Value) -> ExpectationResult {
@@ -100,11 +91,7 @@ impl Astray<'_> {
             None if self.candidates.is_empty() => {
                 format!("there is no \"{}\", nothing is below that", self.step)
             }
-            None => format!(
-                "there is no \"{}\", only {}",
-                self.step,
-                self.candidates.join(", ")
-            ),
+            None => format!("there is no \"{}\", only {}", self.step, self.candidates.join(", ")),
         }
     }
 }
@@ -116,11 +103,7 @@ fn lookup<'a>(summary: &'a Value, path: &'a str) -> Result<&'a Value, Astray<'a>
     while let Some(path) = rest {
         let (step, found, remainder) = descend(value, path);
         let Some(found) = found else {
-            return Err(Astray {
-                step,
-                holder,
-                candidates: names(value),
-            });
+            return Err(Astray { step, holder, candidates: names(value) });
         };
         holder = match found {
             Value::Object(_) if COUNTING_MAPS.contains(&step) => Holder::CountingMap,
@@ -133,10 +116,7 @@ fn lookup<'a>(summary: &'a Value, path: &'a str) -> Result<&'a Value, Astray<'a>
 
 /// Takes one step: the shortest beginning of the path that names something. It may hold dots (a load called `v1.2`).
 fn descend<'a>(value: &'a Value, path: &'a str) -> (&'a str, Option<&'a Value>, Option<&'a str>) {
-    let ends = path
-        .match_indices('.')
-        .map(|(end, _)| end)
-        .chain([path.len()]);
+    let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
     for end in ends {
         if let Some(found) = child(value, &path[..end]) {
             return (&path[..end], Some(found), path.get(end + 1..));
@@ -161,10 +141,7 @@ fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
 fn names(value: &Value) -> Vec<&str> {
     match value {
         Value::Object(fields) => fields.keys().map(String::as_str).collect(),
-        Value::Array(elements) => elements
-            .iter()
-            .filter_map(|element| element["name"].as_str())
-            .collect(),
+        Value::Array(elements) => elements.iter().filter_map(|element| element["name"].as_str()).collect(),
         _ => Vec::new(),
     }
 }
@@ -185,19 +162,12 @@ mod tests {
             allocation_failed: true,
             ..GatewaySummary::default()
         });
-        summary.traffic.push(TrafficSummary {
-            name: "api.v1".into(),
-            attempted: 12,
-            ..TrafficSummary::default()
-        });
+        summary.traffic.push(TrafficSummary { name: "api.v1".into(), attempted: 12, ..TrafficSummary::default() });
         summary
     }
 
     fn outcome(path: &str, test: ExpectTest) -> ExpectationResult {
-        let expectation = Expectation {
-            path: path.into(),
-            test,
-        };
+        let expectation = Expectation { path: path.into(), test };
         evaluate(&[expectation], &summary()).remove(0)
     }
 
@@ -236,14 +206,8 @@ mod tests {
 
     #[test]
     fn a_cause_that_never_occurred_counts_zero() {
-        let result = outcome(
-            "packets.droppedBy.OUT_OF_RESOURCES",
-            ExpectTest::AtLeast(1.0),
-        );
-        assert_eq!(
-            (result.actual, result.met, result.note),
-            (Value::from(0), false, None)
-        );
+        let result = outcome("packets.droppedBy.OUT_OF_RESOURCES", ExpectTest::AtLeast(1.0));
+        assert_eq!((result.actual, result.met, result.note), (Value::from(0), false, None));
         assert!(equals("gateways.nat-a.droppedSentPackets.OUT_OF_RESOURCES", 0).met);
         assert!(equals("packets.droppedBy.NO_ROUTE", 7).met);
     }
@@ -252,30 +216,18 @@ mod tests {
     fn a_path_that_leads_nowhere_is_not_met_and_says_what_is_near() {
         let result = equals("connections.faild", Value::Null);
         assert_eq!((result.actual, result.met), (Value::Null, false));
-        assert_eq!(
-            result.note.as_deref(),
-            Some("there is no \"faild\", did you mean \"failed\"?")
-        );
+        assert_eq!(result.note.as_deref(), Some("there is no \"faild\", did you mean \"failed\"?"));
 
         let note = equals("gateways.other.name", 0).note;
         assert_eq!(note.as_deref(), Some("there is no \"other\", only nat-a"));
         let note = equals("connections.failed.more", 0).note;
-        assert_eq!(
-            note.as_deref(),
-            Some("there is no \"more\", nothing is below that")
-        );
+        assert_eq!(note.as_deref(), Some("there is no \"more\", nothing is below that"));
     }
 
     #[test]
     fn expectations_are_told_in_words() {
         assert_eq!(equals("scenario", "guide").expected, "equals \"guide\"");
-        assert_eq!(
-            outcome("seed", ExpectTest::AtLeast(1.0)).expected,
-            "at least 1"
-        );
-        assert_eq!(
-            outcome("seed", ExpectTest::AtMost(0.5)).expected,
-            "at most 0.5"
-        );
+        assert_eq!(outcome("seed", ExpectTest::AtLeast(1.0)).expected, "at least 1");
+        assert_eq!(outcome("seed", ExpectTest::AtMost(0.5)).expected, "at most 0.5");
     }
 }

@@ -65,9 +65,7 @@ fn resource_number(parts: &[&str]) -> u64 {
     let hash = parts
         .iter()
         .flat_map(|part| part.bytes().chain([0]))
-        .fold(OFFSET, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-        });
+        .fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
     hash >> 2 | 1 << 62
 }
 
@@ -102,10 +100,7 @@ pub(super) mod tests {
         assert_eq!(gateway().router_id(), gateway().router_id());
         assert_eq!(gateway().router_id().to_string().len(), 19);
         assert_eq!(gateway().project_number().to_string().len(), 12);
-        assert_ne!(
-            endpoint("web-1").instance_id(),
-            endpoint("web-2").instance_id()
-        );
+        assert_ne!(endpoint("web-1").instance_id(), endpoint("web-2").instance_id());
     }
 
     #[test]

@@ -94,23 +94,15 @@ impl InterfaceNatMappings {
 pub fn nat_mapping_info(endpoints: &[EndpointMappings<'_>]) -> Vec<VmEndpointNatMappings> {
     let mut items: Vec<VmEndpointNatMappings> = Vec::new();
     let mut place_of_vm = BTreeMap::new();
-    for endpoint in endpoints
-        .iter()
-        .filter(|endpoint| !endpoint.blocks.is_empty())
-    {
-        let place = *place_of_vm
-            .entry(endpoint.instance_name)
-            .or_insert_with(|| {
-                items.push(VmEndpointNatMappings {
-                    instance_name: endpoint.instance_name.to_owned(),
-                    interface_nat_mappings: Vec::new(),
-                });
-                items.len() - 1
+    for endpoint in endpoints.iter().filter(|endpoint| !endpoint.blocks.is_empty()) {
+        let place = *place_of_vm.entry(endpoint.instance_name).or_insert_with(|| {
+            items.push(VmEndpointNatMappings {
+                instance_name: endpoint.instance_name.to_owned(),
+                interface_nat_mappings: Vec::new(),
             });
-        let mappings = endpoint
-            .blocks
-            .iter()
-            .map(|block| InterfaceNatMappings::new(endpoint, block));
+            items.len() - 1
+        });
+        let mappings = endpoint.blocks.iter().map(|block| InterfaceNatMappings::new(endpoint, block));
         items[place].interface_nat_mappings.extend(mappings);
     }
     items
@@ -178,10 +170,7 @@ struct NatStatus {
 
 /// The status of a router and its NAT gateways.
 pub fn router_status(router: &RouterInfo<'_>) -> RouterStatusResponse {
-    let project = format!(
-        "https://www.googleapis.com/compute/v1/projects/{}",
-        router.project_id
-    );
+    let project = format!("https://www.googleapis.com/compute/v1/projects/{}", router.project_id);
     let address_url = |name| format!("{project}/regions/{}/addresses/{name}", router.region);
     let nat_status = router.gateways.iter().map(|gateway| NatStatus {
         name: gateway.name.to_owned(),
@@ -191,11 +180,7 @@ pub fn router_status(router: &RouterInfo<'_>) -> RouterStatusResponse {
             .iter()
             .filter_map(|(_, name)| name.map(address_url))
             .collect(),
-        user_allocated_nat_ips: gateway
-            .user_allocated_nat_ips
-            .iter()
-            .map(|(ip, _)| *ip)
-            .collect(),
+        user_allocated_nat_ips: gateway.user_allocated_nat_ips.iter().map(|(ip, _)| *ip).collect(),
         drain_user_allocated_nat_ips: gateway.drain_user_allocated_nat_ips.clone(),
         min_extra_nat_ips_needed: gateway.min_extra_nat_ips_needed,
         num_vm_endpoints_with_nat_mappings: gateway.endpoints_with_mappings,
@@ -216,31 +201,17 @@ mod tests {
     const NAT_IP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
     fn block(first_port: u16, last_port: u16) -> BlockInfo {
-        BlockInfo {
-            nat_ip: NAT_IP,
-            first_port,
-            last_port,
-            draining: false,
-        }
+        BlockInfo { nat_ip: NAT_IP, first_port, last_port, draining: false }
     }
 
     fn endpoint(instance_name: &str, host: u8, blocks: Vec<BlockInfo>) -> EndpointMappings<'_> {
-        EndpointMappings {
-            instance_name,
-            address: Ipv4Addr::new(172, 16, 1, host),
-            alias_range: None,
-            blocks,
-        }
+        EndpointMappings { instance_name, address: Ipv4Addr::new(172, 16, 1, host), alias_range: None, blocks }
     }
 
     #[test]
     fn each_block_is_an_entry_and_vms_without_one_are_absent() {
         let endpoints = [
-            endpoint(
-                "vm-2",
-                3,
-                vec![block(16_384, 32_767), block(32_768, 49_151)],
-            ),
+            endpoint("vm-2", 3, vec![block(16_384, 32_767), block(32_768, 49_151)]),
             endpoint("vm-3", 2, vec![block(49_152, 65_535)]),
             endpoint("vm-0", 5, Vec::new()),
         ];
@@ -295,25 +266,16 @@ mod tests {
             return;
         };
         let real = |name: &str| {
-            let path = std::path::Path::new(&data)
-                .join("config/gcpdiag-nat1")
-                .join(name);
+            let path = std::path::Path::new(&data).join("config/gcpdiag-nat1").join(name);
             let dump = std::fs::read_to_string(path).expect("the data folder has the dump");
             serde_json::from_str::<serde_json::Value>(&dump).expect("a dump is JSON")
         };
         let text = |value| serde_json::to_string(&value).expect("plain data");
 
         let nat_ip = Ipv4Addr::new(35, 204, 78, 175);
-        let block = |first_port, last_port| BlockInfo {
-            nat_ip,
-            ..block(first_port, last_port)
-        };
+        let block = |first_port, last_port| BlockInfo { nat_ip, ..block(first_port, last_port) };
         let endpoints = [
-            endpoint(
-                "private-vm-2",
-                3,
-                vec![block(16_384, 32_767), block(32_768, 49_151)],
-            ),
+            endpoint("private-vm-2", 3, vec![block(16_384, 32_767), block(32_768, 49_151)]),
             endpoint("private-vm-3", 2, vec![block(49_152, 65_535)]),
         ];
         let mappings = real("compute-routers-natMappingInfo-public-nat-cloud-router.json");
@@ -334,20 +296,12 @@ mod tests {
             }],
         });
         let status = serde_json::to_value(status).expect("plain data");
-        assert_eq!(
-            text(status),
-            text(real(
-                "compute-routers-routerStatus-public-nat-cloud-router.json"
-            ))
-        );
+        assert_eq!(text(status), text(real("compute-routers-routerStatus-public-nat-cloud-router.json")));
     }
 
     #[test]
     fn a_block_on_a_draining_address_counts_as_such() {
-        let drained = BlockInfo {
-            draining: true,
-            ..block(1024, 1087)
-        };
+        let drained = BlockInfo { draining: true, ..block(1024, 1087) };
         let items = nat_mapping_info(&[endpoint("vm-0", 2, vec![drained])]);
         let item = serde_json::to_value(&items[0].interface_nat_mappings[0]).expect("plain data");
         assert_eq!(item["numTotalNatPorts"], 0);

@@ -110,11 +110,7 @@ pub struct NatLogWriter<W> {
 impl<W: Write> NatLogWriter<W> {
     /// Entries go to `out` at the clock's dates. The seed keeps the `insertId`s of two runs apart.
     pub fn new(out: W, clock: WallClock, seed: u64) -> Self {
-        NatLogWriter {
-            out,
-            clock,
-            insert_ids: InsertIds::new(seed),
-        }
+        NatLogWriter { out, clock, insert_ids: InsertIds::new(seed) }
     }
 
     /// Writes one line. Budget and filter are the caller's: see [`LogBudget::record`].
@@ -176,10 +172,7 @@ struct InsertIds {
 
 impl InsertIds {
     fn new(seed: u64) -> Self {
-        InsertIds {
-            run: splitmix64(seed),
-            written: 0,
-        }
+        InsertIds { run: splitmix64(seed), written: 0 }
     }
 
     /// `splitmix64` is a bijection, so that distinct counts give distinct ids. 36^13 exceeds 2^64: thirteen digits hold it.
@@ -307,9 +300,7 @@ pub(super) fn as_string<S: Serializer>(number: &u64, serializer: S) -> Result<S:
 
 impl<'a> LogEntry<'a> {
     fn new(entry: &NatLogEntry<'a>, clock: WallClock, insert_id: String) -> Self {
-        let NatLogEntry {
-            gateway, endpoint, ..
-        } = *entry;
+        let NatLogEntry { gateway, endpoint, .. } = *entry;
         let (outside, allocation_status) = match entry.allocation {
             Allocation::Ok { nat_ip, nat_port } => (Some((nat_ip, nat_port)), "OK"),
             Allocation::Dropped => (None, "DROPPED"),
@@ -333,10 +324,7 @@ impl<'a> LogEntry<'a> {
                     gateway_name: &gateway.gateway,
                     router_name: &gateway.router,
                 },
-                destination: entry.destination.map(|vm| Destination {
-                    instance: Instance::of(vm),
-                    vpc: Vpc::of(vm),
-                }),
+                destination: entry.destination.map(|vm| Destination { instance: Instance::of(vm), vpc: Vpc::of(vm) }),
                 allocation_status,
             },
             resource: Resource {
@@ -357,10 +345,7 @@ impl<'a> LogEntry<'a> {
                 instance_name: &endpoint.vm_name,
                 nat_ip,
             }),
-            log_name: format!(
-                "projects/{}/logs/compute.googleapis.com%2Fnat_flows",
-                gateway.project_id
-            ),
+            log_name: format!("projects/{}/logs/compute.googleapis.com%2Fnat_flows", gateway.project_id),
             receive_timestamp: clock.nanos(entry.at + RECEIVE_DELAY).to_string(),
         }
     }
@@ -368,22 +353,13 @@ impl<'a> LogEntry<'a> {
 
 impl<'a> Vpc<'a> {
     fn of(vm: &'a EndpointIdentity) -> Self {
-        Vpc {
-            subnetwork_name: &vm.subnetwork,
-            vpc_name: &vm.network,
-            project_id: &vm.network_project_id,
-        }
+        Vpc { subnetwork_name: &vm.subnetwork, vpc_name: &vm.network, project_id: &vm.network_project_id }
     }
 }
 
 impl<'a> Instance<'a> {
     fn of(vm: &'a EndpointIdentity) -> Self {
-        Instance {
-            zone: &vm.zone,
-            project_id: &vm.project_id,
-            region: &vm.region,
-            vm_name: &vm.vm_name,
-        }
+        Instance { zone: &vm.zone, project_id: &vm.project_id, region: &vm.region, vm_name: &vm.vm_name }
     }
 }
 
@@ -392,10 +368,7 @@ mod tests {
     use super::super::identity::tests::{endpoint, gateway};
     use super::*;
 
-    const TRANSLATED: Allocation = Allocation::Ok {
-        nat_ip: Ipv4Addr::new(203, 0, 113, 9),
-        nat_port: 1026,
-    };
+    const TRANSLATED: Allocation = Allocation::Ok { nat_ip: Ipv4Addr::new(203, 0, 113, 9), nat_port: 1026 };
 
     fn written(allocation: Allocation, destination: Option<&EndpointIdentity>) -> String {
         let (gateway, endpoint) = (gateway(), endpoint("web-1"));

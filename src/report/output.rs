@@ -70,12 +70,8 @@ impl OutputError {
         let path = path.to_owned();
         match source.kind() {
             ErrorKind::NotADirectory => OutputError::NotAFolder { path },
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                OutputError::Permission { path, source }
-            }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                OutputError::DiskFull { path, source }
-            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => OutputError::Permission { path, source },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => OutputError::DiskFull { path, source },
             _ => OutputError::Other { path, source },
         }
     }
@@ -97,32 +93,19 @@ impl OutputFolder {
         let target_exists = match fs::metadata(target) {
             Ok(found) if found.is_dir() => true,
             Ok(_) => {
-                return Err(OutputError::NotAFolder {
-                    path: target.to_owned(),
-                });
+                return Err(OutputError::NotAFolder { path: target.to_owned() });
             }
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(OutputError::new(target, error)),
         };
-        let parent = if target_exists {
-            target
-        } else {
-            nearest_folder(target)?
-        };
+        let parent = if target_exists { target } else { nearest_folder(target)? };
         let staging = tempfile::Builder::new()
             .prefix(".egressim-")
             .tempdir_in(parent)
             .map_err(|error| OutputError::new(target, error))?;
         // The temporary folder is its maker's alone; this one has the permissions that any new folder gets.
-        fs::create_dir(staging.path().join(NEW))
-            .map_err(|error| OutputError::new(target, error))?;
-        Ok(OutputFolder {
-            target: target.to_owned(),
-            target_exists,
-            staging,
-            files: Vec::new(),
-            unfinished: 0,
-        })
+        fs::create_dir(staging.path().join(NEW)).map_err(|error| OutputError::new(target, error))?;
+        Ok(OutputFolder { target: target.to_owned(), target_exists, staging, files: Vec::new(), unfinished: 0 })
     }
 
     /// Begins a file that is written while the run goes on. Each has to be given back to [`finish`](Self::finish).
@@ -131,20 +114,15 @@ impl OutputFolder {
         if self.target_exists && path.is_dir() {
             return Err(OutputError::NotAFile { path });
         }
-        let file =
-            File::create(self.staged(NEW, name)).map_err(|error| OutputError::new(&path, error))?;
+        let file = File::create(self.staged(NEW, name)).map_err(|error| OutputError::new(&path, error))?;
         self.files.push(name.to_owned());
         self.unfinished += 1;
-        Ok(OutputFile {
-            path,
-            out: BufWriter::with_capacity(1 << 16, file),
-        })
+        Ok(OutputFile { path, out: BufWriter::with_capacity(1 << 16, file) })
     }
 
     /// Ends a file: the last bytes go to disk, where they may find it full.
     pub fn finish(&mut self, mut file: OutputFile) -> Result<(), OutputError> {
-        file.flush()
-            .map_err(|error| OutputError::new(&file.path, error))?;
+        file.flush().map_err(|error| OutputError::new(&file.path, error))?;
         self.unfinished -= 1;
         Ok(())
     }
@@ -166,32 +144,19 @@ impl OutputFolder {
     ///
     /// If a file was not [finished](Self::finish): its end could be missing.
     pub fn commit(self) -> Result<(), OutputError> {
-        assert_eq!(
-            self.unfinished, 0,
-            "every file is finished before the folder is committed"
-        );
-        if self.target_exists {
-            self.replace_files()
-        } else {
-            self.move_folder()
-        }
+        assert_eq!(self.unfinished, 0, "every file is finished before the folder is committed");
+        if self.target_exists { self.replace_files() } else { self.move_folder() }
     }
 
     fn move_folder(&self) -> Result<(), OutputError> {
-        if let Some(parent) = self
-            .target
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        if let Some(parent) = self.target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(|error| OutputError::new(parent, error))?;
         }
-        fs::rename(self.staging.path().join(NEW), &self.target)
-            .map_err(|error| OutputError::new(&self.target, error))
+        fs::rename(self.staging.path().join(NEW), &self.target).map_err(|error| OutputError::new(&self.target, error))
     }
 
     fn replace_files(&self) -> Result<(), OutputError> {
-        fs::create_dir(self.staging.path().join(OLD))
-            .map_err(|error| OutputError::new(&self.target, error))?;
+        fs::create_dir(self.staging.path().join(OLD)).map_err(|error| OutputError::new(&self.target, error))?;
         for (done, name) in self.files.iter().enumerate() {
             if let Err(error) = self.replace(name) {
                 for name in self.files[..=done].iter().rev() {
@@ -229,17 +194,11 @@ impl OutputFolder {
 /// The nearest folder above `target` that exists: the same file system as its future place.
 fn nearest_folder(target: &Path) -> Result<&Path, OutputError> {
     for ancestor in target.ancestors().skip(1) {
-        let ancestor = if ancestor.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            ancestor
-        };
+        let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
         match fs::metadata(ancestor) {
             Ok(found) if found.is_dir() => return Ok(ancestor),
             Ok(_) => {
-                return Err(OutputError::NotAFolder {
-                    path: ancestor.to_owned(),
-                });
+                return Err(OutputError::NotAFolder { path: ancestor.to_owned() });
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(OutputError::new(ancestor, error)),
@@ -257,9 +216,7 @@ pub struct OutputFile {
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out
-            .write(bytes)
-            .map_err(|error| located(&self.path, error))
+        self.out.write(bytes).map_err(|error| located(&self.path, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -277,21 +234,13 @@ mod tests {
     use super::*;
 
     fn put(folder: &mut OutputFolder, name: &str, content: &str) {
-        folder
-            .write(name, |out| out.write_all(content.as_bytes()))
-            .expect("the disk has room");
+        folder.write(name, |out| out.write_all(content.as_bytes())).expect("the disk has room");
     }
 
     fn entries(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(folder)
             .expect("the folder exists")
-            .map(|entry| {
-                entry
-                    .expect("it is readable")
-                    .file_name()
-                    .into_string()
-                    .expect("ASCII")
-            })
+            .map(|entry| entry.expect("it is readable").file_name().into_string().expect("ASCII"))
             .collect();
         names.sort();
         names
@@ -317,8 +266,7 @@ mod tests {
     #[test]
     fn nothing_remains_without_a_commit() {
         let scratch = scratch();
-        let mut folder =
-            OutputFolder::create(&scratch.path().join("deep/out")).expect("it can be created");
+        let mut folder = OutputFolder::create(&scratch.path().join("deep/out")).expect("it can be created");
         put(&mut folder, "summary.json", "{}");
         drop(folder);
         assert!(entries(scratch.path()).is_empty());
@@ -349,10 +297,7 @@ mod tests {
         put(&mut folder, "c", "new");
         fs::remove_file(folder.staged(NEW, "c")).expect("it is there");
         folder.commit().expect_err("a file to move is missing");
-        assert_eq!(
-            fs::read_to_string(scratch.path().join("a")).expect("it is there"),
-            "old"
-        );
+        assert_eq!(fs::read_to_string(scratch.path().join("a")).expect("it is there"), "old");
         assert_eq!(entries(scratch.path()), ["a"]);
     }
 
@@ -362,45 +307,30 @@ mod tests {
         let file = scratch.path().join("file");
         fs::write(&file, "").expect("the disk has room");
         for target in [file.clone(), file.join("out")] {
-            let error = OutputError::to_string(
-                &OutputFolder::create(&target).expect_err("a file is in the way"),
-            );
-            assert!(
-                error.contains("is a file, not a folder: name another folder"),
-                "{error}"
-            );
+            let error = OutputError::to_string(&OutputFolder::create(&target).expect_err("a file is in the way"));
+            assert!(error.contains("is a file, not a folder: name another folder"), "{error}");
         }
 
         fs::create_dir(scratch.path().join("summary.json")).expect("the disk has room");
         let mut folder = OutputFolder::create(scratch.path()).expect("it can be created");
-        let error = folder
-            .file("summary.json")
-            .expect_err("a folder is in the way");
+        let error = folder.file("summary.json").expect_err("a folder is in the way");
         assert!(matches!(error, OutputError::NotAFile { .. }));
     }
 
     #[test]
     fn errors_of_a_writer_keep_their_file_and_kind() {
-        let full = located(
-            Path::new("out/capture.pcapng"),
-            ErrorKind::StorageFull.into(),
-        );
+        let full = located(Path::new("out/capture.pcapng"), ErrorKind::StorageFull.into());
         assert_eq!(full.kind(), ErrorKind::StorageFull);
         let error = OutputError::new(Path::new("elsewhere"), full);
         assert!(matches!(error, OutputError::DiskFull { .. }));
-        assert!(
-            error
-                .to_string()
-                .starts_with("no space left to write out/capture.pcapng: free some")
-        );
+        assert!(error.to_string().starts_with("no space left to write out/capture.pcapng: free some"));
     }
 
     #[test]
     #[should_panic(expected = "every file is finished")]
     fn an_unfinished_file_is_a_bug() {
         let scratch = scratch();
-        let mut folder =
-            OutputFolder::create(&scratch.path().join("out")).expect("it can be created");
+        let mut folder = OutputFolder::create(&scratch.path().join("out")).expect("it can be created");
         let _file = folder.file("capture.pcapng").expect("the disk has room");
         let _ = folder.commit();
     }

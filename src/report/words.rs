@@ -86,10 +86,7 @@ mod tests {
     fn lines_break_at_spaces_and_long_words_stay_whole() {
         assert_eq!(wrapped("one two three", 7, 0), ["one two", "three"]);
         assert_eq!(wrapped("one two three", 7, 4), ["one", "two", "three"]);
-        assert_eq!(
-            wrapped("a incomprehensible b", 5, 0),
-            ["a", "incomprehensible", "b"]
-        );
+        assert_eq!(wrapped("a incomprehensible b", 5, 0), ["a", "incomprehensible", "b"]);
         assert_eq!(wrapped("", 10, 0), [""]);
     }
 }

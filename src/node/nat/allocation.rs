@@ -50,18 +50,21 @@ impl Gateway {
 
     /// When [`Gateway::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> SimTime {
-        let growth =
-            self.endpoints.iter().filter_map(|endpoint| endpoint.growth.as_ref()).map(|growth| growth.ready_at);
-        growth.min().unwrap_or(SimTime::NEVER).min(self.next_evaluation)
+        self.next_growth.min(self.next_evaluation)
     }
 
     /// Does what is due: a doubling becomes usable, usage is looked at.
     pub fn handle_timeout(&mut self, now: SimTime) {
         self.forget_expired(now);
-        for endpoint in &mut self.endpoints {
-            if endpoint.growth.as_ref().is_some_and(|growth| growth.ready_at <= now) {
-                for block in endpoint.growth.take().map(|growth| growth.blocks).unwrap_or_default() {
-                    endpoint.add_block(block);
+        if self.next_growth <= now {
+            self.next_growth = SimTime::NEVER;
+            for endpoint in &mut self.endpoints {
+                match endpoint.growth.take_if(|growth| growth.ready_at <= now) {
+                    Some(growth) => growth.blocks.into_iter().for_each(|block| endpoint.add_block(block)),
+                    None => {
+                        let pending = endpoint.growth.as_ref().map_or(SimTime::NEVER, |growth| growth.ready_at);
+                        self.next_growth = self.next_growth.min(pending);
+                    }
                 }
             }
         }
@@ -243,6 +246,7 @@ impl Gateway {
         let blocks = self.reserve_all(more);
         if !blocks.is_empty() {
             let ready_at = now + self.behaviour.growth_delay;
+            self.next_growth = self.next_growth.min(ready_at);
             self.endpoints[index as usize].growth = Some(Growth { ready_at, blocks });
         }
     }

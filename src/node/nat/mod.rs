@@ -123,6 +123,8 @@ pub struct Gateway {
     rng: ChaCha8Rng,
     /// Next look at the endpoints' usage (dynamic allocation only).
     next_evaluation: SimTime,
+    /// When the next doubling becomes usable.
+    next_growth: SimTime,
     exhaustions: Exhaustions,
     dropped_out_of_resources: u64,
     dropped_received: u64,
@@ -142,6 +144,7 @@ impl Gateway {
             destinations: Destinations::default(),
             rng,
             next_evaluation: if config.dynamic { SimTime::ZERO + behaviour.evaluate_every } else { SimTime::NEVER },
+            next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
             dropped_out_of_resources: 0,
             dropped_received: 0,
@@ -232,6 +235,11 @@ impl Gateway {
         let (inside, outside, endpoint) = (mapping.inside(), mapping.outside(), mapping.endpoint);
         let protocol = mapping.protocol();
         let outbound = from == INSIDE;
+        debug_assert_eq!(
+            packet.five_tuple(),
+            Some(if outbound { mapping.inside_tuple() } else { mapping.outside_tuple().reversed() }),
+            "an entry is remembered for its own flow"
+        );
         let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
         let flags = packet.tcp_flags();
         match self.table.observe(entry, direction, flags, now) {

@@ -110,12 +110,7 @@ type TotalsKey = (u64, String, Option<u64>, IpProtocol);
 impl<W: Write> MetricsWriter<W> {
     /// Points go to `out` at the clock's dates. Counting starts at time 0.
     pub fn new(out: W, clock: WallClock) -> Self {
-        MetricsWriter {
-            out,
-            clock,
-            last_sample: Duration::ZERO,
-            totals: BTreeMap::new(),
-        }
+        MetricsWriter { out, clock, last_sample: Duration::ZERO, totals: BTreeMap::new() }
     }
 
     /// Writes all series of all gateways, each with its point of this moment. Samples come in order of time.
@@ -127,8 +122,7 @@ impl<W: Write> MetricsWriter<W> {
             series.allocation_failed(failed)?;
             series.readings(&gateway)?;
             for (vm, readings) in &vms {
-                self.series(Resource::vm(vm, sample.gateway), at)
-                    .readings(readings)?;
+                self.series(Resource::vm(vm, sample.gateway), at).readings(readings)?;
             }
         }
         self.last_sample = at;
@@ -170,10 +164,7 @@ impl<W: Write> MetricsWriter<W> {
             gateway.absorb(readings);
         }
         for (&protocol, &dropped_received_packets) in &sample.dropped_received_elsewhere {
-            let now = ProtocolSample {
-                dropped_received_packets,
-                ..ProtocolSample::default()
-            };
+            let now = ProtocolSample { dropped_received_packets, ..ProtocolSample::default() };
             let key = (router, name.clone(), None, protocol);
             let before = self.totals.insert(key, now).unwrap_or_default();
             let gateway = gateway.protocols.entry(protocol).or_default();
@@ -207,10 +198,7 @@ impl Readings {
         for &(nat_ip, ports) in &endpoint.allocated_ports {
             *allocated_ports.entry(nat_ip).or_default() += ports;
         }
-        Readings {
-            allocated_ports,
-            protocols: endpoint.protocols.clone(),
-        }
+        Readings { allocated_ports, protocols: endpoint.protocols.clone() }
     }
 
     fn absorb(&mut self, other: &Readings) {
@@ -250,18 +238,12 @@ impl ProtocolSample {
             received_bytes: with(self.received_bytes, other.received_bytes),
             sent_packets: with(self.sent_packets, other.sent_packets),
             received_packets: with(self.received_packets, other.received_packets),
-            dropped_out_of_resources: with(
-                self.dropped_out_of_resources,
-                other.dropped_out_of_resources,
-            ),
+            dropped_out_of_resources: with(self.dropped_out_of_resources, other.dropped_out_of_resources),
             dropped_endpoint_independence_conflict: with(
                 self.dropped_endpoint_independence_conflict,
                 other.dropped_endpoint_independence_conflict,
             ),
-            dropped_received_packets: with(
-                self.dropped_received_packets,
-                other.dropped_received_packets,
-            ),
+            dropped_received_packets: with(self.dropped_received_packets, other.dropped_received_packets),
         }
     }
 }

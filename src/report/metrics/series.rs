@@ -20,32 +20,17 @@ pub(super) struct SeriesWriter<'a, W> {
 impl<'a, W: Write> SeriesWriter<'a, W> {
     /// Deltas are from `start` to `end`, gauges of `end`.
     pub(super) fn new(out: &'a mut W, resource: Resource, start: String, end: String) -> Self {
-        SeriesWriter {
-            resource,
-            start,
-            end,
-            out,
-        }
+        SeriesWriter { resource, start, end, out }
     }
 
     pub(super) fn allocation_failed(&mut self, failed: bool) -> io::Result<()> {
-        self.gauge(
-            "nat_allocation_failed",
-            None,
-            Unit::None,
-            Value::BoolValue(failed),
-        )
+        self.gauge("nat_allocation_failed", None, Unit::None, Value::BoolValue(failed))
     }
 
     pub(super) fn readings(&mut self, readings: &Readings) -> io::Result<()> {
         for (nat_ip, &ports) in &readings.allocated_ports {
             let nat_ip = ("nat_ip", nat_ip.to_string());
-            self.gauge(
-                "allocated_ports",
-                Some(nat_ip),
-                Unit::Port,
-                Value::Int64Value(ports),
-            )?;
+            self.gauge("allocated_ports", Some(nat_ip), Unit::Port, Value::Int64Value(ports))?;
         }
         for (&protocol, sample) in &readings.protocols {
             self.protocol(protocol, sample)?;
@@ -57,37 +42,25 @@ impl<'a, W: Write> SeriesWriter<'a, W> {
         use Unit::{Byte, Connection, Packet, Port};
         let ip_protocol = || ("ip_protocol", protocol.label().to_owned());
 
-        for (metric, unit, value) in [
-            ("port_usage", Port, sample.port_usage),
-            ("open_connections", Connection, sample.open_connections),
-        ] {
+        for (metric, unit, value) in
+            [("port_usage", Port, sample.port_usage), ("open_connections", Connection, sample.open_connections)]
+        {
             self.gauge(metric, Some(ip_protocol()), unit, Value::Int64Value(value))?;
         }
         for (metric, unit, value) in [
             ("new_connections_count", Connection, sample.new_connections),
-            (
-                "closed_connections_count",
-                Connection,
-                sample.closed_connections,
-            ),
+            ("closed_connections_count", Connection, sample.closed_connections),
             ("sent_bytes_count", Byte, sample.sent_bytes),
             ("received_bytes_count", Byte, sample.received_bytes),
             ("sent_packets_count", Packet, sample.sent_packets),
             ("received_packets_count", Packet, sample.received_packets),
-            (
-                "dropped_received_packets_count",
-                Packet,
-                sample.dropped_received_packets,
-            ),
+            ("dropped_received_packets_count", Packet, sample.dropped_received_packets),
         ] {
             self.delta(metric, vec![ip_protocol()], unit, value)?;
         }
         for (reason, value) in [
             ("OUT_OF_RESOURCES", sample.dropped_out_of_resources),
-            (
-                "ENDPOINT_INDEPENDENCE_CONFLICT",
-                sample.dropped_endpoint_independence_conflict,
-            ),
+            ("ENDPOINT_INDEPENDENCE_CONFLICT", sample.dropped_endpoint_independence_conflict),
         ] {
             let labels = vec![ip_protocol(), ("reason", reason.to_owned())];
             self.delta("dropped_sent_packets_count", labels, Packet, value)?;
@@ -103,34 +76,18 @@ impl<'a, W: Write> SeriesWriter<'a, W> {
         unit: Unit,
         value: Value,
     ) -> io::Result<()> {
-        let interval = Interval {
-            start_time: &self.end,
-            end_time: &self.end,
-        };
-        let line =
-            self.resource
-                .time_series(metric, label, Kind::Gauge, unit, Point { interval, value });
+        let interval = Interval { start_time: &self.end, end_time: &self.end };
+        let line = self.resource.time_series(metric, label, Kind::Gauge, unit, Point { interval, value });
         write_line(self.out, &line)
     }
 
-    fn delta(
-        &mut self,
-        metric: &str,
-        labels: Vec<(&'static str, String)>,
-        unit: Unit,
-        value: u64,
-    ) -> io::Result<()> {
+    fn delta(&mut self, metric: &str, labels: Vec<(&'static str, String)>, unit: Unit, value: u64) -> io::Result<()> {
         if self.start == self.end {
             return Ok(()); // A sample at time 0 has nothing to compare with; Google requires a span.
         }
-        let interval = Interval {
-            start_time: &self.start,
-            end_time: &self.end,
-        };
+        let interval = Interval { start_time: &self.start, end_time: &self.end };
         let value = Value::Int64Value(value);
-        let line =
-            self.resource
-                .time_series(metric, labels, Kind::Delta, unit, Point { interval, value });
+        let line = self.resource.time_series(metric, labels, Kind::Delta, unit, Point { interval, value });
         write_line(self.out, &line)
     }
 }
@@ -161,10 +118,7 @@ impl Resource {
         ];
         Resource {
             family: "router.googleapis.com/nat",
-            resource: MonitoredResource {
-                r#type: "nat_gateway",
-                labels: labels.into(),
-            },
+            resource: MonitoredResource { r#type: "nat_gateway", labels: labels.into() },
             metric_labels: Labels::new(),
         }
     }
@@ -182,10 +136,7 @@ impl Resource {
         ];
         Resource {
             family: "compute.googleapis.com/nat",
-            resource: MonitoredResource {
-                r#type: "gce_instance",
-                labels: labels.into(),
-            },
+            resource: MonitoredResource { r#type: "gce_instance", labels: labels.into() },
             metric_labels: metric_labels.into(),
         }
     }
@@ -201,10 +152,7 @@ impl Resource {
         let mut all_labels = self.metric_labels.clone();
         all_labels.extend(labels);
         TimeSeries {
-            metric: Metric {
-                r#type: format!("{}/{metric}", self.family),
-                labels: all_labels,
-            },
+            metric: Metric { r#type: format!("{}/{metric}", self.family), labels: all_labels },
             resource: &self.resource,
             metric_kind,
             value_type: match point.value {

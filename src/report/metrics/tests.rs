@@ -7,27 +7,12 @@ fn tcp(sample: ProtocolSample) -> BTreeMap<IpProtocol, ProtocolSample> {
     BTreeMap::from([(IpProtocol::Tcp, sample)])
 }
 
-fn sample<'a>(
-    gateway: &'a GatewayIdentity,
-    endpoints: Vec<EndpointSample<'a>>,
-) -> GatewaySample<'a> {
-    GatewaySample {
-        gateway,
-        nat_allocation_failed: false,
-        dropped_received_elsewhere: BTreeMap::new(),
-        endpoints,
-    }
+fn sample<'a>(gateway: &'a GatewayIdentity, endpoints: Vec<EndpointSample<'a>>) -> GatewaySample<'a> {
+    GatewaySample { gateway, nat_allocation_failed: false, dropped_received_elsewhere: BTreeMap::new(), endpoints }
 }
 
-fn endpoint_sample<'a>(
-    endpoint: &'a EndpointIdentity,
-    tcp_sample: ProtocolSample,
-) -> EndpointSample<'a> {
-    EndpointSample {
-        endpoint,
-        allocated_ports: vec![(Ipv4Addr::new(203, 0, 113, 9), 64)],
-        protocols: tcp(tcp_sample),
-    }
+fn endpoint_sample<'a>(endpoint: &'a EndpointIdentity, tcp_sample: ProtocolSample) -> EndpointSample<'a> {
+    EndpointSample { endpoint, allocated_ports: vec![(Ipv4Addr::new(203, 0, 113, 9), 64)], protocols: tcp(tcp_sample) }
 }
 
 fn lines(writer: MetricsWriter<Vec<u8>>) -> Vec<serde_json::Value> {
@@ -43,17 +28,8 @@ fn values(lines: &[serde_json::Value], resource: &str, metric: &str) -> Vec<Stri
     lines
         .iter()
         .filter(|line| line["resource"]["type"] == resource)
-        .filter(|line| {
-            line["metric"]["type"]
-                .as_str()
-                .is_some_and(|name| name.ends_with(metric))
-        })
-        .map(|line| {
-            line["points"][0]["value"]["int64Value"]
-                .as_str()
-                .expect("an integer")
-                .to_owned()
-        })
+        .filter(|line| line["metric"]["type"].as_str().is_some_and(|name| name.ends_with(metric)))
+        .map(|line| line["points"][0]["value"]["int64Value"].as_str().expect("an integer").to_owned())
         .collect()
 }
 
@@ -61,15 +37,9 @@ fn values(lines: &[serde_json::Value], resource: &str, metric: &str) -> Vec<Stri
 fn a_sample_has_every_documented_metric_in_both_families() {
     let (gateway, vm) = (gateway(), endpoint("web-1"));
     let mut writer = MetricsWriter::new(Vec::new(), WallClock::default());
-    let used = ProtocolSample {
-        port_usage: 3,
-        new_connections: 5,
-        ..ProtocolSample::default()
-    };
+    let used = ProtocolSample { port_usage: 3, new_connections: 5, ..ProtocolSample::default() };
     let sample = sample(&gateway, vec![endpoint_sample(&vm, used)]);
-    writer
-        .write(MINUTE, &[sample])
-        .expect("a vector takes everything");
+    writer.write(MINUTE, &[sample]).expect("a vector takes everything");
     let lines = lines(writer);
     let described: Vec<String> = lines
         .iter()
@@ -115,13 +85,8 @@ fn a_sample_has_every_documented_metric_in_both_families() {
 fn a_line_has_the_shape_of_a_time_series() {
     let (gateway, vm) = (gateway(), endpoint("web-1"));
     let mut writer = MetricsWriter::new(Vec::new(), WallClock::default());
-    let sample = sample(
-        &gateway,
-        vec![endpoint_sample(&vm, ProtocolSample::default())],
-    );
-    writer
-        .write(MINUTE, &[sample])
-        .expect("a vector takes everything");
+    let sample = sample(&gateway, vec![endpoint_sample(&vm, ProtocolSample::default())]);
+    writer.write(MINUTE, &[sample]).expect("a vector takes everything");
     let last = lines(writer).pop().expect("something was written");
     insta::assert_snapshot!(serde_json::to_string_pretty(&last).expect("plain data"), @r#"
     {
@@ -166,42 +131,23 @@ fn deltas_are_what_was_added_since_the_last_sample() {
     let (gateway, vm) = (gateway(), endpoint("web-1"));
     let mut writer = MetricsWriter::new(Vec::new(), WallClock::default());
     for (minute, sent_packets) in [(1, 100), (2, 100), (3, 250)] {
-        let totals = ProtocolSample {
-            sent_packets,
-            ..ProtocolSample::default()
-        };
+        let totals = ProtocolSample { sent_packets, ..ProtocolSample::default() };
         let sample = sample(&gateway, vec![endpoint_sample(&vm, totals)]);
-        writer
-            .write(MINUTE * minute, &[sample])
-            .expect("a vector takes everything");
+        writer.write(MINUTE * minute, &[sample]).expect("a vector takes everything");
     }
     let lines = lines(writer);
-    assert_eq!(
-        values(&lines, "gce_instance", "/sent_packets_count"),
-        ["100", "0", "150"]
-    );
-    assert_eq!(
-        values(&lines, "nat_gateway", "/sent_packets_count"),
-        ["100", "0", "150"]
-    );
+    assert_eq!(values(&lines, "gce_instance", "/sent_packets_count"), ["100", "0", "150"]);
+    assert_eq!(values(&lines, "nat_gateway", "/sent_packets_count"), ["100", "0", "150"]);
 }
 
 #[test]
 fn the_gateways_port_usage_is_a_maximum_and_the_rest_are_sums() {
     let (gateway, busy, idle) = (gateway(), endpoint("web-1"), endpoint("web-2"));
-    let usage = |port_usage, open_connections| ProtocolSample {
-        port_usage,
-        open_connections,
-        ..ProtocolSample::default()
-    };
-    let endpoints = vec![
-        endpoint_sample(&busy, usage(40, 50)),
-        endpoint_sample(&idle, usage(2, 7)),
-    ];
+    let usage =
+        |port_usage, open_connections| ProtocolSample { port_usage, open_connections, ..ProtocolSample::default() };
+    let endpoints = vec![endpoint_sample(&busy, usage(40, 50)), endpoint_sample(&idle, usage(2, 7))];
     let mut writer = MetricsWriter::new(Vec::new(), WallClock::default());
-    writer
-        .write(MINUTE, &[sample(&gateway, endpoints)])
-        .expect("a vector takes everything");
+    writer.write(MINUTE, &[sample(&gateway, endpoints)]).expect("a vector takes everything");
     let lines = lines(writer);
     assert_eq!(values(&lines, "nat_gateway", "/port_usage"), ["40"]);
     assert_eq!(values(&lines, "nat_gateway", "/open_connections"), ["57"]);
@@ -212,47 +158,26 @@ fn the_gateways_port_usage_is_a_maximum_and_the_rest_are_sums() {
 #[test]
 fn two_addresses_of_one_vm_make_one_series() {
     let (gateway, vm) = (gateway(), endpoint("direct-1"));
-    let held = EndpointSample {
-        protocols: BTreeMap::new(),
-        ..endpoint_sample(&vm, ProtocolSample::default())
-    };
+    let held = EndpointSample { protocols: BTreeMap::new(), ..endpoint_sample(&vm, ProtocolSample::default()) };
     let endpoints = vec![endpoint_sample(&vm, ProtocolSample::default()), held];
     let mut writer = MetricsWriter::new(Vec::new(), WallClock::default());
-    writer
-        .write(MINUTE, &[sample(&gateway, endpoints)])
-        .expect("a vector takes everything");
-    assert_eq!(
-        values(&lines(writer), "gce_instance", "/allocated_ports"),
-        ["128"]
-    );
+    writer.write(MINUTE, &[sample(&gateway, endpoints)]).expect("a vector takes everything");
+    assert_eq!(values(&lines(writer), "gce_instance", "/allocated_ports"), ["128"]);
 }
 
 #[test]
 fn a_gateways_series_outlives_its_vms_and_counts_strays() {
     let (gateway, vm) = (gateway(), endpoint("web-1"));
     let mut writer = MetricsWriter::new(Vec::new(), WallClock::default());
-    let totals = ProtocolSample {
-        dropped_received_packets: 4,
-        ..ProtocolSample::default()
-    };
+    let totals = ProtocolSample { dropped_received_packets: 4, ..ProtocolSample::default() };
     let first = sample(&gateway, vec![endpoint_sample(&vm, totals)]);
-    writer
-        .write(MINUTE, &[first])
-        .expect("a vector takes everything");
+    writer.write(MINUTE, &[first]).expect("a vector takes everything");
     let strays = GatewaySample {
         dropped_received_elsewhere: BTreeMap::from([(IpProtocol::Tcp, 9)]),
         ..sample(&gateway, Vec::new())
     };
-    writer
-        .write(MINUTE * 2, &[strays])
-        .expect("a vector takes everything");
-    writer
-        .write(MINUTE * 3, &[sample(&gateway, Vec::new())])
-        .expect("a vector takes everything");
-    let dropped = values(
-        &lines(writer),
-        "nat_gateway",
-        "/dropped_received_packets_count",
-    );
+    writer.write(MINUTE * 2, &[strays]).expect("a vector takes everything");
+    writer.write(MINUTE * 3, &[sample(&gateway, Vec::new())]).expect("a vector takes everything");
+    let dropped = values(&lines(writer), "nat_gateway", "/dropped_received_packets_count");
     assert_eq!(dropped, ["4", "9", "0"]);
 }

@@ -39,18 +39,9 @@ fn groups(exhaustions: &[Exhaustion]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut place_of_group = BTreeMap::new();
     for exhaustion in exhaustions {
-        let key = (
-            &exhaustion.endpoint,
-            &exhaustion.destination,
-            &exhaustion.limit,
-        );
+        let key = (&exhaustion.endpoint, &exhaustion.destination, &exhaustion.limit);
         let place = *place_of_group.entry(key).or_insert_with(|| {
-            groups.push(Group {
-                first: exhaustion,
-                to: &exhaustion.to,
-                times: 0,
-                dropped: 0,
-            });
+            groups.push(Group { first: exhaustion, to: &exhaustion.to, times: 0, dropped: 0 });
             groups.len() - 1
         });
         let group = &mut groups[place];
@@ -65,19 +56,13 @@ fn groups(exhaustions: &[Exhaustion]) -> Vec<Group<'_>> {
 
 fn sentence(group: &Group<'_>) -> String {
     let first = group.first;
-    let Exhaustion {
-        endpoint,
-        destination,
-        ..
-    } = first;
+    let Exhaustion { endpoint, destination, .. } = first;
     let when = when(group);
     let lost = format!("{} dropped", counted(group.dropped, "packet"));
     let taken = taken(first, group.times > 1);
     match first.limit.as_str() {
         "gateway-ips" if first.allocated_ports == 0 => {
-            format!(
-                "{when}: {endpoint} had no port at all for {destination}: the NAT IPs have no free block; {lost}"
-            )
+            format!("{when}: {endpoint} had no port at all for {destination}: the NAT IPs have no free block; {lost}")
         }
         "gateway-ips" => format!(
             "{when}: {endpoint} had no free port for {destination} ({taken}) and could not get more: the NAT IPs have \
@@ -90,9 +75,7 @@ fn sentence(group: &Group<'_>) -> String {
         "vm-ports" => format!(
             "{when}: {endpoint} had no free port for {destination} ({taken}): it had reached its own maximum; {lost}"
         ),
-        other => format!(
-            "{when}: {endpoint} had no free port for {destination} ({taken}): {other}; {lost}"
-        ),
+        other => format!("{when}: {endpoint} had no free port for {destination} ({taken}): {other}; {lost}"),
     }
 }
 
@@ -115,22 +98,13 @@ fn taken(first: &Exhaustion, first_of_many: bool) -> String {
     let states = match (open, time_wait) {
         (_, 0) => "all open".to_owned(),
         (0, _) => "all in TIME_WAIT".to_owned(),
-        _ => format!(
-            "{} open, {} in TIME_WAIT",
-            thousands(open),
-            thousands(time_wait)
-        ),
+        _ => format!("{} open, {} in TIME_WAIT", thousands(open), thousands(time_wait)),
     };
     let at_first = if first_of_many { " at first" } else { "" };
-    format!(
-        "{} of {} taken{at_first}: {states}",
-        thousands(open + time_wait),
-        thousands(first.allocated_ports.into())
-    )
+    format!("{} of {} taken{at_first}: {states}", thousands(open + time_wait), thousands(first.allocated_ports.into()))
 }
 
 /// `12.4s` as `12.4 s`.
 fn spaced(time: &str) -> String {
-    time.strip_suffix('s')
-        .map_or_else(|| time.to_owned(), |number| format!("{number} s"))
+    time.strip_suffix('s').map_or_else(|| time.to_owned(), |number| format!("{number} s"))
 }

@@ -15,8 +15,7 @@ const MAX_NAT_IPS: usize = 3;
 
 impl<W: Write> Page<'_, W> {
     pub(super) fn gateways(&mut self, gateways: &[GatewaySummary]) -> io::Result<()> {
-        let (unused, mut used): (Vec<_>, Vec<_>) =
-            gateways.iter().partition(|gateway| is_unused(gateway));
+        let (unused, mut used): (Vec<_>, Vec<_>) = gateways.iter().partition(|gateway| is_unused(gateway));
         // Those that dropped most come first; the order of the file decides among equals.
         used.sort_by_key(|gateway| Reverse(gateway.dropped_sent_packets.values().sum::<u64>()));
         let (shown, hidden) = used.split_at(used.len().min(MAX_GATEWAYS));
@@ -37,10 +36,7 @@ impl<W: Write> Page<'_, W> {
         if gateway.allocation_failed {
             let remedy = match gateway.min_extra_nat_ips_needed {
                 0 => String::new(),
-                extra => format!(
-                    ": it takes {} or fewer ports a VM",
-                    counted(extra, "more NAT IP")
-                ),
+                extra => format!(": it takes {} or fewer ports a VM", counted(extra, "more NAT IP")),
             };
             self.bad_news(&format!("not every endpoint got its ports{remedy}"))?;
         }
@@ -55,19 +51,14 @@ impl<W: Write> Page<'_, W> {
     /// The busiest few. Dropped packets make an endpoint busy before anything else.
     fn endpoints(&mut self, endpoints: &[EndpointSummary]) -> io::Result<()> {
         let mut busiest: Vec<&EndpointSummary> = endpoints.iter().collect();
-        busiest.sort_by_key(|endpoint| {
-            Reverse((endpoint.dropped_sent_packets, endpoint.peak_port_usage))
-        });
+        busiest.sort_by_key(|endpoint| Reverse((endpoint.dropped_sent_packets, endpoint.peak_port_usage)));
         let (shown, hidden) = busiest.split_at(endpoints.len().min(MAX_ENDPOINTS));
         let names: Vec<String> = shown.iter().map(|endpoint| name(endpoint)).collect();
         let ranges: Vec<String> = shown.iter().map(|endpoint| ranges(endpoint)).collect();
         let (name_width, range_width) = (widest(&names), widest(&ranges));
         for ((endpoint, name), range) in shown.iter().zip(&names).zip(&ranges) {
             let ports = ports(endpoint);
-            writeln!(
-                self.out,
-                "  {name:<name_width$}  {range:<range_width$}  {ports}"
-            )?;
+            writeln!(self.out, "  {name:<name_width$}  {range:<range_width$}  {ports}")?;
         }
         self.more(hidden.len(), "endpoint")
     }
@@ -75,8 +66,7 @@ impl<W: Write> Page<'_, W> {
 
 /// Nobody was there and nothing was wrong.
 fn is_unused(gateway: &GatewaySummary) -> bool {
-    let dropped =
-        gateway.dropped_received_packets + gateway.dropped_sent_packets.values().sum::<u64>();
+    let dropped = gateway.dropped_received_packets + gateway.dropped_sent_packets.values().sum::<u64>();
     gateway.endpoints.is_empty() && !gateway.allocation_failed && dropped == 0
 }
 
@@ -88,24 +78,16 @@ fn addresses(nat_ips: &[String]) -> String {
         many => {
             let shown = &many[..MAX_NAT_IPS - 1];
             let hidden = (many.len() - shown.len()) as u64;
-            format!(
-                "NAT IPs {} and {} more",
-                shown.join(", "),
-                thousands(hidden)
-            )
+            format!("NAT IPs {} and {} more", shown.join(", "), thousands(hidden))
         }
     }
 }
 
 /// `1,079 outbound (OUT_OF_RESOURCES)`, `12 inbound without a mapping`
 fn dropped(gateway: &GatewaySummary) -> Vec<String> {
-    let reasons = gateway
-        .dropped_sent_packets
-        .iter()
-        .filter(|(_, count)| **count > 0);
-    let mut parts: Vec<String> = reasons
-        .map(|(reason, &count)| format!("{} outbound ({reason})", thousands(count)))
-        .collect();
+    let reasons = gateway.dropped_sent_packets.iter().filter(|(_, count)| **count > 0);
+    let mut parts: Vec<String> =
+        reasons.map(|(reason, &count)| format!("{} outbound ({reason})", thousands(count))).collect();
     if gateway.dropped_received_packets > 0 {
         let count = thousands(gateway.dropped_received_packets);
         parts.push(format!("{count} inbound without a mapping"));
@@ -124,11 +106,7 @@ fn ports(endpoint: &EndpointSummary) -> String {
     let ports = match (now, peak) {
         (0, 0) => return "never had a port".to_owned(),
         (0, _) => format!("no ports (peak {})", thousands(peak.into())),
-        (now, peak) if peak > now => format!(
-            "{} (peak {})",
-            counted(now.into(), "port"),
-            thousands(peak.into())
-        ),
+        (now, peak) if peak > now => format!("{} (peak {})", counted(now.into(), "port"), thousands(peak.into())),
         _ => counted(now.into(), "port"),
     };
     match endpoint.peak_port_usage {

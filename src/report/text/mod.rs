@@ -16,8 +16,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::causes;
 use super::summary::{
-    CaptureFileSummary, CaptureSummary, ConnectorSummary, ExpectationResult, Quantiles,
-    SubnetworkSummary, Summary,
+    CaptureFileSummary, CaptureSummary, ConnectorSummary, ExpectationResult, Quantiles, SubnetworkSummary, Summary,
 };
 use super::words::{counted, listed, thousands, wrapped};
 
@@ -40,12 +39,7 @@ pub struct TextStyle {
 impl TextStyle {
     /// No escape sequences at all.
     pub const fn plain() -> Self {
-        TextStyle {
-            heading: Style::new(),
-            good: Style::new(),
-            bad: Style::new(),
-            aside: Style::new(),
-        }
+        TextStyle { heading: Style::new(), good: Style::new(), bad: Style::new(), aside: Style::new() }
     }
 
     /// For a terminal.
@@ -82,16 +76,8 @@ struct Page<'a, W> {
 impl<W: Write> Page<'_, W> {
     fn headline(&mut self, summary: &Summary) -> io::Result<()> {
         let heading = self.style.heading;
-        let Summary {
-            scenario,
-            duration,
-            seed,
-            ..
-        } = summary;
-        writeln!(
-            self.out,
-            "{heading}{scenario}{heading:#}: {duration} simulated, seed {seed}"
-        )
+        let Summary { scenario, duration, seed, .. } = summary;
+        writeln!(self.out, "{heading}{scenario}{heading:#}: {duration} simulated, seed {seed}")
     }
 
     fn packets_and_connections(&mut self, summary: &Summary) -> io::Result<()> {
@@ -132,19 +118,12 @@ impl<W: Write> Page<'_, W> {
             let instances = counted(connector.instances.into(), "instance");
             format!("{} with {instances}", connector.name)
         });
-        let label = if connectors.len() == 1 {
-            "Connector"
-        } else {
-            "Connectors"
-        };
+        let label = if connectors.len() == 1 { "Connector" } else { "Connectors" };
         self.line(label, &each.collect::<Vec<_>>().join(", "))
     }
 
     fn subnetworks(&mut self, subnetworks: &[SubnetworkSummary]) -> io::Result<()> {
-        let mut short: Vec<_> = subnetworks
-            .iter()
-            .filter(|subnet| subnet.failed_instance_starts > 0)
-            .collect();
+        let mut short: Vec<_> = subnetworks.iter().filter(|subnet| subnet.failed_instance_starts > 0).collect();
         if short.is_empty() {
             return Ok(());
         }
@@ -173,16 +152,12 @@ impl<W: Write> Page<'_, W> {
         for (cause, &connections) in &summary.connections.failed_by {
             counts.entry(cause).or_default().1 = connections;
         }
-        let mut causes: Vec<_> = counts
-            .into_iter()
-            .filter(|(_, count)| *count != (0, 0))
-            .collect();
+        let mut causes: Vec<_> = counts.into_iter().filter(|(_, count)| *count != (0, 0)).collect();
         if causes.is_empty() {
             return Ok(());
         }
         // What broke most connections comes first; stray packets that hurt nobody come last.
-        causes
-            .sort_by_key(|&(_, (packets, connections))| std::cmp::Reverse((connections, packets)));
+        causes.sort_by_key(|&(_, (packets, connections))| std::cmp::Reverse((connections, packets)));
         self.heading("Causes", "")?;
         let (shown, hidden) = causes.split_at(causes.len().min(MAX_CAUSES));
         for &(cause, (packets, connections)) in shown {
@@ -205,19 +180,12 @@ impl<W: Write> Page<'_, W> {
         if expectations.is_empty() {
             return Ok(());
         }
-        let (met, unmet): (Vec<_>, Vec<_>) =
-            expectations.iter().partition(|expectation| expectation.met);
+        let (met, unmet): (Vec<_>, Vec<_>) = expectations.iter().partition(|expectation| expectation.met);
         let score = format!("{} of {} met", met.len(), expectations.len());
         self.heading("Expectations:", &score)?;
         let (shown, hidden) = unmet.split_at(unmet.len().min(MAX_EXPECTATIONS));
         for expectation in shown {
-            let ExpectationResult {
-                path,
-                expected,
-                actual,
-                note,
-                ..
-            } = expectation;
+            let ExpectationResult { path, expected, actual, note, .. } = expectation;
             match note {
                 Some(note) => self.bad_news(&format!("{path} {expected}: {note}"))?,
                 None => self.bad_news(&format!("{path} {expected}: it is {actual}"))?,
@@ -251,16 +219,11 @@ impl<W: Write> Page<'_, W> {
         if !skipped.is_empty() {
             text += &format!("; not replayed: {}", listed(&skipped));
         }
-        let label = if captures.files.len() == 1 {
-            "Capture"
-        } else {
-            "Captures"
-        };
+        let label = if captures.files.len() == 1 { "Capture" } else { "Captures" };
         self.line(label, &text)?;
 
-        let is_remarkable = |file: &&CaptureFileSummary| {
-            file.damage.is_some() || file.oddities.values().any(|&count| count > 0)
-        };
+        let is_remarkable =
+            |file: &&CaptureFileSummary| file.damage.is_some() || file.oddities.values().any(|&count| count > 0);
         let mut remarkable: Vec<_> = captures.files.iter().filter(is_remarkable).collect();
         remarkable.sort_by_key(|file| file.damage.is_none());
         let (shown, hidden) = remarkable.split_at(remarkable.len().min(MAX_CAPTURES));
@@ -270,11 +233,7 @@ impl<W: Write> Page<'_, W> {
             }
             let oddities = by_count(&file.oddities);
             if !oddities.is_empty() {
-                self.item(
-                    "·",
-                    self.style.aside,
-                    &format!("{}: tolerated {}", file.path, listed(&oddities)),
-                )?;
+                self.item("·", self.style.aside, &format!("{}: tolerated {}", file.path, listed(&oddities)))?;
             }
         }
         self.more(hidden.len(), "file")
@@ -305,11 +264,7 @@ impl<W: Write> Page<'_, W> {
         const INDENT: usize = 4;
         let mark_width = mark.chars().count() + 1;
         // The first line begins two columns to the left of the others.
-        let lines = wrapped(
-            text,
-            WIDTH - INDENT,
-            (mark_width + 2).saturating_sub(INDENT),
-        );
+        let lines = wrapped(text, WIDTH - INDENT, (mark_width + 2).saturating_sub(INDENT));
         for (i, line) in lines.iter().enumerate() {
             match i {
                 0 => writeln!(self.out, "  {style}{mark}{style:#} {line}")?,
@@ -340,11 +295,7 @@ impl<W: Write> Page<'_, W> {
 
 /// The longest text's width.
 fn widest(texts: &[impl AsRef<str>]) -> usize {
-    texts
-        .iter()
-        .map(|text| text.as_ref().chars().count())
-        .max()
-        .unwrap_or(0)
+    texts.iter().map(|text| text.as_ref().chars().count()).max().unwrap_or(0)
 }
 
 /// `12 sent: 11 delivered, 1 dropped`, `12 sent, all delivered`.
@@ -361,16 +312,12 @@ fn whole_and_parts(whole: u64, what: &str, parts: &[(u64, &str)]) -> String {
 /// `1,200 delivered` for each that is not zero.
 fn some_of(counts: &[(u64, &str)]) -> Vec<String> {
     let some = counts.iter().filter(|(count, _)| *count > 0);
-    some.map(|(count, what)| format!("{} {what}", thousands(*count)))
-        .collect()
+    some.map(|(count, what)| format!("{} {what}", thousands(*count))).collect()
 }
 
 /// `1,200 ARP` for each that is not zero, the largest first.
 fn by_count(counts: &BTreeMap<String, u64>) -> Vec<String> {
-    let mut counts: Vec<_> = counts
-        .iter()
-        .map(|(what, &count)| (count, what.as_str()))
-        .collect();
+    let mut counts: Vec<_> = counts.iter().map(|(what, &count)| (count, what.as_str())).collect();
     counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     some_of(&counts)
 }

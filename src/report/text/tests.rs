@@ -1,13 +1,8 @@
 use super::*;
-use crate::report::summary::{
-    Connections, EndpointSummary, Exhaustion, GatewaySummary, Packets, TrafficSummary,
-};
+use crate::report::summary::{Connections, EndpointSummary, Exhaustion, GatewaySummary, Packets, TrafficSummary};
 
 fn counts(entries: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    entries
-        .iter()
-        .map(|(cause, count)| ((*cause).to_owned(), *count))
-        .collect()
+    entries.iter().map(|(cause, count)| ((*cause).to_owned(), *count)).collect()
 }
 
 fn written(summary: &Summary) -> String {
@@ -16,13 +11,7 @@ fn written(summary: &Summary) -> String {
     String::from_utf8(out).expect("the text is UTF-8")
 }
 
-fn load(
-    name: &str,
-    to: &str,
-    attempted: u64,
-    established: u64,
-    failed_by: &[(&str, u64)],
-) -> TrafficSummary {
+fn load(name: &str, to: &str, attempted: u64, established: u64, failed_by: &[(&str, u64)]) -> TrafficSummary {
     TrafficSummary {
         name: name.into(),
         from: "my-api-service".into(),
@@ -65,12 +54,7 @@ fn exhaustion(from: &str, to: &str, endpoint: &str, limit: &str) -> Exhaustion {
 }
 
 fn met(path: &str, expected: &str) -> ExpectationResult {
-    ExpectationResult {
-        path: path.into(),
-        expected: expected.into(),
-        met: true,
-        ..ExpectationResult::default()
-    }
+    ExpectationResult { path: path.into(), expected: expected.into(), met: true, ..ExpectationResult::default() }
 }
 
 /// The built-in scenario: a burst to one partner runs two connector VMs out of ports.
@@ -93,60 +77,33 @@ fn guide() -> Summary {
             pending: 4,
             broken: 0,
             failed_by: counts(&[("OUT_OF_RESOURCES", 318)]),
-            connect_time_ms: Quantiles {
-                p50: 41.2,
-                p90: 41.9,
-                p99: 1_041.3,
-                max: 7_042.8,
-            },
+            connect_time_ms: Quantiles { p50: 41.2, p90: 41.9, p99: 1_041.3, max: 7_042.8 },
         },
         traffic: vec![
-            load(
-                "payments",
-                "partner-api:443",
-                12_012,
-                11_690,
-                &[("OUT_OF_RESOURCES", 318)],
-            ),
+            load("payments", "partner-api:443", 12_012, 11_690, &[("OUT_OF_RESOURCES", 318)]),
             load("geocoding", "maps:443", 1_800, 1_800, &[]),
         ],
         gateways: vec![GatewaySummary {
             name: "cloudrun-nat-gateway".into(),
             router: "cloudrun-nat-router".into(),
             nat_ips: vec!["203.0.113.10".into()],
-            dropped_sent_packets: counts(&[
-                ("OUT_OF_RESOURCES", 1_079),
-                ("ENDPOINT_INDEPENDENCE_CONFLICT", 0),
-            ]),
+            dropped_sent_packets: counts(&[("OUT_OF_RESOURCES", 1_079), ("ENDPOINT_INDEPENDENCE_CONFLICT", 0)]),
             dropped_received_packets: 12,
             endpoints: vec![
                 endpoint(1, &["203.0.113.10:1024-1535"], 512, 702),
-                endpoint(
-                    2,
-                    &["203.0.113.10:1536-2047", "203.0.113.10:2048-2559"],
-                    611,
-                    377,
-                ),
+                endpoint(2, &["203.0.113.10:1536-2047", "203.0.113.10:2048-2559"], 611, 377),
             ],
             exhaustions: vec![
                 exhaustion("12.4s", "31.0s", "cloudrun-connector-vm-1", "vm-ports"),
                 Exhaustion {
                     open: 512,
                     time_wait: 0,
-                    ..exhaustion(
-                        "14.0s",
-                        "20.9s",
-                        "cloudrun-connector-vm-2",
-                        "growth-pending",
-                    )
+                    ..exhaustion("14.0s", "20.9s", "cloudrun-connector-vm-2", "growth-pending")
                 },
             ],
             ..GatewaySummary::default()
         }],
-        connectors: vec![ConnectorSummary {
-            name: "cloudrun-connector".into(),
-            instances: 2,
-        }],
+        connectors: vec![ConnectorSummary { name: "cloudrun-connector".into(), instances: 2 }],
         expectations: vec![
             met("packets.droppedBy.OUT_OF_RESOURCES", "at least 1"),
             ExpectationResult {
@@ -201,20 +158,11 @@ fn a_quiet_run_is_a_few_lines() {
         scenario: "private-ranges-only".into(),
         seed: 7,
         duration: "10s".into(),
-        packets: Packets {
-            sent: 8,
-            delivered: 8,
-            ..Packets::default()
-        },
+        packets: Packets { sent: 8, delivered: 8, ..Packets::default() },
         connections: Connections {
             attempted: 1,
             established: 1,
-            connect_time_ms: Quantiles {
-                p50: 2.04,
-                p90: 2.04,
-                p99: 2.04,
-                max: 2.04,
-            },
+            connect_time_ms: Quantiles { p50: 2.04, p90: 2.04, p99: 2.04, max: 2.04 },
             ..Connections::default()
         },
         traffic: vec![load("orders", "db:5432", 1, 1, &[])],
@@ -262,9 +210,7 @@ fn disaster() -> Summary {
     gateway.allocation_failed = true;
     gateway.min_extra_nat_ips_needed = 1;
     gateway.nat_ips = (1..=5).map(|i| format!("203.0.113.{i}")).collect();
-    gateway.endpoints = (1..=60)
-        .map(|i| endpoint(i, &["203.0.113.1:1024-1535"], i, 0))
-        .collect();
+    gateway.endpoints = (1..=60).map(|i| endpoint(i, &["203.0.113.1:1024-1535"], i, 0)).collect();
     gateway.endpoints[10].nat_ip_port_ranges.clear();
     gateway.endpoints[10].allocated_ports = 0;
     gateway.endpoints[10].dropped_sent_packets = 40;
@@ -273,12 +219,7 @@ fn disaster() -> Summary {
     gateway.exhaustions = (1..=60)
         .map(|i| Exhaustion {
             dropped: i,
-            ..exhaustion(
-                "100.0s",
-                "100.0s",
-                &format!("cloudrun-connector-vm-{}", i % 20),
-                "vm-ports",
-            )
+            ..exhaustion("100.0s", "100.0s", &format!("cloudrun-connector-vm-{}", i % 20), "vm-ports")
         })
         .collect();
     gateway.exhaustions.push(Exhaustion {
@@ -286,23 +227,13 @@ fn disaster() -> Summary {
         open: 0,
         time_wait: 0,
         dropped: 2_400,
-        ..exhaustion(
-            "310.2s",
-            "599.9s",
-            "cloudrun-connector-vm-11",
-            "gateway-ips",
-        )
+        ..exhaustion("310.2s", "599.9s", "cloudrun-connector-vm-11", "gateway-ips")
     });
     gateway.exhaustions.push(Exhaustion {
         dropped: 2_000,
         open: 0,
         time_wait: 512,
-        ..exhaustion(
-            "400.0s",
-            "599.9s",
-            "cloudrun-connector-vm-12",
-            "gateway-ips",
-        )
+        ..exhaustion("400.0s", "599.9s", "cloudrun-connector-vm-12", "gateway-ips")
     });
     let mut spare = GatewaySummary {
         name: "spare-gateway".into(),
@@ -318,9 +249,7 @@ fn disaster() -> Summary {
         peak_held_addresses: 60,
         failed_instance_starts: 1,
     }];
-    summary.expectations = (1..=10)
-        .map(|i| met(&format!("traffic.load-{i}.failed"), "at most 10"))
-        .collect();
+    summary.expectations = (1..=10).map(|i| met(&format!("traffic.load-{i}.failed"), "at most 10")).collect();
     summary.expectations.push(ExpectationResult {
         path: "connections.faild".into(),
         expected: "equals 0".into(),
@@ -390,21 +319,14 @@ fn a_disaster_still_fits_a_screen_or_so() {
 fn no_line_is_wider_than_a_hundred_columns() {
     for summary in [guide(), disaster()] {
         let text = written(&summary);
-        let wide: Vec<&str> = text
-            .lines()
-            .filter(|line| line.chars().count() > 100)
-            .collect();
+        let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100).collect();
         assert!(wide.is_empty(), "{wide:#?}");
     }
 }
 
 #[test]
 fn a_replay_says_what_became_of_its_captures() {
-    let file = |path: &str, records| CaptureFileSummary {
-        path: path.into(),
-        records,
-        ..CaptureFileSummary::default()
-    };
+    let file = |path: &str, records| CaptureFileSummary { path: path.into(), records, ..CaptureFileSummary::default() };
     let replay = Summary {
         scenario: "cloud-run-nat-guide".into(),
         seed: 1,
@@ -423,10 +345,7 @@ fn a_replay_says_what_became_of_its_captures() {
                     ..file("monday.pcap", 1_000)
                 },
                 CaptureFileSummary {
-                    damage: Some(
-                        "cut off at byte 48,213: the header promises 1,514 bytes, 60 are left"
-                            .into(),
-                    ),
+                    damage: Some("cut off at byte 48,213: the header promises 1,514 bytes, 60 are left".into()),
                     ..file("tuesday.pcapng", 241)
                 },
                 file("wednesday.pcap", 1),
@@ -460,30 +379,17 @@ fn shortages_of_one_endpoint_and_destination_are_told_together() {
         exhaustion("20.0s", "20.0s", "vm-2", "vm-ports"),
         exhaustion("100.0s", "101.0s", "vm-1", "vm-ports"),
     ];
-    let text = written(&summary)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    assert!(
-        text.contains("✗ 9.9 s to 101.0 s, 2 times: vm-1 had no free port"),
-        "{text}"
-    );
-    assert!(
-        text.contains("(512 of 512 taken at first: 180 open, 332 in TIME_WAIT)"),
-        "{text}"
-    );
+    let text = written(&summary).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("✗ 9.9 s to 101.0 s, 2 times: vm-1 had no free port"), "{text}");
+    assert!(text.contains("(512 of 512 taken at first: 180 open, 332 in TIME_WAIT)"), "{text}");
     assert!(text.contains("34 packets dropped"), "{text}");
-    assert!(
-        text.contains("✗ at 20.0 s: vm-2 had no free port"),
-        "{text}"
-    );
+    assert!(text.contains("✗ at 20.0 s: vm-2 had no free port"), "{text}");
 }
 
 #[test]
 fn colours_add_nothing_but_escape_sequences() {
     let mut coloured = Vec::new();
-    write_summary(&mut coloured, &guide(), TextStyle::coloured())
-        .expect("a vector takes everything");
+    write_summary(&mut coloured, &guide(), TextStyle::coloured()).expect("a vector takes everything");
     assert!(coloured.contains(&0x1b));
     let stripped = anstream::adapter::strip_bytes(&coloured).into_vec();
     assert_eq!(String::from_utf8_lossy(&stripped), written(&guide()));

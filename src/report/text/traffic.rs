@@ -26,11 +26,7 @@ impl Column {
         }
         let numbers: Vec<String> = numbers.into_iter().map(thousands).collect();
         let width = widest(&numbers).max(title.len());
-        Some(Column {
-            title,
-            numbers,
-            width,
-        })
+        Some(Column { title, numbers, width })
     }
 }
 
@@ -73,18 +69,9 @@ impl<W: Write> Page<'_, W> {
         writeln!(self.out)?;
         for (i, load) in shown.iter().enumerate() {
             let route = &routes[i];
-            write!(
-                self.out,
-                "  {:<name_width$}  {route:<route_width$}",
-                load.name
-            )?;
+            write!(self.out, "  {:<name_width$}  {route:<route_width$}", load.name)?;
             for column in &columns {
-                write!(
-                    self.out,
-                    "  {:>width$}",
-                    column.numbers[i],
-                    width = column.width
-                )?;
+                write!(self.out, "  {:>width$}", column.numbers[i], width = column.width)?;
             }
             match main_cause(&load.failed_by) {
                 Some(cause) => writeln!(self.out, "  {bad}{cause}{bad:#}")?,
@@ -97,9 +84,7 @@ impl<W: Write> Page<'_, W> {
 
 /// The loads that fared worst, in the order of the file, and the number of the others that sent something.
 fn worst(loads: &[TrafficSummary]) -> (Vec<&TrafficSummary>, usize) {
-    let mut order: Vec<usize> = (0..loads.len())
-        .filter(|&i| loads[i].attempted > 0)
-        .collect();
+    let mut order: Vec<usize> = (0..loads.len()).filter(|&i| loads[i].attempted > 0).collect();
     order.sort_by_key(|&i| Reverse(loads[i].failed + loads[i].broken));
     let hidden = order.len().saturating_sub(MAX_LOADS);
     order.truncate(MAX_LOADS);

@@ -1,0 +1,847 @@
+//! The walk of packets through the stations, in virtual time.
+//!
+//! The first packet of a flow is handled station by station; what each of them says is worth remembering is kept as the
+//! flow's *path*, and the packets after it go along the path: one look at each table entry on it, no look-up. When an
+//! entry has ended or the configuration has changed, the packet falls back to the whole way from there on. Paths are
+//! shared: a thousand flows that pass the same stations have one path and a few entries each.
+//!
+//! ```text
+//!   send ──> walk: known path? ── yes ──> entry, entry, … ──> delivered | link with delay ──> queue
+//!                    │ no, or an entry is gone                                                  │
+//!                    └──> station by station, and remember ──> delivered | dropped | queue <────┘
+//! ```
+//!
+//! A link without delay is no event. Nothing is formatted or copied unless somebody listens or taps.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use rand_chacha::ChaCha8Rng;
+
+use super::queue::Queue;
+use super::rng;
+use crate::node::Node;
+use crate::time::SimTime;
+use crate::topology::{LinkConfig, LinkId, NodeId, Topology};
+use crate::trace::{Disposition, DropCause, EntryId, Explain, Hop, Memo, PortId, State, Trace, Verdict};
+use crate::wire::Packet;
+
+/// A flow in one direction, for which the engine remembers the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlowId(u32);
+
+/// What the sender wants to know its packet by.
+pub type Tag = u64;
+
+/// What became of a packet at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has arrived at this station.
+    Delivered(NodeId),
+    /// It was dropped at this station.
+    Dropped(NodeId, DropCause),
+    /// It is on a link; the packet given is now another, empty one.
+    Travelling,
+}
+
+/// Something that happened, for whoever drives the engine.
+#[derive(Debug)]
+pub enum Occurrence {
+    /// A packet arrived.
+    Delivered {
+        /// Where.
+        node: NodeId,
+        /// The packet.
+        packet: Packet,
+        /// What its sender called it; an answer carries the tag of what it answers.
+        tag: Tag,
+        /// It is an answer by a station (a reset, an ICMP error), not what was sent.
+        answer: bool,
+    },
+    /// A packet was dropped.
+    Dropped {
+        /// Where.
+        node: NodeId,
+        /// Why.
+        cause: DropCause,
+        /// The packet.
+        packet: Packet,
+        /// What its sender called it.
+        tag: Tag,
+        /// It is an answer by a station.
+        answer: bool,
+    },
+    /// A time that was asked for has come.
+    Wake(Tag),
+}
+
+/// Packet counts; `sent = delivered + dropped + in_flight` at every instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// Sent by instances, hosts, and stations that answer.
+    pub sent: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// On a link.
+    pub in_flight: u64,
+    dropped: [u64; DropCause::ALL.len()],
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Ledger { sent: 0, delivered: 0, in_flight: 0, dropped: [0; DropCause::ALL.len()] }
+    }
+}
+
+impl Ledger {
+    /// Dropped for this cause.
+    pub fn dropped_by(&self, cause: DropCause) -> u64 {
+        self.dropped[cause as usize]
+    }
+
+    /// Dropped for any cause.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// A packet that nobody could even send, or that stopped before its first station.
+    pub fn record_unsent(&mut self, cause: DropCause) {
+        self.sent += 1;
+        self.dropped[cause as usize] += 1;
+    }
+}
+
+/// Sees every packet at every station: where, when, its bytes and length on the wire as it came, and why it was dropped
+/// there.
+pub type Tap = Box<dyn FnMut(NodeId, SimTime, &[u8], u32, Option<DropCause>)>;
+
+/// What is left to be done for a packet at a station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Action {
+    Pure,
+    DecrementTtl,
+    /// An entry of the flow, by number.
+    Entry(u8),
+}
+
+/// One station on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PathHop {
+    node: NodeId,
+    from: PortId,
+    action: Action,
+    /// The way on; `None` when this is the end.
+    link: Option<LinkId>,
+}
+
+/// The longest path: instance, connector, VM, firewall, routes, NAT, gateway, internet, host, and some room.
+const MAX_HOPS: usize = 16;
+/// Stations with a table on one path: connector VM, firewall, NAT, or the firewall twice.
+const MAX_ENTRIES: usize = 4;
+const NO_PATH: u32 = u32::MAX;
+/// A packet that has passed this many stations goes in circles.
+const MAX_WALK: usize = 64;
+
+/// What the engine remembers of a flow.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    path: u32,
+    epoch: u32,
+    entries: [EntryId; MAX_ENTRIES],
+}
+
+const UNKNOWN: Known = Known { path: NO_PATH, epoch: 0, entries: [EntryId { slot: 0, generation: 0 }; MAX_ENTRIES] };
+
+/// A packet on a link, or a time that was asked for.
+#[derive(Debug)]
+enum Event {
+    Arrive(Arrival),
+    Timeout(NodeId),
+    Wake(Tag),
+}
+
+#[derive(Debug)]
+struct Arrival {
+    node: NodeId,
+    from: PortId,
+    packet: Packet,
+    tag: Tag,
+    flow: Option<FlowId>,
+    hop: u8,
+    answer: bool,
+}
+
+/// A packet's position and identity while it walks.
+#[derive(Debug, Clone, Copy)]
+struct Walker {
+    node: NodeId,
+    from: PortId,
+    tag: Tag,
+    flow: Option<FlowId>,
+    hop: usize,
+    answer: bool,
+}
+
+/// The engine.
+pub struct Engine {
+    topology: Topology,
+    nodes: Vec<Node>,
+    queue: Queue<Event>,
+    now: SimTime,
+    /// Goes up with every change of configuration: what was remembered before counts no more.
+    epoch: u32,
+    flows: Vec<Known>,
+    free_flows: Vec<FlowId>,
+    paths: Vec<Box<[PathHop]>>,
+    path_index: HashMap<Box<[PathHop]>, u32, FixedState>,
+    /// When each link is free again.
+    busy_until: Vec<SimTime>,
+    /// When each station's next timeout is queued for.
+    timeouts: Vec<SimTime>,
+    links_apply: bool,
+    hosts_answer: bool,
+    rng: ChaCha8Rng,
+    ledger: Ledger,
+    pending: VecDeque<Occurrence>,
+    spare: Vec<Packet>,
+    tap: Option<Tap>,
+    tapped: Vec<u8>,
+    hops: Option<Vec<Hop>>,
+}
+
+impl Engine {
+    /// An empty engine.
+    pub fn new(seed: u64) -> Self {
+        Engine {
+            topology: Topology::default(),
+            nodes: Vec::new(),
+            queue: Queue::default(),
+            now: SimTime::ZERO,
+            epoch: 1,
+            flows: Vec::new(),
+            free_flows: Vec::new(),
+            paths: Vec::new(),
+            path_index: HashMap::default(),
+            busy_until: Vec::new(),
+            timeouts: Vec::new(),
+            links_apply: true,
+            hosts_answer: true,
+            rng: rng::stream(seed, "link loss"),
+            ledger: Ledger::default(),
+            pending: VecDeque::new(),
+            spare: Vec::new(),
+            tap: None,
+            tapped: Vec::new(),
+            hops: None,
+        }
+    }
+
+    /// For a replay: links take no time and lose nothing, and hosts do not answer, because a capture holds its own times
+    /// and its own answers.
+    pub fn make_passive(&mut self) {
+        self.links_apply = false;
+        self.hosts_answer = false;
+    }
+
+    /// For a trace: links lose nothing.
+    pub fn make_instant(&mut self) {
+        self.links_apply = false;
+    }
+
+    /// Adds a station.
+    pub fn add_node(&mut self, name: impl Into<String>, node: Node) -> NodeId {
+        let id = self.topology.add_node(name);
+        self.nodes.push(node);
+        self.timeouts.push(SimTime::NEVER);
+        self.look_at_timeout(id);
+        id
+    }
+
+    /// Links two ports.
+    pub fn connect(&mut self, a: (NodeId, PortId), b: (NodeId, PortId), config: LinkConfig) {
+        self.topology.connect(a, b, config);
+        self.busy_until.resize(self.topology.link_count(), SimTime::ZERO);
+    }
+
+    /// The graph.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// A station.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// A station, to be changed: everything remembered of flows counts no more.
+    pub fn change_node<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Node) -> R) -> R {
+        self.epoch += 1;
+        let result = change(&mut self.nodes[id.index()]);
+        self.look_at_timeout(id);
+        result
+    }
+
+    /// A station, to take out what it has collected. It must decide about packets as before.
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.index()]
+    }
+
+    /// Now.
+    pub fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// Packet counts so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Packet counts, for what happens outside the stations.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// From now on, this sees every packet at every station.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
+    /// Ends the tap, and with it whatever it holds.
+    pub fn remove_tap(&mut self) {
+        self.tap = None;
+    }
+
+    /// A flow whose path is to be remembered.
+    pub fn add_flow(&mut self) -> FlowId {
+        self.free_flows.pop().unwrap_or_else(|| {
+            self.flows.push(UNKNOWN);
+            FlowId((self.flows.len() - 1) as u32)
+        })
+    }
+
+    /// The path of this flow counts no more: its packets have other addresses from now on.
+    pub fn reset_flow(&mut self, flow: FlowId) {
+        self.flows[flow.0 as usize] = UNKNOWN;
+    }
+
+    /// Nothing more comes of this flow.
+    pub fn remove_flow(&mut self, flow: FlowId) {
+        self.reset_flow(flow);
+        self.free_flows.push(flow);
+    }
+
+    /// A packet to build in.
+    pub fn spare_packet(&mut self) -> Packet {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Gives a packet's memory back.
+    pub fn recycle(&mut self, packet: Packet) {
+        // As many as are ever in flight between two hops, and no more than a few megabytes.
+        if self.spare.len() < 4096 {
+            self.spare.push(packet);
+        }
+    }
+
+    /// Asks to be woken. At one instant, wakes come in the order they were asked for.
+    pub fn wake_at(&mut self, at: SimTime, tag: Tag) {
+        self.queue.push(at.max(self.now), Event::Wake(tag));
+    }
+
+    /// Sends a packet from a station, as if it had come through `from`.
+    #[inline]
+    pub fn send(&mut self, node: NodeId, from: PortId, packet: &mut Packet, tag: Tag, flow: Option<FlowId>) -> Outcome {
+        self.ledger.sent += 1;
+        self.walk(Walker { node, from, tag, flow, hop: 0, answer: false }, packet)
+    }
+
+    /// Moves time on to `at`, which is not before now, doing what is due until then. Nothing may be on a link, which is so
+    /// when links do not apply.
+    pub fn advance_to(&mut self, at: SimTime) {
+        while self.queue.next_time() <= at {
+            match self.queue.pop() {
+                Some((time, Event::Timeout(node))) => {
+                    self.now = self.now.max(time);
+                    self.time_out(node);
+                }
+                other => unreachable!("links take no time and nobody asked to be woken: {other:?}"),
+            }
+        }
+        self.now = self.now.max(at);
+    }
+
+    /// When something happens next.
+    pub fn next_time(&self) -> SimTime {
+        if self.pending.is_empty() { self.queue.next_time() } else { self.now }
+    }
+
+    /// The next thing that happens, not after `until`.
+    pub fn step(&mut self, until: SimTime) -> Option<Occurrence> {
+        loop {
+            if let Some(occurrence) = self.pending.pop_front() {
+                return Some(occurrence);
+            }
+            if self.queue.next_time() > until {
+                self.now = self.now.max(until);
+                return None;
+            }
+            let (time, event) = self.queue.pop()?;
+            debug_assert!(time >= self.now, "time never goes back");
+            self.now = time;
+            match event {
+                Event::Wake(tag) => return Some(Occurrence::Wake(tag)),
+                Event::Timeout(node) => self.time_out(node),
+                Event::Arrive(Arrival { node, from, mut packet, tag, flow, hop, answer }) => {
+                    self.ledger.in_flight -= 1;
+                    let walker = Walker { node, from, tag, flow, hop: usize::from(hop), answer };
+                    match self.walk(walker, &mut packet) {
+                        Outcome::Travelling => self.recycle(packet),
+                        outcome => return Some(occurrence(outcome, packet, tag, answer)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Walks one packet and says everything that happened to it and to what answered it at once.
+    pub fn trace(&mut self, node: NodeId, from: PortId, packet: &mut Packet) -> Trace {
+        self.hops = Some(Vec::new());
+        let outcome = self.send(node, from, packet, 0, None);
+        let hops = self.hops.take().unwrap_or_default();
+        let left = hops.last().and_then(|hop| hop.steps.last()).is_some_and(|step| step.state == State::Forward);
+        let disposition = match outcome {
+            Outcome::Dropped(_, cause) => Disposition::Drop(cause),
+            Outcome::Delivered(_) | Outcome::Travelling if left => Disposition::Forward,
+            Outcome::Delivered(_) | Outcome::Travelling => Disposition::Deliver,
+        };
+        Trace { hops, disposition }
+    }
+
+    /// Takes answers of stations that are already there, without letting time pass.
+    pub fn take_pending(&mut self) -> Option<Occurrence> {
+        self.pending.pop_front()
+    }
+
+    #[inline]
+    fn walk(&mut self, mut walker: Walker, packet: &mut Packet) -> Outcome {
+        let listens = self.tap.is_some() || self.hops.is_some();
+        if let Some(flow) = walker.flow
+            && !listens
+        {
+            let known = self.flows[flow.0 as usize];
+            if known.path != NO_PATH && known.epoch == self.epoch {
+                let path = &self.paths[known.path as usize];
+                while let Some(hop) = path.get(walker.hop) {
+                    let passed = match hop.action {
+                        Action::Pure => true,
+                        Action::DecrementTtl => packet.decrement_ttl(),
+                        Action::Entry(number) => {
+                            let entry = known.entries[usize::from(number)];
+                            self.nodes[hop.node.index()].handle_known(entry, packet, hop.from, self.now)
+                        }
+                    };
+                    if !passed {
+                        (walker.node, walker.from) = (hop.node, hop.from);
+                        break;
+                    }
+                    let Some(link) = hop.link else {
+                        self.ledger.delivered += 1;
+                        return Outcome::Delivered(hop.node);
+                    };
+                    let to = self.topology.link(link);
+                    (walker.node, walker.from) = (to.to, to.to_port);
+                    walker.hop += 1;
+                    if self.links_apply && !to.is_immediate() {
+                        return self.put_on_link(link, walker, packet);
+                    }
+                }
+            }
+        }
+        self.walk_whole_way(walker, packet)
+    }
+
+    /// Station by station, remembering the path.
+    fn walk_whole_way(&mut self, mut walker: Walker, packet: &mut Packet) -> Outcome {
+        let mut recorder = Recorder::begin(self, &walker);
+        for _ in 0..MAX_WALK {
+            let Walker { node, from, .. } = walker;
+            let mut explain = match self.hops {
+                Some(_) => Explain::listening(),
+                None => Explain::silent(),
+            };
+            if self.tap.is_some() {
+                self.tapped.clear();
+                self.tapped.extend_from_slice(packet.bytes());
+            }
+            let verdict = self.nodes[node.index()].handle_packet(packet, from, self.now, &mut explain);
+            self.observe(node, &verdict, packet.wire_length(), explain);
+            self.look_at_timeout(node);
+            match verdict {
+                Verdict::Forward(port, memo) => {
+                    let link = self.topology.link_at(node, port).expect("a station forwards to ports that have a link");
+                    recorder.record(node, from, memo, Some(link));
+                    let to = *self.topology.link(link);
+                    (walker.node, walker.from) = (to.to, to.to_port);
+                    walker.hop += 1;
+                    if self.links_apply && !to.is_immediate() {
+                        recorder.keep(self, walker.flow);
+                        return self.put_on_link(link, walker, packet);
+                    }
+                }
+                Verdict::Deliver(memo) => {
+                    recorder.record(node, from, memo, None);
+                    recorder.keep(self, walker.flow);
+                    self.ledger.delivered += 1;
+                    return Outcome::Delivered(node);
+                }
+                Verdict::Answer(answer) => {
+                    self.ledger.delivered += 1;
+                    if self.hosts_answer {
+                        self.answer(*answer, walker);
+                    }
+                    return Outcome::Delivered(node);
+                }
+                Verdict::Drop(cause) => return self.drop_at(node, cause),
+                Verdict::Refuse(cause, answer) => {
+                    if self.hosts_answer {
+                        self.answer(*answer, walker);
+                    }
+                    return self.drop_at(node, cause);
+                }
+            }
+        }
+        unreachable!("the stations form no loop: {} and on", self.topology.name(walker.node));
+    }
+
+    fn drop_at(&mut self, node: NodeId, cause: DropCause) -> Outcome {
+        self.ledger.dropped[cause as usize] += 1;
+        Outcome::Dropped(node, cause)
+    }
+
+    /// A station's own packet, back through the port by which the other came.
+    fn answer(&mut self, mut packet: Packet, asked: Walker) {
+        if self.hops.is_some() {
+            return; // A trace follows the packet it was asked about.
+        }
+        let Some(link) = self.topology.link_at(asked.node, asked.from) else { return };
+        self.ledger.sent += 1;
+        let to = *self.topology.link(link);
+        let walker = Walker { node: to.to, from: to.to_port, tag: asked.tag, flow: None, hop: 0, answer: true };
+        let outcome = if self.links_apply && !to.is_immediate() {
+            self.put_on_link(link, walker, &mut packet)
+        } else {
+            self.walk_whole_way(walker, &mut packet)
+        };
+        if outcome != Outcome::Travelling {
+            self.pending.push_back(occurrence(outcome, packet, asked.tag, true));
+        }
+    }
+
+    /// Puts a packet on a link: it waits its turn, takes its time, and may get lost.
+    fn put_on_link(&mut self, link: LinkId, walker: Walker, packet: &mut Packet) -> Outcome {
+        let to = *self.topology.link(link);
+        if to.loss > 0.0 && rng::unit(&mut self.rng) <= to.loss {
+            return self.drop_on_link(walker.node, DropCause::SimLinkLoss, packet);
+        }
+        let mut leaves = self.now;
+        if to.bits_per_second > 0 {
+            let starts = self.busy_until[link.0 as usize].max(self.now);
+            if starts.since(self.now).as_nanos() > u128::from(to.queue) {
+                return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
+            }
+            let bits = u128::from(packet.wire_length()) * 8;
+            let takes = (bits * 1_000_000_000 / u128::from(to.bits_per_second)) as u64;
+            leaves = starts + std::time::Duration::from_nanos(takes);
+            self.busy_until[link.0 as usize] = leaves;
+        }
+        let arrives = leaves + std::time::Duration::from_nanos(to.delay);
+        let replacement = self.spare_packet();
+        let packet = std::mem::replace(packet, replacement);
+        let Walker { node, from, tag, flow, hop, answer } = walker;
+        self.ledger.in_flight += 1;
+        self.queue.push(arrives, Event::Arrive(Arrival { node, from, packet, tag, flow, hop: hop as u8, answer }));
+        Outcome::Travelling
+    }
+
+    fn drop_on_link(&mut self, towards: NodeId, cause: DropCause, packet: &Packet) -> Outcome {
+        if let Some(tap) = &mut self.tap {
+            tap(towards, self.now, packet.bytes(), packet.wire_length(), Some(cause));
+        }
+        self.drop_at(towards, cause)
+    }
+
+    /// Tells whoever taps or listens.
+    fn observe(&mut self, node: NodeId, verdict: &Verdict, wire_length: u32, mut explain: Explain) {
+        let cause = match verdict {
+            Verdict::Drop(cause) | Verdict::Refuse(cause, _) => Some(*cause),
+            _ => None,
+        };
+        if let Some(tap) = &mut self.tap {
+            tap(node, self.now, &self.tapped, wire_length, cause);
+        }
+        if let Some(hops) = &mut self.hops {
+            let mut steps = explain.take();
+            if let Some(cause) = cause
+                && steps.last().is_none_or(|step| step.state != State::Drop)
+            {
+                steps.push(crate::trace::Step { state: State::Drop, description: cause.meaning().into() });
+            }
+            hops.push(Hop { node: self.topology.name(node).into(), steps });
+        }
+    }
+
+    fn time_out(&mut self, node: NodeId) {
+        if self.timeouts[node.index()] <= self.now {
+            self.timeouts[node.index()] = SimTime::NEVER;
+            self.nodes[node.index()].handle_timeout(self.now);
+        }
+        self.look_at_timeout(node);
+    }
+
+    /// Queues a station's next timeout, unless an earlier one is queued.
+    #[inline]
+    fn look_at_timeout(&mut self, node: NodeId) {
+        let next = self.nodes[node.index()].next_timeout();
+        if next < self.timeouts[node.index()] {
+            self.timeouts[node.index()] = next;
+            self.queue.push(next, Event::Timeout(node));
+        }
+    }
+
+    fn intern(&mut self, hops: &[PathHop]) -> u32 {
+        if let Some(&path) = self.path_index.get(hops) {
+            return path;
+        }
+        let path = self.paths.len() as u32;
+        self.paths.push(hops.into());
+        self.path_index.insert(hops.into(), path);
+        path
+    }
+}
+
+fn occurrence(outcome: Outcome, packet: Packet, tag: Tag, answer: bool) -> Occurrence {
+    match outcome {
+        Outcome::Delivered(node) => Occurrence::Delivered { node, packet, tag, answer },
+        Outcome::Dropped(node, cause) => Occurrence::Dropped { node, cause, packet, tag, answer },
+        Outcome::Travelling => unreachable!("a packet on a link has no outcome yet"),
+    }
+}
+
+/// Takes down the path of a packet while it walks.
+struct Recorder {
+    hops: [PathHop; MAX_HOPS],
+    length: usize,
+    entries: [EntryId; MAX_ENTRIES],
+    entry_count: usize,
+    /// Not, when nobody asked or a station says that its decision must not be remembered.
+    records: bool,
+}
+
+impl Recorder {
+    /// Begins with what is known of the flow up to where the packet is now.
+    fn begin(engine: &Engine, walker: &Walker) -> Recorder {
+        let nowhere = PathHop { node: NodeId(0), from: PortId(0), action: Action::Pure, link: None };
+        let mut recorder =
+            Recorder { hops: [nowhere; MAX_HOPS], length: 0, entries: UNKNOWN.entries, entry_count: 0, records: false };
+        let Some(flow) = walker.flow else { return recorder };
+        if walker.hop > 0 {
+            let known = engine.flows[flow.0 as usize];
+            if known.path == NO_PATH || known.epoch != engine.epoch {
+                return recorder;
+            }
+            let Some(front) = engine.paths[known.path as usize].get(..walker.hop) else { return recorder };
+            recorder.hops[..front.len()].copy_from_slice(front);
+            recorder.length = front.len();
+            recorder.entries = known.entries;
+            recorder.entry_count = front.iter().filter(|hop| matches!(hop.action, Action::Entry(_))).count();
+        }
+        recorder.records = true;
+        recorder
+    }
+
+    fn record(&mut self, node: NodeId, from: PortId, memo: Memo, link: Option<LinkId>) {
+        if !self.records {
+            return;
+        }
+        let action = match memo {
+            Memo::Pure => Action::Pure,
+            Memo::DecrementTtl => Action::DecrementTtl,
+            Memo::Entry(entry) if self.entry_count < MAX_ENTRIES => {
+                self.entries[self.entry_count] = entry;
+                self.entry_count += 1;
+                Action::Entry(self.entry_count as u8 - 1)
+            }
+            Memo::Entry(_) | Memo::Never => {
+                self.records = false;
+                return;
+            }
+        };
+        match self.hops.get_mut(self.length) {
+            Some(hop) => *hop = PathHop { node, from, action, link },
+            None => self.records = false,
+        }
+        self.length += 1;
+    }
+
+    fn keep(&self, engine: &mut Engine, flow: Option<FlowId>) {
+        if let Some(flow) = flow
+            && self.records
+        {
+            let path = engine.intern(&self.hops[..self.length]);
+            engine.flows[flow.0 as usize] = Known { path, epoch: engine.epoch, entries: self.entries };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::node::instance::{Attachment, EXTERNAL, Instance, SOCKETS};
+    use crate::node::internet::{FarKind, FarSide, INTERNET, ServerlessEgress};
+    use crate::topology::Capacity;
+    use crate::wire::{FiveTuple, Protocol};
+
+    const POOL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 129);
+    const INSTANCE: Ipv4Addr = Ipv4Addr::new(169, 254, 8, 1);
+
+    /// An instance without VPC, its egress, and the internet.
+    fn engine(link: LinkConfig) -> (Engine, NodeId, NodeId) {
+        let mut engine = Engine::new(1);
+        let start = State::StartFromCloudRunRevision;
+        let instance = Instance::new("i".into(), "w".into(), start, INSTANCE, Attachment::None, false);
+        let instance = engine.add_node("i", Node::Instance(instance));
+        let mut egress = ServerlessEgress::new(vec![POOL]);
+        egress.add_instance(INSTANCE, PortId(1));
+        let egress = engine.add_node("egress", Node::ServerlessEgress(egress));
+        let mut internet = FarSide::new("internet".into(), FarKind::Internet, None);
+        internet.add_route(ipnet::Ipv4Net::from(POOL), PortId(0));
+        let internet = engine.add_node("internet", Node::FarSide(internet));
+        engine.connect((instance, EXTERNAL), (egress, PortId(1)), LinkConfig::default());
+        engine.connect((egress, INTERNET), (internet, PortId(0)), link);
+        (engine, instance, internet)
+    }
+
+    fn packet(port: u16) -> Packet {
+        let tuple = FiveTuple {
+            src: INSTANCE,
+            dst: Ipv4Addr::new(198, 51, 100, 7),
+            src_port: port,
+            dst_port: 443,
+            protocol: Protocol::Udp,
+        };
+        let mut packet = Packet::empty();
+        packet.build_udp(tuple, 97);
+        packet
+    }
+
+    fn balanced(engine: &Engine) -> bool {
+        let ledger = engine.ledger();
+        ledger.sent == ledger.delivered + ledger.dropped() + ledger.in_flight
+    }
+
+    #[test]
+    fn a_hop_without_delay_is_no_event() {
+        let (mut engine, instance, internet) = engine(LinkConfig::default());
+        let mut packet = packet(5000);
+        assert_eq!(engine.send(instance, SOCKETS, &mut packet, 7, None), Outcome::Delivered(internet));
+        assert_eq!((packet.src(), engine.queue.len()), (POOL, 0));
+        assert!(balanced(&engine));
+    }
+
+    #[test]
+    fn a_link_with_delay_delivers_later_and_counts_as_in_flight_until_then() {
+        let (mut engine, instance, internet) =
+            engine(LinkConfig { delay: Duration::from_millis(5), ..LinkConfig::default() });
+        assert_eq!(engine.send(instance, SOCKETS, &mut packet(5000), 7, None), Outcome::Travelling);
+        assert!(balanced(&engine) && engine.ledger().in_flight == 1);
+        assert!(engine.step(SimTime::from_nanos(4_999_999)).is_none());
+        let Some(Occurrence::Delivered { node, tag: 7, answer: false, .. }) = engine.step(SimTime::NEVER) else {
+            panic!()
+        };
+        assert_eq!((node, engine.now()), (internet, SimTime::from_nanos(5_000_000)));
+        assert!(balanced(&engine) && engine.ledger().in_flight == 0);
+    }
+
+    #[test]
+    fn a_slow_link_queues_and_then_drops() {
+        // 125 bytes at 1 Mbit/s take 1 ms; 3 ms of queue hold the one that is sent and three that wait.
+        let capacity = Capacity { bits_per_second: 1_000_000, queue: Duration::from_millis(3) };
+        let (mut engine, instance, _) = engine(LinkConfig { capacity: Some(capacity), ..LinkConfig::default() });
+        let outcomes: Vec<_> = (0..6).map(|port| engine.send(instance, SOCKETS, &mut packet(port), 0, None)).collect();
+        let dropped = |outcome: &&Outcome| matches!(outcome, Outcome::Dropped(_, DropCause::SimThroughputExceeded));
+        assert_eq!(outcomes.iter().filter(dropped).count(), 2);
+        while engine.step(SimTime::NEVER).is_some() {}
+        assert_eq!(engine.now(), SimTime::NEVER.min(engine.now()));
+        assert!(balanced(&engine));
+    }
+
+    #[test]
+    fn a_lossy_link_loses_its_share() {
+        let (mut engine, instance, _) = engine(LinkConfig { loss: 0.25, ..LinkConfig::default() });
+        for _ in 0..4000 {
+            engine.send(instance, SOCKETS, &mut packet(1), 0, None);
+        }
+        let lost = engine.ledger().dropped_by(DropCause::SimLinkLoss);
+        assert!((900..1100).contains(&lost), "{lost}");
+        assert!(balanced(&engine));
+    }
+
+    #[test]
+    fn the_remembered_path_does_what_the_whole_way_does() {
+        let (mut whole, instance, _) = engine(LinkConfig::default());
+        let (mut known, _, _) = engine(LinkConfig::default());
+        let flow = known.add_flow();
+        for round in 0..50u64 {
+            // Beyond 120 s of idleness the mapping is gone, and the path with it.
+            let now = SimTime::from_secs(round * (1 + round));
+            whole.advance_to(now);
+            known.advance_to(now);
+            let (mut a, mut b) = (packet(5000), packet(5000));
+            let expected = whole.send(instance, SOCKETS, &mut a, 0, None);
+            assert_eq!(known.send(instance, SOCKETS, &mut b, 0, Some(flow)), expected);
+            assert_eq!(a, b);
+        }
+        assert_eq!(whole.ledger(), known.ledger());
+        assert_eq!(known.paths.len(), 1);
+    }
+
+    #[test]
+    fn a_change_of_configuration_ends_what_was_remembered() {
+        let (mut engine, instance, _) = engine(LinkConfig::default());
+        let flow = engine.add_flow();
+        assert!(matches!(engine.send(instance, SOCKETS, &mut packet(1), 0, Some(flow)), Outcome::Delivered(_)));
+        engine.change_node(instance, |node| match node {
+            Node::Instance(instance) => instance.shut_down(),
+            _ => unreachable!(),
+        });
+        let outcome = engine.send(instance, SOCKETS, &mut packet(1), 0, Some(flow));
+        assert_eq!(outcome, Outcome::Dropped(instance, DropCause::SimInstanceGone));
+    }
+
+    #[test]
+    fn a_tap_sees_each_packet_as_it_comes_to_each_station() {
+        let (mut engine, instance, _) = engine(LinkConfig::default());
+        let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let sink = seen.clone();
+        engine.set_tap(Box::new(move |node, _, bytes, _, cause| {
+            sink.borrow_mut().push((node, Packet::parse(bytes).unwrap().src(), cause));
+        }));
+        engine.send(instance, SOCKETS, &mut packet(1), 0, None);
+        let seen = seen.borrow();
+        assert_eq!(seen[..], [(NodeId(0), INSTANCE, None), (NodeId(1), INSTANCE, None), (NodeId(2), POOL, None)]);
+    }
+
+    #[test]
+    fn a_trace_tells_each_step() {
+        let (mut engine, instance, _) = engine(LinkConfig::default());
+        let trace = engine.trace(instance, SOCKETS, &mut packet(1));
+        assert_eq!(trace.disposition, Disposition::Deliver);
+        let states: Vec<_> = trace.hops.iter().flat_map(|hop| &hop.steps).map(|step| step.state).collect();
+        let external = State::ServerlessExternalConnection;
+        assert_eq!(states, [State::StartFromCloudRunRevision, external, external, State::Deliver]);
+    }
+}

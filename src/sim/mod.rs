@@ -1,0 +1,8 @@
+//! The discrete-event engine: a queue of what happens when, the walk of a packet from station to station, and
+//! randomness from one seed.
+
+pub mod engine;
+pub mod queue;
+pub mod rng;
+
+pub use engine::{Engine, FlowId, Ledger, Occurrence, Outcome};
