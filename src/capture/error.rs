@@ -106,7 +106,7 @@ pub enum CaptureError {
         seconds: u64,
     },
     /// The format cannot express what was asked for.
-    #[error("cannot express a record of capture {} as pcapng", path.display())]
+    #[error("cannot express a record of capture {}", path.display())]
     Encode {
         /// Path as given.
         path: PathBuf,

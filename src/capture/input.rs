@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// Bytes asked for at once. Small enough to stay in the processor's cache between the read and the parse: 64 to 256 KiB
-/// read 64-byte records 1.3 times as fast as 8 MiB.
-const CHUNK: usize = 128 * 1024;
+/// Bytes asked for at once: few enough to stay in the processor's cache from the read to the parse, many enough that the
+/// system call does not count. Anything from 32 KiB to 8 MiB reads 40 to 65 million 64-byte records a second.
+const CHUNK: usize = 64 * 1024;
 
 /// A byte stream and the part of it that was read ahead.
 ///

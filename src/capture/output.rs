@@ -9,8 +9,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::error::CaptureError;
 
-/// Bytes gathered before they are written. Unbuffered, each record costs two system calls: 0.5 instead of 20 million
-/// records a second.
+/// Bytes gathered before they are written. pcap-file writes field by field; without a buffer each is a system call.
 pub(super) const BUFFER: usize = 1024 * 1024;
 
 /// The file, pipe or device behind a writer.

@@ -699,6 +699,41 @@ mod tests {
         assert_eq!(error.io_error().unwrap().to_string(), "disk on fire");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_overwritten_or_cut_reading_ends(
+            is_pcapng: bool,
+            is_big: bool,
+            changes in proptest::collection::vec((0_usize..400, 0_u8..=255), 0..8),
+            length in 24_usize..400,
+        ) {
+            let order = if is_big { Big } else { Little };
+            let mut file = if is_pcapng {
+                [section(order), interface(order, 1, 60, &[(2, b"name"), (9, &[6]), (14, &[1; 8])])].concat()
+            } else {
+                pcap(order, NANO, 60, 1)
+            };
+            while file.len() < 400 {
+                file.extend(match is_pcapng {
+                    true => enhanced(order, 0, 7, &[0x81; 30]),
+                    false => record(order, 1, 2, 30, &[0x81; 30]),
+                });
+            }
+            for (at, byte) in changes {
+                file[at] = byte;
+            }
+            file.truncate(length);
+            if let Ok(mut reader) = Reader::new(io::Cursor::new(file), "test") {
+                while let Some(frame) = reader.next_frame() {
+                    proptest::prop_assert!(frame.bytes.len() <= frame.original_length as usize);
+                    let _ = crate::capture::network_layer(frame.link_type, frame.bytes);
+                }
+                proptest::prop_assert!(reader.records() <= 20);
+                proptest::prop_assert!(reader.damage().is_none_or(|damage| damage.offset < length as u64));
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_capture_is_told_with_the_cure() {
         for (start, expected) in [

@@ -119,6 +119,7 @@ impl TapWriter {
     }
 }
 
+#[cold]
 fn failed(path: &Path, error: PcapNgWriteError) -> CaptureError {
     let path = path.to_owned();
     match error {

@@ -1,10 +1,11 @@
 //! Packets out: one stream of IP packets as pcap or pcapng.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 
-use pcap_file::pcap::{PcapHeader, PcapTsResolution};
+use pcap_file::pcap::{PcapHeader, PcapTsResolution, PcapWriteError, PcapWriter, RawPcapPacket};
 use pcap_file::{DataLink, Endianness};
 
 use super::error::CaptureError;
@@ -13,6 +14,17 @@ use super::tap::TapWriter;
 
 /// What libpcap takes for the largest snapshot length; no IP packet comes near.
 const SNAPSHOT_LENGTH: u32 = 262_144;
+
+const FILE_HEADER: PcapHeader = PcapHeader {
+    version_major: 2,
+    version_minor: 4,
+    ts_correction: 0,
+    ts_accuracy: 0,
+    snaplen: SNAPSHOT_LENGTH,
+    datalink: DataLink::RAW,
+    ts_resolution: PcapTsResolution::NanoSecond,
+    endianness: Endianness::Little,
+};
 
 /// Writes IP packets (link type 101, raw IP) with nanosecond times.
 ///
@@ -23,7 +35,10 @@ pub struct PacketWriter {
 }
 
 enum Format {
-    Pcap(BufWriter<Output>),
+    Pcap {
+        writer: PcapWriter<BufWriter<Output>>,
+        path: PathBuf,
+    },
     PcapNg(TapWriter),
 }
 
@@ -41,10 +56,12 @@ impl PacketWriter {
         {
             Format::PcapNg(TapWriter::with_interfaces(path, [None].into_iter())?)
         } else {
-            let mut file = BufWriter::with_capacity(BUFFER, Output::create(path)?);
-            file.write_all(&file_header())
-                .map_err(|error| file.get_ref().failed(error))?;
-            Format::Pcap(file)
+            let file = BufWriter::with_capacity(BUFFER, Output::create(path)?);
+            let path = path.to_owned();
+            match PcapWriter::with_header(file, FILE_HEADER) {
+                Ok(writer) => Format::Pcap { writer, path },
+                Err(error) => return Err(failed(&path, error)),
+            }
         };
         Ok(Self { format })
     }
@@ -62,8 +79,8 @@ impl PacketWriter {
         bytes: &[u8],
         original_length: u32,
     ) -> Result<(), CaptureError> {
-        let file = match &mut self.format {
-            Format::Pcap(file) => file,
+        let (writer, path) = match &mut self.format {
+            Format::Pcap { writer, path } => (writer, path),
             Format::PcapNg(tap) => return tap.write_record(0, time, bytes, original_length, None),
         };
         let seconds = time / 1_000_000_000;
@@ -72,17 +89,17 @@ impl PacketWriter {
             return Err(CaptureError::TimeTooLate { seconds });
         };
         let captured = u32::try_from(bytes.len()).expect("an IP packet is shorter than 4 GiB");
-        let mut header = [0; 16];
-        for (field, value) in header.chunks_exact_mut(4).zip([
-            seconds,
-            fraction,
-            captured,
-            original_length.max(captured),
-        ]) {
-            field.copy_from_slice(&value.to_le_bytes());
+        let record = RawPcapPacket {
+            ts_sec: seconds,
+            ts_frac: fraction,
+            incl_len: captured,
+            orig_len: original_length.max(captured),
+            data: Cow::Borrowed(bytes),
+        };
+        match writer.write_raw_packet(&record) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(path, error)),
         }
-        let written = file.write_all(&header).and_then(|()| file.write_all(bytes));
-        written.map_err(|error| file.get_ref().failed(error))
     }
 
     /// Writes what is still buffered and gives the file its name.
@@ -92,25 +109,24 @@ impl PacketWriter {
     /// When the rest cannot be written or the file not be renamed; then nothing is left.
     pub fn finish(self) -> Result<(), CaptureError> {
         match self.format {
-            Format::Pcap(file) => Output::finish(file),
+            Format::Pcap { writer, .. } => Output::finish(writer.into_inner()),
             Format::PcapNg(tap) => tap.finish(),
         }
     }
 }
 
-fn file_header() -> Vec<u8> {
-    let header = PcapHeader {
-        snaplen: SNAPSHOT_LENGTH,
-        datalink: DataLink::RAW,
-        ts_resolution: PcapTsResolution::NanoSecond,
-        endianness: Endianness::Little,
-        ..PcapHeader::default()
-    };
-    let mut bytes = Vec::new();
-    header
-        .write_to(&mut bytes)
-        .expect("memory takes every byte");
-    bytes
+#[cold]
+fn failed(path: &Path, error: PcapWriteError) -> CaptureError {
+    let path = path.to_owned();
+    match error {
+        PcapWriteError::Io(source) | PcapWriteError::FieldWriteFailed(_, source) => {
+            CaptureError::Write { path, source }
+        }
+        other => CaptureError::Encode {
+            path,
+            source: Box::new(other),
+        },
+    }
 }
 
 #[cfg(test)]
