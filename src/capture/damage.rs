@@ -49,6 +49,12 @@ pub enum DamageKind {
     Io(io::Error),
 }
 
+impl From<io::Error> for DamageKind {
+    fn from(error: io::Error) -> Self {
+        DamageKind::Io(error)
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.offset;

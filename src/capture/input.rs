@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
+use super::damage::DamageKind;
+
 /// Bytes asked for at once: few enough to stay in the processor's cache from the read to the parse, many enough that the
 /// system call does not count. Anything from 32 KiB to 8 MiB reads 40 to 65 million 64-byte records a second.
 const CHUNK: usize = 64 * 1024;
@@ -10,8 +12,8 @@ const CHUNK: usize = 64 * 1024;
 /// A byte stream and the part of it that was read ahead.
 ///
 /// ```text
-/// buffer:  [ taken | pending ......... | free ]
-///                  ^ start, at `offset` ^ end
+/// buffer:  [ taken | pending .......... | free ]
+///                  ^ start, at `offset`  ^ end
 /// ```
 pub(super) struct Input {
     source: Box<dyn Read + Send>,
@@ -19,6 +21,7 @@ pub(super) struct Input {
     start: usize,
     end: usize,
     offset: u64,
+    record_start: u64,
     ended: bool,
 }
 
@@ -30,6 +33,7 @@ impl Input {
             start: 0,
             end: 0,
             offset: 0,
+            record_start: 0,
             ended: false,
         }
     }
@@ -40,15 +44,35 @@ impl Input {
         &self.buffer[self.start..self.end]
     }
 
-    /// The position of the first pending byte in the stream.
+    /// Marks the beginning of a record; false when the stream ends there.
     #[inline]
-    pub fn offset(&self) -> u64 {
-        self.offset
+    pub fn begin_record(&mut self) -> io::Result<bool> {
+        self.record_start = self.offset;
+        self.fill(1)
     }
 
-    /// How many bytes are known to follow `offset`, which must not be ahead of the read position.
-    pub fn known_from(&self, offset: u64) -> u64 {
-        self.offset + (self.end - self.start) as u64 - offset
+    /// Position in the stream of the record begun last.
+    pub fn record_start(&self) -> u64 {
+        self.record_start
+    }
+
+    /// Has `wanted` bytes pending, or finds the record begun last, which needs `length` in all, cut off.
+    #[inline]
+    pub fn require(&mut self, wanted: usize, length: u32) -> Result<(), DamageKind> {
+        if self.fill(wanted)? {
+            Ok(())
+        } else {
+            Err(self.cut_off(length))
+        }
+    }
+
+    #[cold]
+    fn cut_off(&self, length: u32) -> DamageKind {
+        let end = self.offset + (self.end - self.start) as u64;
+        DamageKind::CutOff {
+            needed: length.into(),
+            available: end - self.record_start,
+        }
     }
 
     /// Reads on until `wanted` bytes are pending; false when the stream ends before. The buffer grows to `wanted` at
@@ -97,17 +121,15 @@ impl Input {
         &self.buffer[range]
     }
 
-    /// Drops `count` bytes without keeping them; false when the stream ends before.
-    pub fn skip(&mut self, mut count: u64) -> io::Result<bool> {
+    /// Drops `count` bytes without keeping them, of a record that needs `length` in all.
+    pub fn skip(&mut self, mut count: u64, length: u32) -> Result<(), DamageKind> {
         while count > 0 {
-            if !self.fill(1)? {
-                return Ok(false);
-            }
+            self.require(1, length)?;
             let step = count.min(self.pending().len() as u64);
             self.take(step as usize);
             count -= step;
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -148,16 +170,27 @@ mod tests {
         assert_eq!(input.taken(range), [5, 4]);
         assert!(!input.fill(4).unwrap());
         assert_eq!(input.pending(), [3, 2, 1]);
-        assert_eq!((input.offset(), input.known_from(1)), (2, 4));
+        assert_eq!(input.offset, 2);
     }
 
     #[test]
     fn skipping_keeps_the_buffer_small() {
         let mut input = Input::new(Box::new(io::repeat(7).take(10_000_000)));
-        assert!(input.skip(9_999_999).unwrap());
-        assert!(input.fill(1).unwrap());
-        assert_eq!(input.offset(), 9_999_999);
-        assert!(!input.skip(2).unwrap());
+        assert!(input.begin_record().unwrap());
+        input.skip(9_999_999, 9_999_999).unwrap();
+        assert!(input.begin_record().unwrap());
+        assert_eq!(input.record_start(), 9_999_999);
+        let damage = input.skip(2, 2).unwrap_err();
+        assert!(
+            matches!(
+                damage,
+                DamageKind::CutOff {
+                    needed: 2,
+                    available: 1
+                }
+            ),
+            "{damage:?}"
+        );
         assert_eq!(input.buffer.len(), CHUNK);
     }
 }

@@ -2,7 +2,7 @@
 
 use pcap_file::pcap::{PcapParseError, PcapParser, PcapTsResolution};
 
-use super::damage::{Damage, DamageKind, Oddities, Oddity};
+use super::damage::{DamageKind, Oddities, Oddity};
 use super::input::Input;
 use super::link::LinkType;
 use super::reader::{Located, RECORD_LIMIT};
@@ -40,53 +40,20 @@ impl Records {
         })
     }
 
+    /// The next record, `None` at the end.
     #[inline]
     pub fn next(
         &mut self,
         input: &mut Input,
         oddities: &mut Oddities,
-    ) -> Result<Option<Located>, Damage> {
-        let offset = input.offset();
+    ) -> Result<Option<Located>, DamageKind> {
+        if !input.begin_record()? {
+            return Ok(None);
+        }
         let record = loop {
             match self.parser.next_raw_packet(input.pending()) {
                 Ok((_, record)) => break record,
-                Err(error) => {
-                    let available = input.pending().len();
-                    // The parser counts what is missing from behind the record header once that is complete.
-                    let needed = match error {
-                        PcapParseError::IncompleteBuffer(data, _) if available >= RECORD_HEADER => {
-                            RECORD_HEADER + data
-                        }
-                        _ => RECORD_HEADER,
-                    };
-                    if needed - RECORD_HEADER > RECORD_LIMIT {
-                        let claimed = (needed - RECORD_HEADER) as u64;
-                        return Err(Damage {
-                            offset,
-                            kind: DamageKind::TooLong { claimed },
-                        });
-                    }
-                    match input.fill(needed) {
-                        Ok(true) => {}
-                        Ok(false) if input.pending().is_empty() => return Ok(None),
-                        Ok(false) => {
-                            let available = input.known_from(offset);
-                            return Err(Damage {
-                                offset,
-                                kind: DamageKind::CutOff {
-                                    needed: needed as u64,
-                                    available,
-                                },
-                            });
-                        }
-                        Err(error) => {
-                            return Err(Damage {
-                                offset,
-                                kind: DamageKind::Io(error),
-                            });
-                        }
-                    }
-                }
+                Err(error) => read_more(input, error)?,
             }
         };
 
@@ -114,4 +81,22 @@ impl Records {
             bytes,
         }))
     }
+}
+
+/// Reads what the parser misses of a record.
+#[cold]
+fn read_more(input: &mut Input, error: PcapParseError) -> Result<(), DamageKind> {
+    let needed = match error {
+        // Once the record header is complete, the parser counts what is needed from behind it.
+        PcapParseError::IncompleteBuffer(frame, _) if input.pending().len() >= RECORD_HEADER => {
+            if frame > RECORD_LIMIT {
+                return Err(DamageKind::TooLong {
+                    claimed: frame as u64,
+                });
+            }
+            RECORD_HEADER + frame
+        }
+        _ => RECORD_HEADER,
+    };
+    input.require(needed, needed as u32)
 }

@@ -5,7 +5,7 @@
 //! that is not UTF-8, a reserved field in use). Blocks without packets are passed over unread; options other than an
 //! interface's time resolution and offset are ignored.
 
-use super::damage::{Damage, DamageKind, Oddities, Oddity};
+use super::damage::{DamageKind, Oddities, Oddity};
 use super::input::Input;
 use super::link::LinkType;
 use super::reader::{Located, RECORD_LIMIT};
@@ -17,7 +17,10 @@ const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
-/// Type, length, length again: the shortest block.
+/// Type and length before a block's body, and the length again behind it.
+const HEAD: usize = 8;
+const TAIL: usize = 4;
+/// The block without a body.
 const BLOCK_LENGTH_MIN: u32 = 12;
 /// Interfaces remembered in a section. More of them than ports on any machine; packets of later ones count as
 /// [`Oddity::UnknownInterface`].
@@ -36,99 +39,83 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
+    /// The next packet, `None` at the end.
     #[inline]
     pub fn next(
         &mut self,
         input: &mut Input,
         oddities: &mut Oddities,
-    ) -> Result<Option<Located>, Damage> {
-        loop {
-            let offset = input.offset();
-            let damaged = |kind| Err(Damage { offset, kind });
-            match input.fill(BLOCK_LENGTH_MIN as usize) {
-                Ok(true) => {}
-                Ok(false) if input.pending().is_empty() => return Ok(None),
-                Ok(false) => return damaged(cut_off(input, offset, BLOCK_LENGTH_MIN)),
-                Err(error) => return damaged(DamageKind::Io(error)),
-            }
-            let head = input.pending();
-            let kind = self.order.u32(head, 0);
-            if kind == SECTION_HEADER {
-                match ByteOrder::of_section(head) {
-                    Ok(order) => self.order = order,
-                    Err(kind) => return damaged(kind),
-                }
-                self.interfaces.clear();
-            }
-            let length = self.order.u32(head, 4);
-            if length < BLOCK_LENGTH_MIN || !length.is_multiple_of(4) {
-                return damaged(DamageKind::BlockLength { length });
-            }
-
-            // The block's packet if it has one, `None` for any other block, taken in either case.
-            let packet = match kind {
-                INTERFACE_DESCRIPTION | PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
-                    if length as usize > RECORD_LIMIT {
-                        return damaged(DamageKind::TooLong {
-                            claimed: length.into(),
-                        });
-                    }
-                    match input.fill(length as usize) {
-                        Ok(true) => {}
-                        Ok(false) => return damaged(cut_off(input, offset, length)),
-                        Err(error) => return damaged(DamageKind::Io(error)),
-                    }
-                    let body = &input.pending()[8..length as usize - 4];
-                    let packet = match kind {
-                        INTERFACE_DESCRIPTION => {
-                            self.add_interface(body, oddities);
-                            None
-                        }
-                        SIMPLE_PACKET => self.simple_packet(body, oddities),
-                        _ => self.packet(kind, body, oddities),
-                    };
-                    let block = input.take(length as usize - 4);
-                    packet.map(|packet| packet.within(block.start + 8))
-                }
-                _ => {
-                    match input.skip(u64::from(length) - 4) {
-                        Ok(true) => {}
-                        Ok(false) => return damaged(cut_off(input, offset, length)),
-                        Err(error) => return damaged(DamageKind::Io(error)),
-                    }
-                    None
-                }
-            };
-
-            match input.fill(4) {
-                Ok(true) => {}
-                Ok(false) => return damaged(cut_off(input, offset, length)),
-                Err(error) => return damaged(DamageKind::Io(error)),
-            }
-            let after = self.order.u32(input.pending(), 0);
-            if after != length {
-                return damaged(DamageKind::LengthMismatch {
-                    before: length,
-                    after,
-                });
-            }
-            input.take(4);
-            if packet.is_some() {
-                return Ok(packet);
+    ) -> Result<Option<Located>, DamageKind> {
+        while input.begin_record()? {
+            if let Some(packet) = self.block(input, oddities)? {
+                return Ok(Some(packet));
             }
         }
+        Ok(None)
     }
 
-    fn add_interface(&mut self, body: &[u8], oddities: &mut Oddities) {
-        if self.interfaces.len() == INTERFACES_MAX {
-            return;
+    /// Takes one block and gives its packet, if it holds one.
+    #[inline]
+    fn block(
+        &mut self,
+        input: &mut Input,
+        oddities: &mut Oddities,
+    ) -> Result<Option<Located>, DamageKind> {
+        input.require(BLOCK_LENGTH_MIN as usize, BLOCK_LENGTH_MIN)?;
+        let head = input.pending();
+        let kind = self.order.u32(head, 0);
+        if kind == SECTION_HEADER {
+            self.order = ByteOrder::of_section(head)?;
+            self.interfaces.clear();
         }
-        // A broken description still counts: packets name their interface by its position.
-        let interface = (body.len() >= 8).then(|| Interface::parse(self.order, body));
-        if interface.is_none() {
-            oddities.record(Oddity::ShortBlock);
+        let length = self.order.u32(head, 4);
+        if length < BLOCK_LENGTH_MIN || !length.is_multiple_of(4) {
+            return Err(DamageKind::BlockLength { length });
         }
-        self.interfaces.push(interface);
+
+        let mut packet = None;
+        if let INTERFACE_DESCRIPTION | PACKET | SIMPLE_PACKET | ENHANCED_PACKET = kind {
+            if length as usize > RECORD_LIMIT {
+                return Err(DamageKind::TooLong {
+                    claimed: length.into(),
+                });
+            }
+            input.require(length as usize, length)?;
+            let body = &input.pending()[HEAD..length as usize - TAIL];
+            packet = match kind {
+                INTERFACE_DESCRIPTION => self.interface_description(body, oddities),
+                SIMPLE_PACKET => self.simple_packet(body, oddities),
+                _ => self.packet(kind, body, oddities),
+            };
+            let block = input.take(length as usize - TAIL);
+            packet = packet.map(|packet| packet.within(block.start + HEAD));
+        } else {
+            input.skip(u64::from(length) - TAIL as u64, length)?;
+        }
+
+        input.require(TAIL, length)?;
+        let after = self.order.u32(input.pending(), 0);
+        if after != length {
+            return Err(DamageKind::LengthMismatch {
+                before: length,
+                after,
+            });
+        }
+        input.take(TAIL);
+        Ok(packet)
+    }
+
+    /// Adds an interface to the section. There is no packet in it.
+    fn interface_description(&mut self, body: &[u8], oddities: &mut Oddities) -> Option<Located> {
+        if self.interfaces.len() < INTERFACES_MAX {
+            // A broken description still counts: packets name their interface by its position.
+            let interface = (body.len() >= 8).then(|| Interface::parse(self.order, body));
+            if interface.is_none() {
+                oddities.record(Oddity::ShortBlock);
+            }
+            self.interfaces.push(interface);
+        }
+        None
     }
 
     fn interface(&self, number: u32, oddities: &mut Oddities) -> Option<Interface> {
@@ -203,13 +190,6 @@ impl Blocks {
             original_length,
             bytes,
         })
-    }
-}
-
-fn cut_off(input: &Input, offset: u64, needed: u32) -> DamageKind {
-    DamageKind::CutOff {
-        needed: needed.into(),
-        available: input.known_from(offset),
     }
 }
 

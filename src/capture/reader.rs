@@ -134,8 +134,9 @@ impl Reader {
                 })
             }
             Ok(None) => None,
-            Err(damage) => {
-                self.damage = Some(damage);
+            Err(kind) => {
+                let offset = self.input.record_start();
+                self.damage = Some(Damage { offset, kind });
                 None
             }
         }
