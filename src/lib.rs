@@ -1,5 +1,6 @@
 //! How packets leave Google Cloud Run: a packet-level simulator.
 
+pub mod capture;
 pub mod node;
 pub mod report;
 pub mod scenario;
