@@ -9,7 +9,12 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+mod decode;
+pub mod diagnostic;
+pub mod file;
 pub mod model;
+mod tree;
+pub mod value;
 
 pub use model::Model;
 
