@@ -10,7 +10,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, StrDeserializer};
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 
 use super::diagnostic::{Diagnostic, FileId, Place};
 use super::file::ignored;
@@ -68,7 +70,10 @@ impl Decoder {
     pub fn list<T: DeserializeOwned>(&self, node: &Node, mut lost: impl FnMut(&Node)) -> Option<Vec<T>> {
         let Value::Sequence(items) = &node.value else {
             if !node.is_null() {
-                self.push(Diagnostic::unusable("wrong-type", format!("found {}, expected a list", node.describe())).at(node.place));
+                self.push(
+                    Diagnostic::unusable("wrong-type", format!("found {}, expected a list", node.describe()))
+                        .at(node.place),
+                );
             }
             return None;
         };
@@ -132,7 +137,8 @@ impl Decoder {
 
 /// The candidate nearest to a name, if one is near enough to be meant.
 pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let plain =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let wanted = plain(name);
     let scored = candidates.into_iter().map(|candidate| (strsim::jaro_winkler(&wanted, &plain(candidate)), candidate));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))?;
@@ -392,13 +398,22 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         self.deserialize_seq(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let Value::Mapping(entries) = &self.node.value else { return Err(self.wrong_type(&visitor)) };
-        let fields = Fields { entries: self.entries(entries).collect::<Vec<_>>().into_iter(), value: None, decoder: self.decoder };
+        let fields = Fields {
+            entries: self.entries(entries).collect::<Vec<_>>().into_iter(),
+            value: None,
+            decoder: self.decoder,
+        };
         visitor.visit_map(fields)
     }
 

@@ -419,7 +419,8 @@ mod tests {
     fn the_end_of_an_empty_file_can_be_named() {
         let mut sources = Sources::default();
         let file = sources.add("empty.yaml", "");
-        let text = Diagnostic::unusable("empty", "nothing here").at(Place { file, start: 0, end: 0 }).render(&sources, false);
+        let text =
+            Diagnostic::unusable("empty", "nothing here").at(Place { file, start: 0, end: 0 }).render(&sources, false);
         assert!(text.contains("--> empty.yaml:1:1"), "{text}");
     }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::decode::Decoder;
-use super::tree::{Node, Value};
+use super::tree::{Entry, Node};
 use super::value::{At, Dur, Reference};
 
 pub mod compute;
@@ -47,13 +47,12 @@ macro_rules! scenario_file {
         pub(crate) const TOP_LEVEL_KEYS: &[&str] = &[$($vkey,)* $($lkey,)*];
 
         impl ScenarioFile {
-            /// Decodes what it can of a merged tree; the decoder keeps what is wrong. The second value names the items
+            /// Decodes what it can of a merged top level; the decoder keeps what is wrong. The second value names the items
             /// that had to be left out, as (top-level key, name): references to them are not unknown.
-            pub(crate) fn decode(root: &Node, decoder: &Decoder) -> (ScenarioFile, Vec<(&'static str, String)>) {
+            pub(crate) fn decode(top: &[Entry], decoder: &Decoder) -> (ScenarioFile, Vec<(&'static str, String)>) {
                 let mut file = ScenarioFile::default();
                 let mut lost = Vec::new();
-                let Value::Mapping(entries) = &root.value else { return (file, lost) };
-                for entry in entries {
+                for entry in top {
                     let node = &entry.value;
                     match &*entry.key.name {
                         $($vkey => file.$value = if node.is_null() { None } else { decoder.item(node) },)*

@@ -130,9 +130,7 @@ pub struct ClientModel {
 
 impl Default for ClientModel {
     fn default() -> Self {
-        ClientModel {
-            syn_schedule: SynSchedule::Linux65,
-        }
+        ClientModel { syn_schedule: SynSchedule::Linux65 }
     }
 }
 

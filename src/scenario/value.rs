@@ -237,7 +237,8 @@ impl FromStr for Cidr {
             let address = IpAddr::from_str(text).map_err(|_| bad("write it as `10.8.0.0/28`"))?;
             return Ok(Cidr(IpNet::from(address)));
         };
-        let address = IpAddr::from_str(address).map_err(|_| bad("write it as `10.8.0.0/28`: four numbers from 0 to 255, a slash, a length"))?;
+        let address = IpAddr::from_str(address)
+            .map_err(|_| bad("write it as `10.8.0.0/28`: four numbers from 0 to 255, a slash, a length"))?;
         let longest = "the number after the slash counts the fixed bits: 0 to 32, for IPv6 0 to 128";
         let length = length.parse().map_err(|_| bad(longest))?;
         IpNet::new(address, length).map(Cidr).map_err(|_| bad(longest))
@@ -314,7 +315,12 @@ impl FromStr for Dur {
     }
 }
 
-text_value!(Dur, "A span of time with its unit: `250ms`, `30s`, `10m`, `1h`, `1m30s`.", "string", ["250ms", "30s", "1m30s"]);
+text_value!(
+    Dur,
+    "A span of time with its unit: `250ms`, `30s`, `10m`, `1h`, `1m30s`.",
+    "string",
+    ["250ms", "30s", "1m30s"]
+);
 
 /// A rate a second: `200/s`, `30/m`, `100/h`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -422,7 +428,11 @@ mod tests {
 
     #[test]
     fn a_reference_is_a_name_a_path_or_a_url() {
-        for text in ["conn-a", "projects/p/locations/us-west2/connectors/conn-a", "https://x.googleapis.com/v1/projects/p/locations/us-west2/connectors/conn-a"] {
+        for text in [
+            "conn-a",
+            "projects/p/locations/us-west2/connectors/conn-a",
+            "https://x.googleapis.com/v1/projects/p/locations/us-west2/connectors/conn-a",
+        ] {
             assert_eq!(text.parse::<Reference>().expect("valid").name(), "conn-a");
         }
         let path: Reference = "projects/p/regions/us-west2/subnetworks/s".parse().expect("valid");
@@ -450,7 +460,10 @@ mod tests {
     fn durations_need_a_unit_and_print_as_they_are_read() {
         assert_eq!("1m30s".parse::<Dur>().expect("valid").0, Duration::from_secs(90));
         assert_eq!("250ms".parse::<Dur>().expect("valid").to_string(), "250ms");
-        assert_eq!("90s".parse::<Dur>().expect("valid").to_string().parse::<Dur>().expect("valid").0, Duration::from_secs(90));
+        assert_eq!(
+            "90s".parse::<Dur>().expect("valid").to_string().parse::<Dur>().expect("valid").0,
+            Duration::from_secs(90)
+        );
         for text in ["30", "30 parsecs", "-1s", "9999999999h", ""] {
             assert!(text.parse::<Dur>().is_err(), "{text}");
         }

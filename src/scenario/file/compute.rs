@@ -63,8 +63,10 @@ pub struct Subnetwork {
     /// Its region. May be left out when the whole scenario names one region only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<At<Reference>>,
-    /// Primary IPv4 range, `/4` to `/29`.
-    pub ip_cidr_range: At<Cidr>,
+    /// Primary IPv4 range, `/4` to `/29`. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
+    pub ip_cidr_range: Option<At<Cidr>>,
     /// Alias ranges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secondary_ip_ranges: Option<Vec<At<SecondaryRange>>>,
@@ -110,8 +112,10 @@ pub struct Route {
     pub name: At<Reference>,
     /// Its network.
     pub network: At<Reference>,
-    /// Destination range.
-    pub dest_range: At<Cidr>,
+    /// Destination range. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
+    pub dest_range: Option<At<Cidr>>,
     /// 0 to 65535, the lower wins among routes of equal prefix length. Default 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<At<i64>>,
