@@ -9,12 +9,19 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+mod decode;
+pub mod diagnostic;
+pub mod file;
+pub mod load;
 pub mod model;
+pub mod resolve;
+mod tree;
+pub mod value;
 
 pub use model::Model;
 
 /// A checked scenario: what the network is built from. Indices (`usize`) point into the vectors of this struct.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// Its name, for the report.
     pub name: String,
@@ -51,14 +58,14 @@ pub struct Scenario {
 }
 
 /// A VPC network.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Network {
     /// Its name.
     pub name: String,
 }
 
 /// A subnet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subnetwork {
     /// Its name; a connector's automatic subnet is called `aet-…`.
     pub name: String,
@@ -75,7 +82,7 @@ pub struct Subnetwork {
 }
 
 /// A custom route, or a network's default route.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Its name.
     pub name: String,
@@ -111,7 +118,7 @@ pub enum NextHop {
 }
 
 /// A VPC firewall rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FirewallRule {
     /// Its name.
     pub name: String,
@@ -158,7 +165,7 @@ pub struct ProtocolMatch {
 }
 
 /// A Public NAT gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NatGateway {
     /// Gateway name.
     pub name: String,
@@ -175,7 +182,7 @@ pub struct NatGateway {
 }
 
 /// A range of a subnet that a gateway serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Covered {
     /// Index into [`Scenario::subnetworks`].
     pub subnetwork: usize,
@@ -242,7 +249,7 @@ pub enum LogFilter {
 }
 
 /// A Serverless VPC Access connector.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Connector {
     /// Its name.
     pub name: String,
@@ -286,7 +293,7 @@ impl MachineType {
 }
 
 /// A Cloud Run workload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     /// Its name.
     pub name: String,
@@ -349,7 +356,7 @@ pub enum Egress {
 }
 
 /// A Compute Engine VM.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Vm {
     /// Its name.
     pub name: String,
@@ -374,7 +381,7 @@ pub struct Vm {
 }
 
 /// A simulated destination.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Host {
     /// Its name.
     pub name: String,
@@ -408,7 +415,7 @@ pub enum HostLocation {
 }
 
 /// One simulated load.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
     /// Its name.
     pub name: String,
@@ -474,7 +481,7 @@ pub enum ClosedBy {
 }
 
 /// A timed change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// When.
     pub at: Duration,
@@ -483,7 +490,7 @@ pub struct Event {
 }
 
 /// What an event changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A workload gets this many instances.
     Scale {
@@ -502,7 +509,7 @@ pub enum Change {
 }
 
 /// An assertion about the summary.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Expectation {
     /// A path into the summary, such as `packets.droppedBy.OUT_OF_RESOURCES` or `gateways.0.allocationFailed`.
     pub path: String,
@@ -520,3 +527,10 @@ pub enum ExpectTest {
     /// A number, at most this.
     AtMost(f64),
 }
+
+/// The scenario that commands use when none is given: the guide "Cloud NAT with Cloud Run through Serverless VPC Access".
+pub const BUILT_IN: load::Source<'static> =
+    load::Source::Text { name: "scenarios/guide.yaml", text: include_str!("../../scenarios/guide.yaml") };
+
+#[cfg(test)]
+mod tests;

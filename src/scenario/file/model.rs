@@ -1,0 +1,181 @@
+//! `model:` as written. What each value means, and why its default is what it is, stands in [`crate::scenario::model`].
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::value::{At, Dur};
+
+/// Values for what Google does not document.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// Cloud NAT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat: Option<NatModel>,
+    /// TCP of the clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientModel>,
+    /// Cloud Run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_run: Option<CloudRunModel>,
+    /// Serverless VPC Access connectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<ConnectorModel>,
+}
+
+/// Cloud NAT.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatModel {
+    /// Which free port a new connection gets. Default `lowest-free`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_selection: Option<PortSelection>,
+    /// What an endpoint gets when the NAT IPs cannot give it all its ports. Default `partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<Shortage>,
+    /// A TCP packet without SYN that has no mapping. Default `new-mapping`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub midstream: Option<Midstream>,
+    /// What an RST does to a mapping. Default `time-wait`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rst: Option<RstPolicy>,
+    /// TIME_WAIT of a gateway that says neither its timeout nor its creation date. Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_wait_default: Option<At<Dur>>,
+    /// How dynamic port allocation grows and shrinks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic_port_allocation: Option<DynamicPortAllocationModel>,
+    /// How long a new configuration takes to reach the data plane. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programming_delay: Option<At<Dur>>,
+    /// Log entries a second and vCPU. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_entries_per_second_per_vcpu: Option<u32>,
+}
+
+/// How dynamic port allocation grows and shrinks.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicPortAllocationModel {
+    /// Share of the allocation in use for one destination at which more is asked for: above 0, at most 1. Default 0.8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<At<f64>>,
+    /// Ask for more at a drop, too. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grow_on_drop: Option<bool>,
+    /// How long a doubling takes to become usable. Default 20s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth_delay: Option<At<Dur>>,
+    /// Give ports back below this share: 0 to 1. Default 0.25.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shrink_below: Option<At<f64>>,
+    /// When it was below for this long. Default 300s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shrink_after: Option<At<Dur>>,
+    /// How often usage is looked at. Default 10s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<At<Dur>>,
+}
+
+/// TCP of the clients.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientModel {
+    /// When an unanswered SYN is sent again. Default `linux-6.5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syn_schedule: Option<SynSchedule>,
+}
+
+/// Cloud Run.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudRunModel {
+    /// Each held Direct VPC address (two an instance) reserves NAT ports. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count_held_addresses: Option<bool>,
+    /// Delay of the Direct VPC hop. Default 100us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_vpc_delay: Option<At<Dur>>,
+    /// Time until a new instance reaches anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_open: Option<EgressOpenModel>,
+    /// How long an address is held after its instance is gone. Default 20m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_hold: Option<At<Dur>>,
+}
+
+/// Time until a new Direct VPC instance reaches anything: log-normal.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EgressOpenModel {
+    /// Median for destinations behind Cloud NAT. Default 20s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_median: Option<At<Dur>>,
+    /// 90th percentile of the same. Default 36s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_p90: Option<At<Dur>>,
+    /// Longest of the same. Default 80s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_max: Option<At<Dur>>,
+    /// Median for destinations inside the VPC. Default 2s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc_median: Option<At<Dur>>,
+}
+
+/// Serverless VPC Access connectors.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectorModel {
+    /// Delay of the connector hop. Default 1ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<At<Dur>>,
+    /// Source ports a connector VM has for one destination: 1 to 65,535. Default 28,232.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snat_ports: Option<At<i64>>,
+    /// How long a closed connection keeps its port at the connector VM. Default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_wait: Option<At<Dur>>,
+    /// How flows are spread over the VMs. Default `flow`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<ConnectorAffinity>,
+}
+
+/// A closed choice with kebab-case names.
+macro_rules! choice {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$vmeta])* #[allow(missing_docs, reason = "the name says it")] $variant),* }
+    };
+}
+
+choice! {
+    /// Which free port a new connection gets.
+    PortSelection { LowestFree, Random }
+}
+
+choice! {
+    /// What an endpoint gets when the NAT IPs cannot give it all its ports.
+    Shortage { Partial, None }
+}
+
+choice! {
+    /// A TCP packet without SYN that has no mapping.
+    Midstream { NewMapping, Drop }
+}
+
+choice! {
+    /// What an RST does to a mapping.
+    RstPolicy { TimeWait, Immediate }
+}
+
+choice! {
+    /// When an unanswered SYN is sent again.
+    SynSchedule { #[serde(rename = "linux-6.5")] Linux65, Classic }
+}
+
+choice! {
+    /// How flows are spread over a connector's VMs.
+    ConnectorAffinity { Flow, Instance }
+}

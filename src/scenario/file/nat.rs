@@ -1,0 +1,198 @@
+//! Cloud Router and its NAT gateways, as `gcloud compute routers describe` prints them
+//! (<https://cloud.google.com/compute/docs/reference/rest/v1/routers>).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::compute::NetworkTier;
+use super::google_enum;
+use crate::scenario::value::{At, Reference};
+
+/// A Cloud Router.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Router {
+    /// Its name.
+    pub name: At<Reference>,
+    /// Its network.
+    pub network: At<Reference>,
+    /// Its region. May be left out when the whole scenario names one region only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<At<Reference>>,
+    /// Its NAT gateways, at most 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<Vec<At<RouterNat>>>,
+    /// When it was made (RFC 3339). Decides TIME_WAIT of a gateway that does not say: 120 s before 2026-06-30, 30 s from
+    /// 2026-09-30 on; in between Google chose by region, and `model.nat.timeWaitDefault` is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creation_timestamp: Option<At<String>>,
+}
+
+/// A NAT gateway; in `patchNat.set` the fields to change.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouterNat {
+    /// Its name. Required, except in `patchNat.set`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<At<Reference>>,
+    /// `PUBLIC` (default). `PRIVATE` is not simulated.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub nat_type: Option<At<NatType>>,
+    /// What it serves. Default `ENDPOINT_TYPE_VM`: VMs, connectors and Direct VPC egress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_types: Option<Vec<At<EndpointType>>>,
+    /// Who provides the NAT IPs. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_ip_allocate_option: Option<At<NatIpAllocateOption>>,
+    /// The NAT IPs, for `MANUAL_ONLY`: at most 300.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_ips: Option<At<Vec<At<Reference>>>>,
+    /// NAT IPs that keep their connections and take no new ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_nat_ips: Option<At<Vec<At<Reference>>>>,
+    /// Tier of automatic NAT IPs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_network_tier: Option<At<NetworkTier>>,
+    /// Which ranges it serves. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_subnetwork_ip_ranges_to_nat: Option<At<SourceRanges>>,
+    /// The subnets it serves, for `LIST_OF_SUBNETWORKS`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnetworks: Option<At<Vec<At<NatSubnetwork>>>>,
+    /// Ports an endpoint has at least; with static allocation also at most. 2 to 57,344, default 64; with dynamic
+    /// allocation a power of two from 32 to 32,768, default 32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ports_per_vm: Option<At<i64>>,
+    /// Ports an endpoint can grow to, with dynamic allocation: a power of two from 64 to 65,536, default 65,536.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ports_per_vm: Option<At<i64>>,
+    /// Dynamic port allocation. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_dynamic_port_allocation: Option<At<bool>>,
+    /// Endpoint-independent mapping. Default false; excludes dynamic port allocation and rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_endpoint_independent_mapping: Option<At<bool>>,
+    /// Seconds, default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub udp_idle_timeout_sec: Option<At<i64>>,
+    /// Seconds, default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icmp_idle_timeout_sec: Option<At<i64>>,
+    /// Seconds, default 1200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_established_idle_timeout_sec: Option<At<i64>>,
+    /// Seconds, default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_transitory_idle_timeout_sec: Option<At<i64>>,
+    /// Seconds a closed connection keeps its port. Default: `effectiveTcpTimeWaitTimeoutSec`, else by the router's
+    /// `creationTimestamp`, else `model.nat.timeWaitDefault`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_time_wait_timeout_sec: Option<At<i64>>,
+    /// Output-only: what applies if `tcpTimeWaitTimeoutSec` is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_tcp_time_wait_timeout_sec: Option<At<i64>>,
+    /// Logging. Default off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_config: Option<NatLogConfig>,
+    /// NAT rules. Not simulated yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<At<Vec<At<NatRule>>>>,
+    /// IPv6 ranges it serves. Not simulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_subnetwork_ip_ranges_to_nat64: Option<At<SourceRanges64>>,
+}
+
+google_enum! {
+    /// Public or Private NAT.
+    NatType { Public, Private }
+}
+
+google_enum! {
+    /// What a gateway serves.
+    EndpointType {
+        #[serde(rename = "ENDPOINT_TYPE_VM")] Vm,
+        #[serde(rename = "ENDPOINT_TYPE_SWG")] SecureWebProxy,
+        #[serde(rename = "ENDPOINT_TYPE_MANAGED_PROXY_LB")] ManagedProxyLb,
+    }
+}
+
+google_enum! {
+    /// Who provides the NAT IPs.
+    NatIpAllocateOption { AutoOnly, ManualOnly }
+}
+
+google_enum! {
+    /// Which ranges a gateway serves.
+    SourceRanges { AllSubnetworksAllIpRanges, AllSubnetworksAllPrimaryIpRanges, ListOfSubnetworks }
+}
+
+google_enum! {
+    /// Which IPv6 ranges a gateway serves.
+    SourceRanges64 {
+        #[serde(rename = "ALL_IPV6_SUBNETWORKS")] AllIpv6Subnetworks,
+        #[serde(rename = "LIST_OF_IPV6_SUBNETWORKS")] ListOfIpv6Subnetworks,
+    }
+}
+
+/// A subnet that a gateway serves.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatSubnetwork {
+    /// The subnet.
+    pub name: At<Reference>,
+    /// Which of its ranges. Default `ALL_IP_RANGES`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip_ranges_to_nat: Option<Vec<At<SubnetworkRanges>>>,
+    /// The secondary ranges, for `LIST_OF_SECONDARY_IP_RANGES`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secondary_ip_range_names: Option<Vec<At<Reference>>>,
+}
+
+google_enum! {
+    /// Ranges of a subnet.
+    SubnetworkRanges { AllIpRanges, PrimaryIpRange, ListOfSecondaryIpRanges }
+}
+
+/// Logging of a gateway.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatLogConfig {
+    /// Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable: Option<bool>,
+    /// Default `ALL`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<At<NatLogFilter>>,
+}
+
+google_enum! {
+    /// What is logged.
+    NatLogFilter { All, ErrorsOnly, TranslationsOnly }
+}
+
+/// A NAT rule: other NAT IPs for some destinations. Not simulated yet.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatRule {
+    /// 0 to 65000, unique in the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_number: Option<At<i64>>,
+    /// Which destinations: a CEL expression such as `destination.ip == '198.51.100.7'`.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<At<String>>,
+    /// Which NAT IPs they are reached from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<NatRuleAction>,
+}
+
+/// NAT IPs of a rule.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatRuleAction {
+    /// Active NAT IPs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_nat_active_ips: Option<Vec<At<Reference>>>,
+    /// NAT IPs being drained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_nat_drain_ips: Option<Vec<At<Reference>>>,
+}

@@ -1,0 +1,188 @@
+//! What the simulator adds to Google's resources: destinations, load, timed changes and assertions.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::nat::RouterNat;
+use crate::scenario::value::{At, ByteSize, Cidr, Dur, HostPort, Rate, Reference};
+
+/// A simulated destination.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Host {
+    /// Its name.
+    pub name: At<String>,
+    /// Its address, or a range that answers as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<At<Cidr>>,
+    /// Its addresses or ranges, if it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<At<Cidr>>>,
+    /// Where it is. Default `internet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<At<Location>>,
+    /// Its network, with `location: vpc`. May be left out when there is only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<At<Reference>>,
+    /// The tunnel or attachment it is behind, with `location: on-prem`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<At<Reference>>,
+    /// Open ports: `443`, `udp/53`. Others answer RST. Default: all are open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<At<HostPort>>>,
+    /// Round-trip time from the edge of Google's network. Default 20ms on the internet, 1ms in the VPC, 10ms on premises,
+    /// 2ms for Google APIs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<At<Dur>>,
+    /// Probability that a packet is lost, each way: 0 to 1. Default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<At<f64>>,
+    /// Never answers. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<bool>,
+}
+
+/// Where a host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// On the internet.
+    Internet,
+    /// In a VPC network.
+    Vpc,
+    /// On premises.
+    OnPrem,
+    /// A Google API front end.
+    GoogleApi,
+}
+
+/// One simulated load.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// Its name. Default `FROM to TO`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<At<String>>,
+    /// The workload whose instances share the load.
+    pub from: At<Reference>,
+    /// `host:port` or `ip:port`; for ICMP without a port.
+    pub to: At<String>,
+    /// Default `tcp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<At<Protocol>>,
+    /// When it begins. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<At<Dur>>,
+    /// When no more connections are opened. Default: the scenario's duration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<At<Dur>>,
+    /// New connections a second over all instances. Either this or `count`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<At<Rate>>,
+    /// So many connections, all at `start`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<At<u64>>,
+    /// How they arrive, with `rate`. Default `poisson`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<At<Arrivals>>,
+    /// How long a connection stays open once established. Default 500ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<At<Dur>>,
+    /// Size of a request. Default 512.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_bytes: Option<At<ByteSize>>,
+    /// Size of a response. Default 4096.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_bytes: Option<At<ByteSize>>,
+    /// Who closes. Default `client`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<At<ClosedBy>>,
+    /// When the application gives up connecting. Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<At<Dur>>,
+}
+
+/// Protocol of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// Handshake, data both ways, close.
+    Tcp,
+    /// A request and a response datagram.
+    Udp,
+    /// Echo request and reply.
+    Icmp,
+}
+
+/// How connections arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// Exponential gaps.
+    Poisson,
+    /// Equal gaps.
+    Constant,
+}
+
+/// Who closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClosedBy {
+    /// The Cloud Run side.
+    Client,
+    /// The far side.
+    Server,
+    /// Nobody: it stays open.
+    Nobody,
+}
+
+/// A timed change: `at` and exactly one kind of change.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// When.
+    pub at: At<Dur>,
+    /// A workload gets another number of instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<At<ScaleEvent>>,
+    /// A gateway gets another configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_nat: Option<At<PatchNatEvent>>,
+}
+
+/// A workload gets another number of instances.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleEvent {
+    /// The workload.
+    pub workload: At<Reference>,
+    /// The new number; 0 stops all.
+    pub instances: At<i64>,
+}
+
+/// A gateway gets another configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchNatEvent {
+    /// The gateway: its name, or `ROUTER/NAME` when several have it.
+    pub gateway: At<Reference>,
+    /// The fields that change, as in `routers[].nats[]`.
+    pub set: At<RouterNat>,
+}
+
+/// An assertion about the summary: a path and exactly one of `equals`, `atLeast`, `atMost`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Expect {
+    /// A path into the summary, such as `packets.droppedBy.OUT_OF_RESOURCES` or `gateways.0.allocationFailed`.
+    pub path: At<String>,
+    /// The value must be this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equals: Option<serde_json::Value>,
+    /// The number must not be lower.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// The number must not be higher.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+}

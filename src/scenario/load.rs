@@ -1,0 +1,313 @@
+//! From files to a [`Scenario`]: reads, includes, merges, decodes, resolves.
+//!
+//! A scenario is one file, a folder of files, or a text. Lists of several files are concatenated, mappings merged; a
+//! single value that two files give differently is an error that shows both places. Nothing here prints: what is wrong
+//! comes back as [`Diagnostics`].
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::Scenario;
+use super::decode::{Decoder, Findings};
+use super::diagnostic::{Diagnostic, Diagnostics, FileId, Place, Sources};
+use super::file::{ScenarioFile, TOP_LEVEL_KEYS};
+use super::resolve::resolve;
+use super::tree::{self, Entry, Node, Value};
+use super::value::At;
+
+/// Where a scenario comes from.
+pub enum Source<'a> {
+    /// A file, or a folder whose `*.yaml`, `*.yml` and `*.json` files are merged in the order of their names.
+    Path(&'a Path),
+    /// A stream, such as standard input.
+    Reader(&'a mut dyn Read),
+    /// A text with the name it is shown under.
+    Text {
+        /// Such as `guide.yaml`.
+        name: &'a str,
+        /// The text.
+        text: &'a str,
+    },
+}
+
+/// What came of loading a scenario.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The merged scenario as typed; what could not be read is left out.
+    pub file: ScenarioFile,
+    /// The checked scenario, unless there are errors.
+    pub scenario: Option<Scenario>,
+    /// All errors, warnings and notes, sorted.
+    pub diagnostics: Diagnostics,
+    /// The texts that the diagnostics point into.
+    pub sources: Sources,
+}
+
+/// Loads a scenario. Never fails: errors are among the [`Loaded::diagnostics`].
+///
+/// ```
+/// use egressim::scenario::load::{Source, load};
+///
+/// let text = "networks: [{name: vpc}]\nservices: [{name: api}]\n";
+/// let loaded = load(Source::Text { name: "small.yaml", text });
+/// assert_eq!(loaded.scenario.expect("no errors").workloads[0].name, "api");
+/// ```
+pub fn load(source: Source<'_>) -> Loaded {
+    let mut loader = Loader::default();
+    let name = match source {
+        Source::Path(path) => {
+            loader.path(path);
+            path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
+        }
+        Source::Reader(reader) => {
+            loader.reader(reader);
+            None
+        }
+        Source::Text { name, text } => {
+            let file = loader.sources.add(name, text);
+            loader.document(file, None);
+            Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned())
+        }
+    };
+    loader.finish(name.unwrap_or_else(|| "scenario".into()))
+}
+
+#[derive(Default)]
+struct Loader {
+    sources: Sources,
+    report: Vec<Diagnostic>,
+    /// The merged top level.
+    merged: Vec<Entry>,
+    /// Files being read, outermost first: an include of one of them is a cycle.
+    open: Vec<PathBuf>,
+    /// Files read: each counts once, however often it is included.
+    done: HashSet<PathBuf>,
+}
+
+impl Loader {
+    fn path(&mut self, path: &Path) {
+        if !path.is_dir() {
+            return self.file(path, None);
+        }
+        let wanted = |path: &PathBuf| {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            path.is_file() && matches!(extension, Some("yaml" | "yml" | "json"))
+        };
+        let mut paths = match std::fs::read_dir(path) {
+            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).filter(wanted).collect::<Vec<_>>(),
+            Err(error) => return self.unreadable(path, &error, None),
+        };
+        paths.sort();
+        if paths.is_empty() {
+            let message = format!("the folder {} holds no *.yaml, *.yml or *.json file", path.display());
+            self.report.push(Diagnostic::unusable("empty", message));
+        }
+        for path in paths {
+            self.file(&path, None);
+        }
+    }
+
+    /// Reads a file, by an include if `by` is given.
+    fn file(&mut self, path: &Path, by: Option<Place>) {
+        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if self.open.contains(&identity) {
+            let message = format!("{} includes itself", path.display());
+            self.report.push(
+                Diagnostic::unusable("include-cycle", message)
+                    .at(by.unwrap_or(Place::NOWHERE))
+                    .help("remove one include of the circle"),
+            );
+            return;
+        }
+        if !self.done.insert(identity.clone()) {
+            return;
+        }
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                self.open.push(identity);
+                let file = self.bytes(path.display().to_string(), &bytes);
+                if let Some(file) = file {
+                    self.document(file, Some(path));
+                }
+                self.open.pop();
+            }
+            Err(error) => self.unreadable(path, &error, by),
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &std::io::Error, by: Option<Place>) {
+        let message = format!("cannot read {}: {error}", path.display());
+        self.report.push(Diagnostic::unusable("unreadable", message).at(by.unwrap_or(Place::NOWHERE)));
+    }
+
+    fn reader(&mut self, reader: &mut dyn Read) {
+        let mut bytes = Vec::new();
+        if let Err(error) = reader.take(tree::MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
+            let message = format!("cannot read standard input: {error}");
+            self.report.push(Diagnostic::unusable("unreadable", message));
+            return;
+        }
+        if let Some(file) = self.bytes("<stdin>".into(), &bytes) {
+            self.document(file, None);
+        }
+    }
+
+    fn bytes(&mut self, name: String, bytes: &[u8]) -> Option<FileId> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.len() <= tree::MAX_BYTES => Some(self.sources.add(name, text)),
+            Ok(text) => {
+                let message = format!("{name} has {} bytes or more, at most {} are read", text.len(), tree::MAX_BYTES);
+                self.report.push(Diagnostic::unusable("too-large", message));
+                None
+            }
+            Err(error) => {
+                // Up to the first wrong byte the text is the same, so the place is right.
+                let at = error.valid_up_to() as u32;
+                let file = self.sources.add(name, String::from_utf8_lossy(bytes));
+                let message = format!("byte {at} is not UTF-8");
+                self.report.push(Diagnostic::unusable("not-utf-8", message).at(Place { file, start: at, end: at + 1 }));
+                None
+            }
+        }
+    }
+
+    /// Parses a text and merges it in, then what it includes.
+    fn document(&mut self, file: FileId, path: Option<&Path>) {
+        let root = match tree::parse(self.sources.text(file), file, &mut self.report) {
+            Ok(root) => root,
+            Err(diagnostic) => return self.report.push(diagnostic),
+        };
+        let start = Place { file, start: 0, end: 0 };
+        let entries = match root {
+            None => return self.report.push(Diagnostic::unusable("empty", "the file is empty").at(start)),
+            Some(Node { value: Value::Mapping(entries), .. }) => entries,
+            Some(node) if node.is_null() => {
+                return self.report.push(Diagnostic::unusable("empty", "the file is empty").at(start));
+            }
+            Some(node) => {
+                let message = format!("found {}, expected a scenario: a mapping", node.describe());
+                let help = if matches!(node.value, Value::Sequence(_)) {
+                    "put an exported list under its key, such as `routers:`"
+                } else {
+                    "a scenario has keys such as `networks:` and `services:`"
+                };
+                return self.report.push(Diagnostic::unusable("not-a-scenario", message).at(node.place).help(help));
+            }
+        };
+        if !entries.is_empty() && !entries.iter().any(|entry| TOP_LEVEL_KEYS.contains(&&*entry.key.name)) {
+            let exported = entries.iter().any(|entry| matches!(&*entry.key.name, "kind" | "apiVersion" | "items"));
+            if exported {
+                let diagnostic = Diagnostic::unusable("not-a-scenario", "this is an exported resource, not a scenario")
+                    .at(entries[0].key.place)
+                    .help("put it under its key, such as `routers: [{…}]`; only files with the keys of a scenario can be included so far");
+                return self.report.push(diagnostic);
+            }
+        }
+        let (includes, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| &*entry.key.name == "include");
+        merge(&mut self.merged, entries, &mut self.report);
+        for include in includes {
+            self.includes(include.value, path);
+        }
+    }
+
+    fn includes(&mut self, node: Node, by: Option<&Path>) {
+        let patterns = match node.value {
+            Value::Sequence(items) => items,
+            Value::Scalar(_) if node.is_null() => return,
+            Value::Scalar(_) => vec![node],
+            Value::Mapping(_) => {
+                let message = "found a mapping, expected a list of files or globs";
+                return self.report.push(Diagnostic::unusable("wrong-type", message).at(node.place));
+            }
+        };
+        for pattern in patterns {
+            let place = pattern.place;
+            let Some(text) = pattern.text().filter(|text| !text.is_empty()) else {
+                let message = format!("found {}, expected a file or a glob", pattern.describe());
+                self.report.push(Diagnostic::unusable("wrong-type", message).at(place));
+                continue;
+            };
+            let Some(base) = by else {
+                let message = format!("`{text}` is relative to a file, and this scenario is not one");
+                self.report.push(Diagnostic::unusable("include-not-found", message).at(place));
+                continue;
+            };
+            let folder = base.parent().unwrap_or(Path::new(""));
+            let full = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(text);
+            let paths = match glob::glob(&full.to_string_lossy()) {
+                Ok(paths) => paths.filter_map(Result::ok).filter(|path| path.is_file()).collect::<Vec<_>>(),
+                Err(error) => {
+                    let message = format!("`{text}` is not a glob: {}", error.msg);
+                    self.report.push(Diagnostic::unusable("include-not-found", message).at(place));
+                    continue;
+                }
+            };
+            if paths.is_empty() {
+                let message = format!(
+                    "no file matches `{text}` in {}",
+                    if folder == Path::new("") { Path::new(".") } else { folder }.display()
+                );
+                self.report.push(Diagnostic::unusable("include-not-found", message).at(place));
+            }
+            // A glob may match the file it stands in.
+            let glob = text.contains(['*', '?', '[']);
+            let open = self.open.clone();
+            for path in paths {
+                if glob && path.canonicalize().is_ok_and(|path| open.contains(&path)) {
+                    continue;
+                }
+                self.file(&path, Some(place));
+            }
+        }
+    }
+
+    fn finish(self, name: String) -> Loaded {
+        let Loader { sources, report, merged, .. } = self;
+        let decoder = Decoder::default();
+        let (mut file, lost_items) = ScenarioFile::decode(&merged, &decoder);
+        file.name.get_or_insert_with(|| At::from(name));
+        let Findings { diagnostics: decoding, lost_fields } = decoder.finish();
+        let mut diagnostics = Diagnostics::default();
+        // A file that could not be read at all would make every reference into it an error.
+        let incomplete =
+            report.iter().any(|diagnostic| diagnostic.code != "duplicate-key" && diagnostic.severity.is_error());
+        diagnostics.extend(report);
+        diagnostics.extend(decoding);
+        let mut scenario = None;
+        if !incomplete {
+            let (resolved, findings) = resolve(&file, lost_items, lost_fields, !diagnostics.has_errors());
+            diagnostics.extend(findings);
+            scenario = resolved.filter(|_| !diagnostics.has_errors());
+        }
+        diagnostics.sort();
+        Loaded { file, scenario, diagnostics, sources }
+    }
+}
+
+/// Adds the entries of another file: lists are concatenated, mappings merged.
+fn merge(into: &mut Vec<Entry>, from: Vec<Entry>, report: &mut Vec<Diagnostic>) {
+    for entry in from {
+        let Some(existing) = into.iter_mut().find(|existing| existing.key.name == entry.key.name) else {
+            into.push(entry);
+            continue;
+        };
+        if existing.value.is_null() {
+            *existing = entry;
+            continue;
+        }
+        match (&mut existing.value.value, entry.value.value) {
+            (Value::Sequence(items), Value::Sequence(more)) => items.extend(more),
+            (Value::Mapping(entries), Value::Mapping(more)) => merge(entries, more, report),
+            (_, Value::Scalar(scalar)) if scalar.is_null() => {}
+            (Value::Scalar(one), Value::Scalar(other)) if one.text == other.text => {}
+            _ => report.push(
+                Diagnostic::unusable("duplicate-key", format!("`{}` is given by two files", entry.key.name))
+                    .at(entry.key.place)
+                    .related(existing.key.place, "also given here")
+                    .help("keep one of the two"),
+            ),
+        }
+    }
+}

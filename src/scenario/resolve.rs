@@ -1,0 +1,386 @@
+//! From the file as typed to a checked [`Scenario`]: names become indices, defaults are filled in, and everything that can
+//! be known without running is checked.
+//!
+//! What Google Cloud would reject is an error, what will hurt is a warning ([`advice`]). Nothing stops at the first
+//! finding: an item that cannot be resolved is left out, and references to it are not reported again.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use super::decode::{LostField, nearest};
+use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::file::ScenarioFile;
+use super::value::{At, Cidr, Reference};
+use super::{Model, Scenario};
+
+mod address;
+mod advice;
+mod connector;
+mod firewall;
+mod model;
+mod nat;
+mod network;
+mod route;
+mod traffic;
+mod vm;
+mod workload;
+
+/// Resolves a file. `lost_items` and `lost_fields` are what could not be decoded: their absence is no news. With `advise`,
+/// warnings about what will hurt are added; after errors they would be guesses.
+pub(crate) fn resolve(
+    file: &ScenarioFile,
+    lost_items: Vec<(&'static str, String)>,
+    lost_fields: Vec<LostField>,
+    advise: bool,
+) -> (Option<Scenario>, Diagnostics) {
+    let mut resolver = Resolver::new(file, lost_items, lost_fields);
+    resolver.run();
+    resolver.networks();
+    resolver.subnetworks();
+    resolver.connectors();
+    resolver.check_overlaps();
+    resolver.addresses();
+    resolver.routes();
+    resolver.firewalls();
+    resolver.vms();
+    resolver.gateways();
+    resolver.workloads();
+    resolver.hosts();
+    resolver.traffic();
+    resolver.events();
+    resolver.expectations();
+    resolver.not_simulated();
+    if advise && !resolver.diagnostics.has_errors() {
+        resolver.advise();
+    }
+    (Some(resolver.out), resolver.diagnostics)
+}
+
+/// The state of a resolution: what is done so far, and the names it can be referred to by.
+struct Resolver<'a> {
+    file: &'a ScenarioFile,
+    lost_fields: Vec<LostField>,
+    diagnostics: Diagnostics,
+    out: Scenario,
+    /// The region of everything that says none, if the whole file names one only.
+    default_region: Option<String>,
+    networks: Names,
+    subnetworks: Names,
+    addresses: Names,
+    connectors: Names,
+    vms: Names,
+    gateways: Names,
+    workloads: Names,
+    hosts: Names,
+    details: Details,
+}
+
+/// What checks need to know beyond the finished scenario; vectors run parallel to those of [`Scenario`].
+#[derive(Default)]
+struct Details {
+    subnetworks: Vec<SubnetworkDetail>,
+    gateways: Vec<GatewayDetail>,
+    workloads: Vec<Place>,
+    /// Place of each load's `to`, then of its rate or count.
+    traffic: Vec<(Place, Place)>,
+    hosts: Vec<Place>,
+    /// Reserved addresses by index into the file's list; internal ones have none.
+    addresses: Vec<ResolvedAddress>,
+    /// Addresses taken by anything that has an external one.
+    external: HashSet<Ipv4Addr>,
+}
+
+struct SubnetworkDetail {
+    place: Place,
+    range: Place,
+    /// Whether VMs can be in it, so that Cloud NAT serves it.
+    hosts_vms: bool,
+    /// The automatic subnet of a connector.
+    automatic: bool,
+}
+
+struct GatewayDetail {
+    place: Place,
+    /// The gateway as written, which patches change.
+    nat: super::file::nat::RouterNat,
+    /// When its router was made.
+    created: Option<String>,
+    nat_ips: Place,
+}
+
+#[derive(Debug, Clone)]
+struct ResolvedAddress {
+    address: Option<Ipv4Addr>,
+    region: Option<String>,
+}
+
+/// Names of one kind of resource: what they refer to, and how to say that they refer to nothing.
+#[derive(Debug)]
+struct Names {
+    /// In words, without article.
+    kind: &'static str,
+    /// Top-level key that declares them.
+    key: &'static str,
+    index: HashMap<String, Vec<Known>>,
+    /// Names of items that were left out because of their own errors.
+    lost: HashSet<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    region: Option<String>,
+    at: usize,
+    place: Place,
+}
+
+impl Names {
+    fn new(kind: &'static str, key: &'static str, lost: &[(&'static str, String)]) -> Names {
+        let lost = lost.iter().filter(|(of, _)| *of == key).map(|(_, name)| name.clone()).collect();
+        Names { kind, key, index: HashMap::new(), lost }
+    }
+
+    /// Declares a name; equal names are told apart by region, if they have one.
+    fn declare(&mut self, name: &At<Reference>, region: Option<&str>, at: usize) -> Result<(), Diagnostic> {
+        let known = self.index.entry(name.name().to_owned()).or_default();
+        if let Some(first) = known.iter().find(|known| known.region.as_deref() == region) {
+            let within = region.map(|region| format!(" in {region}")).unwrap_or_default();
+            return Err(Diagnostic::unusable(
+                "duplicate-name",
+                format!("two entries of `{}` are named `{}`{within}", self.key, name.name()),
+            )
+            .at(name.place)
+            .related(first.place, "first given here")
+            .help("rename or remove one of the two"));
+        }
+        known.push(Known { region: region.map(str::to_owned), at, place: name.place });
+        Ok(())
+    }
+
+    /// What a reference means. `Ok(None)`: something that was left out.
+    fn lookup(&self, reference: &At<Reference>, region: Option<&str>) -> Result<Option<usize>, Diagnostic> {
+        let name = reference.name();
+        let Some(known) = self.index.get(name) else {
+            if self.lost.contains(name) {
+                return Ok(None);
+            }
+            return Err(self.unknown(reference));
+        };
+        let asked = reference.region().or(region);
+        match known.iter().find(|known| known.region.as_deref() == asked) {
+            Some(known) => Ok(Some(known.at)),
+            // What a path says is meant; a region that was only guessed is not.
+            None if known.len() == 1 && (reference.region().is_none() || known[0].region.is_none()) => {
+                Ok(Some(known[0].at))
+            }
+            None => {
+                let regions: Vec<&str> = known.iter().filter_map(|known| known.region.as_deref()).collect();
+                let message = match reference.region() {
+                    Some(asked) => format!("{} `{name}` is in {}, not in {asked}", self.kind, regions.join(", ")),
+                    None => format!("{} `{name}` could be the one in {}", self.kind, regions.join(" or in ")),
+                };
+                let help = format!("say which: `regions/{}/{}/{name}`", regions.first().unwrap_or(&"REGION"), self.key);
+                Err(Diagnostic::unusable("unknown-reference", message).at(reference.place).help(help))
+            }
+        }
+    }
+
+    fn unknown(&self, reference: &At<Reference>) -> Diagnostic {
+        let name = reference.name();
+        let message = format!("there is no {} `{name}`", self.kind);
+        let help = match nearest(name, self.index.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.index.is_empty() => format!("declare it under `{}:`", self.key),
+            None => {
+                let mut names: Vec<&str> = self.index.keys().map(String::as_str).collect();
+                names.sort_unstable();
+                names.truncate(8);
+                format!("declare it under `{}:`, or use one of {}", self.key, names.join(", "))
+            }
+        };
+        Diagnostic::unusable("unknown-reference", message).at(reference.place).label("not declared").help(help)
+    }
+}
+
+impl<'a> Resolver<'a> {
+    fn new(file: &'a ScenarioFile, lost: Vec<(&'static str, String)>, lost_fields: Vec<LostField>) -> Resolver<'a> {
+        let mut workloads = Names::new("workload", "services", &lost);
+        for (key, name) in &lost {
+            if matches!(*key, "jobs" | "workerPools" | "functions") {
+                workloads.lost.insert(name.clone());
+            }
+        }
+        let mut gateways = Names::new("NAT gateway", "routers[].nats", &[]);
+        // A router that was left out takes its gateways along, whose names nobody knows any more.
+        if lost.iter().any(|(key, _)| *key == "routers") {
+            gateways.lost = patched_gateways(file);
+        }
+        Resolver {
+            file,
+            lost_fields,
+            diagnostics: Diagnostics::default(),
+            out: Scenario {
+                name: String::new(),
+                seed: 1,
+                duration: Duration::from_secs(60),
+                networks: Vec::new(),
+                subnetworks: Vec::new(),
+                routes: Vec::new(),
+                firewall_rules: Vec::new(),
+                nat_gateways: Vec::new(),
+                connectors: Vec::new(),
+                workloads: Vec::new(),
+                vms: Vec::new(),
+                hosts: Vec::new(),
+                traffic: Vec::new(),
+                events: Vec::new(),
+                model: Model::default(),
+                expect: Vec::new(),
+            },
+            default_region: only_region(file),
+            networks: Names::new("network", "networks", &lost),
+            subnetworks: Names::new("subnet", "subnetworks", &lost),
+            addresses: Names::new("address", "addresses", &lost),
+            connectors: Names::new("connector", "connectors", &lost),
+            vms: Names::new("VM instance", "instances", &lost),
+            gateways,
+            workloads,
+            hosts: Names::new("host", "hosts", &lost),
+            details: Details::default(),
+        }
+    }
+
+    /// `name`, `seed`, `duration`, `model`.
+    fn run(&mut self) {
+        let file = self.file;
+        self.out.name = file.name.as_ref().map_or_else(|| "scenario".into(), |name| name.value.clone());
+        self.out.seed = file.seed.as_ref().map_or(1, |seed| seed.value);
+        if let Some(duration) = &file.duration {
+            if duration.0.is_zero() {
+                self.push(
+                    Diagnostic::unusable("out-of-range", "a run of no time at all")
+                        .at(duration.place)
+                        .help("give `duration` more than 0s"),
+                );
+            }
+            self.out.duration = duration.0;
+        }
+        self.model();
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Unwraps, or reports and gives nothing.
+    fn ok<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
+        result.map_err(|diagnostic| self.push(diagnostic)).ok()
+    }
+
+    /// Whether a field of an item was written, but could not be read: then its absence must not be reported.
+    fn is_lost(&self, item: Place, field: &str) -> bool {
+        self.lost_fields.iter().any(|lost| lost.field == field && item.contains(lost.place))
+    }
+
+    /// A number within bounds; what is outside, Google would reject.
+    fn bounded(&mut self, value: &At<i64>, range: RangeInclusive<i64>, what: &str) -> Option<i64> {
+        if range.contains(&value.value) {
+            return Some(value.value);
+        }
+        let message = format!("{what} is {}, expected {} to {}", value.value, range.start(), range.end());
+        self.push(Diagnostic::rejected("out-of-range", message).at(value.place));
+        None
+    }
+
+    /// The IPv4 range of a field, with a warning if bits beyond the prefix are set.
+    fn range(&mut self, cidr: &At<Cidr>) -> Option<Ipv4Net> {
+        let net = cidr.v4()?;
+        if cidr.has_host_bits() {
+            let message = format!("{} has bits set beyond its prefix, {net} is taken", cidr.value);
+            self.push(Diagnostic::warning("host-bits", message).at(cidr.place).help(format!("write {net}")));
+        }
+        Some(net)
+    }
+
+    /// As [`Resolver::range`], for a field that an item must have.
+    fn required_range(
+        &mut self,
+        cidr: Option<&At<Cidr>>,
+        item: &At<Reference>,
+        place: Place,
+        field: &str,
+    ) -> Option<Ipv4Net> {
+        let Some(cidr) = cidr else {
+            if !self.is_lost(place, field) {
+                let message = format!("`{}` needs the field `{field}`", item.name());
+                self.push(Diagnostic::unusable("missing-field", message).at(item.place));
+            }
+            return None;
+        };
+        let range = self.range(cidr);
+        if range.is_none() {
+            let message = format!("{field} of `{}` is an IPv6 range, only IPv4 is simulated", item.name());
+            self.push(Diagnostic::warning("not-simulated", message).at(cidr.place));
+        }
+        range
+    }
+
+    /// The region of a resource: its field, else its name's path, else the only one there is.
+    fn region(&mut self, field: Option<&At<Reference>>, name: &At<Reference>, item: Place) -> Option<String> {
+        if let Some(region) = field {
+            return Some(region.name().to_owned());
+        }
+        if let Some(region) = name.region().or(self.default_region.as_deref()) {
+            return Some(region.to_owned());
+        }
+        if !self.is_lost(item, "region") {
+            let message = format!("`{}` says no region, and the scenario has several", name.name());
+            self.push(Diagnostic::unusable("missing-field", message).at(name.place).help("add `region:`"));
+        }
+        None
+    }
+}
+
+/// The region that a whole file is about: the only one it names; `us-central1` when it names none, for then it does not
+/// matter.
+fn only_region(file: &ScenarioFile) -> Option<String> {
+    let mut regions = HashSet::new();
+    let mut add = |field: Option<&At<Reference>>, name: Option<&At<Reference>>| {
+        let region = field.map(|region| region.name()).or_else(|| name.and_then(|name| name.region()));
+        regions.extend(region.map(str::to_owned));
+    };
+    for subnetwork in &file.subnetworks {
+        add(subnetwork.region.as_ref(), Some(&subnetwork.name));
+    }
+    for router in &file.routers {
+        add(router.region.as_ref(), Some(&router.name));
+    }
+    for connector in &file.connectors {
+        add(connector.region.as_ref(), Some(&connector.name));
+    }
+    for service in &file.services {
+        add(service.region.as_ref(), Some(&service.name));
+    }
+    for job in &file.jobs {
+        add(job.region.as_ref(), Some(&job.name));
+    }
+    for pool in &file.worker_pools {
+        add(pool.region.as_ref(), Some(&pool.name));
+    }
+    for function in &file.functions {
+        add(function.region.as_ref(), Some(&function.name));
+    }
+    match regions.len() {
+        0 => Some("us-central1".into()),
+        1 => regions.into_iter().next(),
+        _ => None,
+    }
+}
+
+fn patched_gateways(file: &ScenarioFile) -> HashSet<String> {
+    let patches = file.events.iter().filter_map(|event| event.patch_nat.as_ref());
+    patches.map(|patch| patch.gateway.name().to_owned()).collect()
+}

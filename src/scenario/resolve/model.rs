@@ -1,0 +1,137 @@
+//! `model:`, with its defaults.
+
+use std::time::Duration;
+
+use super::Resolver;
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::file::model as file;
+use crate::scenario::model::{ConnectorAffinity, Midstream, PortSelection, RstPolicy, Shortage, SynSchedule};
+use crate::scenario::value::{At, Dur};
+
+/// Takes a value over if it is given.
+fn set<T, U>(target: &mut T, value: Option<U>, convert: impl FnOnce(U) -> T) {
+    if let Some(value) = value {
+        *target = convert(value);
+    }
+}
+
+fn span(duration: &At<Dur>) -> Duration {
+    duration.value.0
+}
+
+impl Resolver<'_> {
+    pub(super) fn model(&mut self) {
+        let Some(given) = &self.file.model else { return };
+        if let Some(nat) = &given.nat {
+            self.nat_model(nat);
+        }
+        let model = &mut self.out.model;
+        set(&mut model.client.syn_schedule, given.client.as_ref().and_then(|client| client.syn_schedule), |schedule| {
+            match schedule {
+                file::SynSchedule::Linux65 => SynSchedule::Linux65,
+                file::SynSchedule::Classic => SynSchedule::Classic,
+            }
+        });
+        if let Some(run) = &given.cloud_run {
+            let target = &mut model.cloud_run;
+            set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
+            set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
+            set(&mut target.address_hold, run.address_hold.as_ref(), span);
+            if let Some(open) = &run.egress_open {
+                set(&mut target.egress_open_nat_median, open.nat_median.as_ref(), span);
+                set(&mut target.egress_open_nat_p90, open.nat_p90.as_ref(), span);
+                set(&mut target.egress_open_nat_max, open.nat_max.as_ref(), span);
+                set(&mut target.egress_open_vpc_median, open.vpc_median.as_ref(), span);
+                let (median, p90, max) =
+                    (target.egress_open_nat_median, target.egress_open_nat_p90, target.egress_open_nat_max);
+                if !(median <= p90 && p90 <= max) {
+                    let place = [&open.nat_max, &open.nat_p90, &open.nat_median].into_iter().flatten().next();
+                    let message = format!(
+                        "egressOpen has natMedian {}, natP90 {}, natMax {}: expected them to rise",
+                        Dur(median),
+                        Dur(p90),
+                        Dur(max)
+                    );
+                    let diagnostic = Diagnostic::unusable("out-of-range", message);
+                    self.push(place.map_or(diagnostic.clone(), |at| diagnostic.at(at.place)));
+                }
+            }
+        }
+        if let Some(connector) = &given.connector {
+            let ports = connector.snat_ports.as_ref();
+            let ports = ports.and_then(|ports| self.model_bounded(ports, 1..=65_535, "model.connector.snatPorts"));
+            let target = &mut self.out.model.connector;
+            set(&mut target.delay, connector.delay.as_ref(), span);
+            set(&mut target.time_wait, connector.time_wait.as_ref(), span);
+            set(&mut target.snat_ports, ports, |ports| ports as u32);
+            set(&mut target.affinity, connector.affinity, |affinity| match affinity {
+                file::ConnectorAffinity::Flow => ConnectorAffinity::Flow,
+                file::ConnectorAffinity::Instance => ConnectorAffinity::Instance,
+            });
+        }
+    }
+
+    fn nat_model(&mut self, nat: &file::NatModel) {
+        let target = &mut self.out.model.nat;
+        set(&mut target.port_selection, nat.port_selection, |choice| match choice {
+            file::PortSelection::LowestFree => PortSelection::LowestFree,
+            file::PortSelection::Random => PortSelection::Random,
+        });
+        set(&mut target.shortage, nat.shortage, |choice| match choice {
+            file::Shortage::Partial => Shortage::Partial,
+            file::Shortage::None => Shortage::None,
+        });
+        set(&mut target.midstream, nat.midstream, |choice| match choice {
+            file::Midstream::NewMapping => Midstream::NewMapping,
+            file::Midstream::Drop => Midstream::Drop,
+        });
+        set(&mut target.rst, nat.rst, |choice| match choice {
+            file::RstPolicy::TimeWait => RstPolicy::TimeWait,
+            file::RstPolicy::Immediate => RstPolicy::Immediate,
+        });
+        set(&mut target.time_wait_default, nat.time_wait_default.as_ref(), span);
+        set(&mut target.programming_delay, nat.programming_delay.as_ref(), span);
+        set(&mut target.log_entries_per_second_per_vcpu, nat.log_entries_per_second_per_vcpu, |entries| entries);
+        let Some(dynamic) = &nat.dynamic_port_allocation else { return };
+        let trigger = dynamic.trigger.as_ref().and_then(|share| self.share(share, "trigger"));
+        let shrink_below = dynamic.shrink_below.as_ref().and_then(|share| self.share(share, "shrinkBelow"));
+        if let Some(every) = dynamic.evaluate_every.as_ref().filter(|every| every.0.is_zero()) {
+            self.push(Diagnostic::unusable("out-of-range", "evaluateEvery is 0s, expected more").at(every.place));
+        }
+        if let Some(trigger) = dynamic.trigger.as_ref().filter(|trigger| trigger.value == 0.0) {
+            self.push(Diagnostic::unusable("out-of-range", "trigger is 0, expected more").at(trigger.place));
+        }
+        let target = &mut self.out.model.nat.dynamic_port_allocation;
+        set(&mut target.trigger, trigger, |share| share);
+        set(&mut target.grow_on_drop, dynamic.grow_on_drop, |grow| grow);
+        set(&mut target.growth_delay, dynamic.growth_delay.as_ref(), span);
+        set(&mut target.shrink_below, shrink_below, |share| share);
+        set(&mut target.shrink_after, dynamic.shrink_after.as_ref(), span);
+        set(&mut target.evaluate_every, dynamic.evaluate_every.as_ref(), span);
+    }
+
+    /// A number from 0 to 1.
+    pub(super) fn share(&mut self, value: &At<f64>, what: &str) -> Option<f64> {
+        if (0.0..=1.0).contains(&value.value) {
+            return Some(value.value);
+        }
+        let message = format!("{what} is {}, expected 0 to 1", value.value);
+        self.push(Diagnostic::unusable("out-of-range", message).at(value.place));
+        None
+    }
+
+    /// As [`Resolver::bounded`], for values that Google never sees.
+    pub(super) fn model_bounded(
+        &mut self,
+        value: &At<i64>,
+        range: std::ops::RangeInclusive<i64>,
+        what: &str,
+    ) -> Option<i64> {
+        if range.contains(&value.value) {
+            return Some(value.value);
+        }
+        let message = format!("{what} is {}, expected {} to {}", value.value, range.start(), range.end());
+        self.push(Diagnostic::unusable("out-of-range", message).at(value.place));
+        None
+    }
+}

@@ -1,0 +1,244 @@
+//! Networks and subnets: declarations, default routes, overlapping ranges.
+
+use ipnet::Ipv4Net;
+
+use super::{Resolver, SubnetworkDetail};
+use crate::scenario::diagnostic::{Diagnostic, Place};
+use crate::scenario::file::compute::{StackType, SubnetworkPurpose};
+use crate::scenario::{Network, Subnetwork};
+
+/// Ranges that no subnet can have (<https://cloud.google.com/vpc/docs/subnets#prohibited-ipv4-ranges>, 2026-04).
+const PROHIBITED: [(&str, &str); 7] = [
+    ("0.0.0.0/8", "the local network"),
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local addresses"),
+    ("224.0.0.0/4", "multicast"),
+    ("199.36.153.4/30", "Google APIs"),
+    ("199.36.153.8/30", "Google APIs"),
+    ("255.255.255.255/32", "broadcast"),
+];
+
+/// Where Google puts the subnets of auto mode networks.
+const AUTO_MODE: &str = "10.128.0.0/9";
+
+impl Resolver<'_> {
+    pub(super) fn networks(&mut self) {
+        for network in &self.file.networks {
+            if let Some(mtu) = &network.mtu {
+                self.bounded(mtu, 1300..=8896, "mtu");
+            }
+            let declared = self.networks.declare(&network.name, None, self.out.networks.len());
+            if self.ok(declared).is_some() {
+                self.out.networks.push(Network { name: network.name.name().to_owned() });
+            }
+        }
+    }
+
+    pub(super) fn subnetworks(&mut self) {
+        for subnetwork in &self.file.subnetworks {
+            let network = self.networks.lookup(&subnetwork.network, None);
+            let network = self.ok(network).flatten();
+            let region = self.region(subnetwork.region.as_ref(), &subnetwork.name, subnetwork.place);
+            let range = self.required_range(
+                subnetwork.ip_cidr_range.as_ref(),
+                &subnetwork.name,
+                subnetwork.place,
+                "ipCidrRange",
+            );
+            let range_place = subnetwork.ip_cidr_range.as_ref().map_or(subnetwork.name.place, |range| range.place);
+            if let Some(range) = range {
+                self.check_subnet_range(range, range_place);
+            }
+            let mut secondary = Vec::new();
+            for alias in subnetwork.secondary_ip_ranges.iter().flatten() {
+                if let Some(range) = self.range(&alias.ip_cidr_range) {
+                    self.check_subnet_range(range, alias.ip_cidr_range.place);
+                    secondary.push((alias.range_name.name().to_owned(), range));
+                }
+            }
+            let (Some(network), Some(region), Some(range)) = (network, region, range) else {
+                self.subnetworks.lost.insert(subnetwork.name.name().to_owned());
+                continue;
+            };
+            let declared = self.subnetworks.declare(&subnetwork.name, Some(&region), self.out.subnetworks.len());
+            if self.ok(declared).is_none() {
+                continue;
+            }
+            let purpose = subnetwork.purpose.as_ref().map_or(SubnetworkPurpose::Private, |purpose| purpose.value);
+            self.details.subnetworks.push(SubnetworkDetail {
+                place: subnetwork.name.place,
+                range: range_place,
+                hosts_vms: matches!(purpose, SubnetworkPurpose::Private | SubnetworkPurpose::PrivateRfc1918),
+                automatic: false,
+            });
+            self.out.subnetworks.push(Subnetwork {
+                name: subnetwork.name.name().to_owned(),
+                network,
+                region,
+                range,
+                secondary,
+                private_google_access: subnetwork.private_ip_google_access.as_ref().is_some_and(|on| on.value),
+            });
+        }
+    }
+
+    fn check_subnet_range(&mut self, range: Ipv4Net, place: Place) {
+        if !(4..=29).contains(&range.prefix_len()) {
+            let message =
+                format!("{range} cannot be a subnet: its prefix is /{}, expected /4 to /29", range.prefix_len());
+            self.push(Diagnostic::rejected("bad-range", message).at(place));
+        }
+        for (text, what) in PROHIBITED {
+            let prohibited: Ipv4Net = text.parse().expect("the constant is a range");
+            if prohibited.contains(&range) || range.contains(&prohibited) {
+                let message = format!("{range} cannot be a subnet: {prohibited} is for {what}");
+                self.push(
+                    Diagnostic::rejected("bad-range", message)
+                        .at(place)
+                        .help("use a range of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"),
+                );
+            }
+        }
+    }
+
+    /// Ranges of one network, connectors' included, are disjoint.
+    pub(super) fn check_overlaps(&mut self) {
+        let mut ranges: Vec<(usize, Ipv4Net, usize, String)> = Vec::new();
+        for (at, subnetwork) in self.out.subnetworks.iter().enumerate() {
+            ranges.push((subnetwork.network, subnetwork.range, at, format!("subnet `{}`", subnetwork.name)));
+            for (name, range) in &subnetwork.secondary {
+                let what = format!("range `{name}` of subnet `{}`", subnetwork.name);
+                ranges.push((subnetwork.network, *range, at, what));
+            }
+        }
+        // Sorted, a range overlaps an earlier one exactly if it begins before the farthest end so far; for CIDR ranges that
+        // means it lies inside the one that reaches there.
+        ranges.sort_by_key(|(network, range, ..)| (*network, range.network(), range.prefix_len()));
+        let mut widest: Option<&(usize, Ipv4Net, usize, String)> = None;
+        let mut found = Vec::new();
+        for current in &ranges {
+            match widest {
+                Some(wide) if wide.0 == current.0 && wide.1.contains(&current.1) => {
+                    let details = &self.details.subnetworks;
+                    let (first, second) = if details[wide.2].place <= details[current.2].place {
+                        (wide, current)
+                    } else {
+                        (current, wide)
+                    };
+                    let message = format!("{} of {} overlaps {} of {}", second.1, second.3, first.1, first.3);
+                    let free = "ranges of one network must be disjoint: choose an unused one";
+                    found.push(
+                        Diagnostic::rejected("overlapping-ranges", message)
+                            .at(details[second.2].range)
+                            .label(format!("overlaps {}", first.1))
+                            .related(details[first.2].range, format!("{} is taken here", first.1))
+                            .help(free),
+                    );
+                }
+                _ => widest = Some(current),
+            }
+        }
+        let auto_mode: Ipv4Net = AUTO_MODE.parse().expect("the constant is a range");
+        for (at, subnetwork) in self.out.subnetworks.iter().enumerate() {
+            let name = &self.out.networks[subnetwork.network].name;
+            let network = self.file.networks.iter().find(|network| network.name.name() == name);
+            let automatic =
+                network.and_then(|network| network.auto_create_subnetworks.as_ref()).is_some_and(|auto| auto.value);
+            if automatic && self.details.subnetworks[at].automatic && auto_mode.contains(&subnetwork.range) {
+                let message = format!(
+                    "{} lies in {AUTO_MODE}, where network `{name}` of auto mode has its subnets",
+                    subnetwork.range
+                );
+                found.push(
+                    Diagnostic::rejected("overlapping-ranges", message)
+                        .at(self.details.subnetworks[at].range)
+                        .help("choose a range outside, such as 10.8.0.0/28"),
+                );
+            }
+        }
+        self.diagnostics.extend(found);
+    }
+
+    /// What a scenario may hold and this version does not take into account.
+    pub(super) fn not_simulated(&mut self) {
+        let file = self.file;
+        for network in &file.networks {
+            for peering in network.peerings.iter().flatten() {
+                let message = format!(
+                    "peering `{}` is not simulated: routes to and from the peer do not exist here",
+                    peering.name.name()
+                );
+                self.push(Diagnostic::warning("not-simulated", message).at(peering.name.place));
+            }
+            let auto = network.auto_create_subnetworks.as_ref().filter(|auto| auto.value);
+            let used =
+                self.out.subnetworks.iter().any(|subnet| self.out.networks[subnet.network].name == network.name.name());
+            if let (Some(auto), false) = (auto, used) {
+                let message = format!("the automatic subnets of network `{}` are not made", network.name.name());
+                self.push(
+                    Diagnostic::warning("not-simulated", message)
+                        .at(auto.place)
+                        .help("list the subnets in use under `subnetworks:`"),
+                );
+            }
+        }
+        for subnetwork in &file.subnetworks {
+            if let Some(stack) = subnetwork.stack_type.as_ref().filter(|stack| stack.value != StackType::Ipv4Only) {
+                let message = format!(
+                    "IPv6 of subnet `{}` is not simulated, only its IPv4 range is used",
+                    subnetwork.name.name()
+                );
+                self.push(Diagnostic::warning("not-simulated", message).at(stack.place));
+            }
+        }
+        for policy in &file.firewall_policies {
+            let name = policy.name.as_ref().map_or("", |name| name.name());
+            let message =
+                format!("firewall policy `{name}` is not simulated: only the rules under `firewalls:` are evaluated");
+            self.push(Diagnostic::warning("not-simulated", message).at(policy.place));
+        }
+        for route in &file.policy_based_routes {
+            let network = self.networks.lookup(&route.network, None);
+            self.ok(network);
+            if let Some(priority) = &route.priority {
+                self.bounded(priority, 1..=65_535, "priority of a policy-based route");
+            }
+            let message =
+                format!("policy-based route `{}` is not simulated: packets follow the other routes", route.name.name());
+            self.push(Diagnostic::warning("not-simulated", message).at(route.name.place));
+        }
+        for rule in &file.forwarding_rules {
+            if let Some(network) = &rule.network {
+                let network = self.networks.lookup(network, None);
+                self.ok(network);
+            }
+            if let Some(subnetwork) = &rule.subnetwork {
+                let region = rule.region.as_ref().map(|region| region.name());
+                let subnetwork = self.subnetworks.lookup(subnetwork, region);
+                self.ok(subnetwork);
+            }
+            let message =
+                format!("load balancer `{}` is not simulated: as a next hop it is assumed up", rule.name.name());
+            self.push(Diagnostic::warning("not-simulated", message).at(rule.name.place));
+        }
+        let tunnels = file.vpn_tunnels.iter().map(|tunnel| ("VPN tunnel", &tunnel.name, tunnel.router.as_ref()));
+        let attachments = file.interconnect_attachments.iter();
+        let attachments =
+            attachments.map(|attachment| ("Interconnect attachment", &attachment.name, attachment.router.as_ref()));
+        for (what, name, router) in tunnels.chain(attachments) {
+            let message = format!("{what} `{}` is not simulated: as a next hop it is assumed up", name.name());
+            self.push(Diagnostic::warning("not-simulated", message).at(name.place));
+            if let Some(router) = router
+                && !file.routers.iter().any(|declared| declared.name.name() == router.name())
+            {
+                let names =
+                    super::Names { index: self.router_names(), ..super::Names::new("Cloud Router", "routers", &[]) };
+                self.push(names.unknown(router));
+            }
+        }
+    }
+
+    fn router_names(&self) -> std::collections::HashMap<String, Vec<super::Known>> {
+        self.file.routers.iter().map(|router| (router.name.name().to_owned(), Vec::new())).collect()
+    }
+}
