@@ -1,6 +1,8 @@
 //! How packets leave Google Cloud Run: a packet-level simulator.
 
+pub mod addresses;
 pub mod capture;
+pub mod network;
 pub mod node;
 pub mod report;
 pub mod scenario;

@@ -18,11 +18,7 @@ fn every_capture_of_the_collection_is_read_to_its_end() {
     for folder in ["odd", "traffic"] {
         collect(&captures.join(folder), &mut files);
     }
-    assert!(
-        !files.is_empty(),
-        "there are no captures under {}",
-        captures.display()
-    );
+    assert!(!files.is_empty(), "there are no captures under {}", captures.display());
     files.sort();
 
     let (mut readable, mut packets) = (0, 0_u64);
@@ -50,11 +46,7 @@ fn every_capture_of_the_collection_is_read_to_its_end() {
         match reader.damage() {
             Some(damage) => {
                 assert!(damage.offset <= fs::metadata(path).unwrap().len());
-                println!(
-                    "{}: {} records, then {damage}",
-                    path.display(),
-                    reader.records()
-                );
+                println!("{}: {} records, then {damage}", path.display(), reader.records());
             }
             None => readable += 1,
         }
@@ -62,26 +54,13 @@ fn every_capture_of_the_collection_is_read_to_its_end() {
             println!("{}: {} ({count})", path.display(), oddity.name());
         }
     }
-    println!(
-        "{readable} of {} readable, {packets} IP packets, not IP: {reasons:#?}",
-        files.len()
-    );
-    assert!(
-        readable * 10 >= files.len() * 9,
-        "only {readable} of {} are readable",
-        files.len()
-    );
+    println!("{readable} of {} readable, {packets} IP packets, not IP: {reasons:#?}", files.len());
+    assert!(readable * 10 >= files.len() * 9, "only {readable} of {} are readable", files.len());
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files)
-        } else {
-            files.push(path)
-        }
+        if path.is_dir() { collect(&path, files) } else { files.push(path) }
     }
 }

@@ -60,34 +60,19 @@ impl fmt::Display for Damage {
         let at = self.offset;
         match &self.kind {
             DamageKind::CutOff { needed, available } => {
-                write!(
-                    f,
-                    "cut off at byte {at}: the record there needs {needed} bytes, {available} are left"
-                )
+                write!(f, "cut off at byte {at}: the record there needs {needed} bytes, {available} are left")
             }
             DamageKind::TooLong { claimed } => {
-                write!(
-                    f,
-                    "damaged at byte {at}: a record claims {claimed} bytes, more than {RECORD_LIMIT}"
-                )
+                write!(f, "damaged at byte {at}: a record claims {claimed} bytes, more than {RECORD_LIMIT}")
             }
             DamageKind::BlockLength { length } => {
-                write!(
-                    f,
-                    "damaged at byte {at}: block length {length} is not a multiple of 4 from 12 on"
-                )
+                write!(f, "damaged at byte {at}: block length {length} is not a multiple of 4 from 12 on")
             }
             DamageKind::LengthMismatch { before, after } => {
-                write!(
-                    f,
-                    "damaged at byte {at}: block length is {before} before and {after} after its body"
-                )
+                write!(f, "damaged at byte {at}: block length is {before} before and {after} after its body")
             }
             DamageKind::ByteOrderMagic { found } => {
-                write!(
-                    f,
-                    "damaged at byte {at}: a section begins with {found:#010x} instead of its byte-order magic"
-                )
+                write!(f, "damaged at byte {at}: a section begins with {found:#010x} instead of its byte-order magic")
             }
             DamageKind::Io(error) => write!(f, "unreadable at byte {at}: {error}"),
         }
@@ -162,10 +147,7 @@ impl Oddities {
 
     /// The kinds that were met, with their counts, in a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = (Oddity, u64)> {
-        Oddity::ALL
-            .into_iter()
-            .zip(self.counts)
-            .filter(|&(_, count)| count > 0)
+        Oddity::ALL.into_iter().zip(self.counts).filter(|&(_, count)| count > 0)
     }
 
     /// Whether nothing odd was met.
@@ -180,17 +162,8 @@ mod tests {
 
     #[test]
     fn damage_names_the_byte_and_the_reason() {
-        let damage = Damage {
-            offset: 1234,
-            kind: DamageKind::CutOff {
-                needed: 80,
-                available: 12,
-            },
-        };
-        assert_eq!(
-            damage.to_string(),
-            "cut off at byte 1234: the record there needs 80 bytes, 12 are left"
-        );
+        let damage = Damage { offset: 1234, kind: DamageKind::CutOff { needed: 80, available: 12 } };
+        assert_eq!(damage.to_string(), "cut off at byte 1234: the record there needs 80 bytes, 12 are left");
     }
 
     #[test]
@@ -201,8 +174,7 @@ mod tests {
             assert_eq!(oddity as usize, position);
             oddities.record(oddity);
         }
-        let names: std::collections::BTreeSet<_> =
-            oddities.iter().map(|(oddity, _)| oddity.name()).collect();
+        let names: std::collections::BTreeSet<_> = oddities.iter().map(|(oddity, _)| oddity.name()).collect();
         assert_eq!(names.len(), Oddity::ALL.len());
         assert!(oddities.iter().all(|(_, count)| count == 1));
     }

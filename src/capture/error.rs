@@ -28,9 +28,7 @@ pub enum CaptureError {
         source: io::Error,
     },
     /// There are no bytes.
-    #[error(
-        "capture {name} is empty\nif it is still being written, wait until the capture has ended"
-    )]
+    #[error("capture {name} is empty\nif it is still being written, wait until the capture has ended")]
     Empty {
         /// Path as given.
         name: String,
@@ -140,14 +138,8 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_shown_as_hex() {
-        let error = CaptureError::NotACapture {
-            name: "a.txt".into(),
-            start: b"PK\x03\x04".to_vec(),
-        };
+        let error = CaptureError::NotACapture { name: "a.txt".into(), start: b"PK\x03\x04".to_vec() };
         let text = error.to_string();
-        assert!(
-            text.starts_with("a.txt is not a pcap or pcapng capture: it begins with 50 4b 03 04\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("a.txt is not a pcap or pcapng capture: it begins with 50 4b 03 04\n"), "{text}");
     }
 }

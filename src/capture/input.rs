@@ -27,15 +27,7 @@ pub(super) struct Input {
 
 impl Input {
     pub fn new(source: Box<dyn Read + Send>) -> Self {
-        Self {
-            source,
-            buffer: vec![0; CHUNK],
-            start: 0,
-            end: 0,
-            offset: 0,
-            record_start: 0,
-            ended: false,
-        }
+        Self { source, buffer: vec![0; CHUNK], start: 0, end: 0, offset: 0, record_start: 0, ended: false }
     }
 
     /// The bytes read ahead and not yet taken.
@@ -59,31 +51,20 @@ impl Input {
     /// Has `wanted` bytes pending, or finds the record begun last, which needs `length` in all, cut off.
     #[inline]
     pub fn require(&mut self, wanted: usize, length: u32) -> Result<(), DamageKind> {
-        if self.fill(wanted)? {
-            Ok(())
-        } else {
-            Err(self.cut_off(length))
-        }
+        if self.fill(wanted)? { Ok(()) } else { Err(self.cut_off(length)) }
     }
 
     #[cold]
     fn cut_off(&self, length: u32) -> DamageKind {
         let end = self.offset + (self.end - self.start) as u64;
-        DamageKind::CutOff {
-            needed: length.into(),
-            available: end - self.record_start,
-        }
+        DamageKind::CutOff { needed: length.into(), available: end - self.record_start }
     }
 
     /// Reads on until `wanted` bytes are pending; false when the stream ends before. The buffer grows to `wanted` at
     /// most, so the caller bounds the memory by what it asks for.
     #[inline]
     pub fn fill(&mut self, wanted: usize) -> io::Result<bool> {
-        if self.end - self.start >= wanted {
-            Ok(true)
-        } else {
-            self.read_on(wanted)
-        }
+        if self.end - self.start >= wanted { Ok(true) } else { self.read_on(wanted) }
     }
 
     #[cold]
@@ -160,10 +141,7 @@ mod tests {
 
     #[test]
     fn a_source_that_drips_and_is_interrupted_loses_nothing() {
-        let mut input = Input::new(Box::new(Drip {
-            left: 5,
-            interrupt: false,
-        }));
+        let mut input = Input::new(Box::new(Drip { left: 5, interrupt: false }));
         assert!(input.fill(3).unwrap());
         assert_eq!(input.pending(), [5, 4, 3]);
         let range = input.take(2);
@@ -181,16 +159,7 @@ mod tests {
         assert!(input.begin_record().unwrap());
         assert_eq!(input.record_start(), 9_999_999);
         let damage = input.skip(2, 2).unwrap_err();
-        assert!(
-            matches!(
-                damage,
-                DamageKind::CutOff {
-                    needed: 2,
-                    available: 1
-                }
-            ),
-            "{damage:?}"
-        );
+        assert!(matches!(damage, DamageKind::CutOff { needed: 2, available: 1 }), "{damage:?}");
         assert_eq!(input.buffer.len(), CHUNK);
     }
 }

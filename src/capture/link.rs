@@ -167,13 +167,11 @@ fn unusual_payload(mut ethertype: u16, mut payload: &[u8]) -> Result<&[u8], NotI
 /// IP in an 802.3 frame stands behind LLC and SNAP headers (RFC 1042): `aa aa 03`, a zero organisation, the EtherType.
 fn snap_payload(payload: &[u8]) -> Result<&[u8], NotIp> {
     match payload.split_first_chunk() {
-        Some(([0xaa, 0xaa, 0x03, 0, 0, 0, high, low], rest)) => {
-            match u16::from_be_bytes([*high, *low]) {
-                ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => Ok(rest),
-                ETHERTYPE_ARP => Err(NotIp::Arp),
-                other => Err(NotIp::EtherType(other)),
-            }
-        }
+        Some(([0xaa, 0xaa, 0x03, 0, 0, 0, high, low], rest)) => match u16::from_be_bytes([*high, *low]) {
+            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => Ok(rest),
+            ETHERTYPE_ARP => Err(NotIp::Arp),
+            other => Err(NotIp::EtherType(other)),
+        },
         _ => Err(NotIp::Llc),
     }
 }
@@ -224,39 +222,18 @@ mod tests {
 
     #[test]
     fn ethernet_gives_ipv4_and_ipv6() {
-        assert_eq!(
-            network_layer(LinkType::Ethernet, &ethernet(&[0x0800], &IPV4)),
-            Ok(&IPV4[..])
-        );
-        assert_eq!(
-            network_layer(LinkType::Ethernet, &ethernet(&[0x86dd], &IPV6)),
-            Ok(&IPV6[..])
-        );
+        assert_eq!(network_layer(LinkType::Ethernet, &ethernet(&[0x0800], &IPV4)), Ok(&IPV4[..]));
+        assert_eq!(network_layer(LinkType::Ethernet, &ethernet(&[0x86dd], &IPV6)), Ok(&IPV6[..]));
     }
 
     #[test]
     fn vlan_tags_are_stripped_to_a_depth() {
-        for tags in [
-            &[0x8100][..],
-            &[0x88a8, 0x8100],
-            &[0x9100, 0x8100],
-            &[0x8100; VLAN_TAGS_MAX],
-        ] {
+        for tags in [&[0x8100][..], &[0x88a8, 0x8100], &[0x9100, 0x8100], &[0x8100; VLAN_TAGS_MAX]] {
             let frame = ethernet(&[tags, &[0x0800]].concat(), &IPV4);
-            assert_eq!(
-                network_layer(LinkType::Ethernet, &frame),
-                Ok(&IPV4[..]),
-                "{tags:04x?}"
-            );
+            assert_eq!(network_layer(LinkType::Ethernet, &frame), Ok(&IPV4[..]), "{tags:04x?}");
         }
-        let frame = ethernet(
-            &[&[0x8100; VLAN_TAGS_MAX + 1][..], &[0x0800]].concat(),
-            &IPV4,
-        );
-        assert_eq!(
-            network_layer(LinkType::Ethernet, &frame),
-            Err(NotIp::VlanDepth)
-        );
+        let frame = ethernet(&[&[0x8100; VLAN_TAGS_MAX + 1][..], &[0x0800]].concat(), &IPV4);
+        assert_eq!(network_layer(LinkType::Ethernet, &frame), Err(NotIp::VlanDepth));
     }
 
     #[test]
@@ -280,8 +257,7 @@ mod tests {
             (0x8847, "ethertype 0x8847"),
             (0x8864, "ethertype 0x8864"),
         ] {
-            let reason =
-                network_layer(LinkType::Ethernet, &ethernet(&[ethertype], &[0x42; 8])).unwrap_err();
+            let reason = network_layer(LinkType::Ethernet, &ethernet(&[ethertype], &[0x42; 8])).unwrap_err();
             assert_eq!(reason.to_string(), name);
         }
         let reason = network_layer(LinkType::from_number(105), &IPV4).unwrap_err();
@@ -290,90 +266,35 @@ mod tests {
 
     #[test]
     fn linux_cooked_captures() {
-        let sll = |protocol: [u8; 2]| {
-            cooked(
-                &[
-                    0,
-                    4,
-                    0,
-                    1,
-                    0,
-                    6,
-                    1,
-                    2,
-                    3,
-                    4,
-                    5,
-                    6,
-                    0,
-                    0,
-                    protocol[0],
-                    protocol[1],
-                ],
-                &IPV4,
-            )
-        };
-        assert_eq!(
-            network_layer(LinkType::LinuxSll, &sll([0x08, 0x00])),
-            Ok(&IPV4[..])
-        );
-        assert_eq!(
-            network_layer(LinkType::LinuxSll, &sll([0x08, 0x06])),
-            Err(NotIp::Arp)
-        );
-        assert_eq!(
-            network_layer(LinkType::LinuxSll, &sll([0, 4])),
-            Err(NotIp::Llc)
-        );
-        assert_eq!(
-            network_layer(LinkType::LinuxSll, &sll([0, 12])),
-            Err(NotIp::EtherType(12))
-        );
+        let sll =
+            |protocol: [u8; 2]| cooked(&[0, 4, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, protocol[0], protocol[1]], &IPV4);
+        assert_eq!(network_layer(LinkType::LinuxSll, &sll([0x08, 0x00])), Ok(&IPV4[..]));
+        assert_eq!(network_layer(LinkType::LinuxSll, &sll([0x08, 0x06])), Err(NotIp::Arp));
+        assert_eq!(network_layer(LinkType::LinuxSll, &sll([0, 4])), Err(NotIp::Llc));
+        assert_eq!(network_layer(LinkType::LinuxSll, &sll([0, 12])), Err(NotIp::EtherType(12)));
 
-        let header = [
-            0x86, 0xdd, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0,
-        ];
-        assert_eq!(
-            network_layer(LinkType::LinuxSll2, &cooked(&header, &IPV6)),
-            Ok(&IPV6[..])
-        );
-        let header = [
-            0x81, 0x00, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0,
-        ];
+        let header = [0x86, 0xdd, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        assert_eq!(network_layer(LinkType::LinuxSll2, &cooked(&header, &IPV6)), Ok(&IPV6[..]));
+        let header = [0x81, 0x00, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0];
         let tagged = [&[0, 7, 8, 0][..], &IPV4].concat();
-        assert_eq!(
-            network_layer(LinkType::LinuxSll2, &cooked(&header, &tagged)),
-            Ok(&IPV4[..])
-        );
+        assert_eq!(network_layer(LinkType::LinuxSll2, &cooked(&header, &tagged)), Ok(&IPV4[..]));
     }
 
     #[test]
     fn loopback_families_are_read_in_both_byte_orders() {
         for family in [2, 10, 24, 28, 30_u32] {
             for header in [family.to_be_bytes(), family.to_le_bytes()] {
-                assert_eq!(
-                    network_layer(LinkType::Null, &cooked(&header, &IPV6)),
-                    Ok(&IPV6[..])
-                );
-                assert_eq!(
-                    network_layer(LinkType::Loop, &cooked(&header, &IPV6)),
-                    Ok(&IPV6[..])
-                );
+                assert_eq!(network_layer(LinkType::Null, &cooked(&header, &IPV6)), Ok(&IPV6[..]));
+                assert_eq!(network_layer(LinkType::Loop, &cooked(&header, &IPV6)), Ok(&IPV6[..]));
             }
         }
-        assert_eq!(
-            network_layer(LinkType::Null, &[7, 0, 0, 0, 0x45]),
-            Err(NotIp::AddressFamily(7))
-        );
+        assert_eq!(network_layer(LinkType::Null, &[7, 0, 0, 0, 0x45]), Err(NotIp::AddressFamily(7)));
     }
 
     #[test]
     fn raw_needs_a_known_version() {
         assert_eq!(network_layer(LinkType::Raw, &IPV4), Ok(&IPV4[..]));
-        assert_eq!(
-            network_layer(LinkType::Raw, &[0x55]),
-            Err(NotIp::Version(5))
-        );
+        assert_eq!(network_layer(LinkType::Raw, &[0x55]), Err(NotIp::Version(5)));
         assert_eq!(network_layer(LinkType::Raw, &[]), Err(NotIp::NoPayload));
     }
 
@@ -389,15 +310,9 @@ mod tests {
         ];
         for (link, frame) in frames {
             for length in 0..=frame.len() {
-                assert!(
-                    network_layer(link, &frame[..length]).is_err(),
-                    "{link:?} of {length} bytes"
-                );
+                assert!(network_layer(link, &frame[..length]).is_err(), "{link:?} of {length} bytes");
             }
-            assert_eq!(
-                network_layer(link, &frame[..3]),
-                Err(NotIp::TruncatedLinkHeader)
-            );
+            assert_eq!(network_layer(link, &frame[..3]), Err(NotIp::TruncatedLinkHeader));
         }
     }
 

@@ -33,14 +33,8 @@ impl Output {
     /// Opens `path` for writing; `-` is standard output.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
         match Sink::open(path) {
-            Ok(sink) => Ok(Self {
-                path: path.to_owned(),
-                sink,
-            }),
-            Err(source) => Err(CaptureError::Create {
-                path: path.to_owned(),
-                source,
-            }),
+            Ok(sink) => Ok(Self { path: path.to_owned(), sink }),
+            Err(source) => Err(CaptureError::Create { path: path.to_owned(), source }),
         }
     }
 
@@ -51,10 +45,7 @@ impl Output {
 
     /// An error of writing here.
     pub fn failed(&self, source: io::Error) -> CaptureError {
-        CaptureError::Write {
-            path: self.path.clone(),
-            source,
-        }
+        CaptureError::Write { path: self.path.clone(), source }
     }
 
     /// Writes what the buffer still holds and gives the file its name.
@@ -72,15 +63,10 @@ impl Output {
             Sink::Temporary { file, destination } => match file.persist(destination) {
                 Ok(_) => Ok(()),
                 // What comes back with the error holds the temporary file and removes it when dropped.
-                Err(failed) => Err(CaptureError::Rename {
-                    path,
-                    source: failed.error,
-                }),
+                Err(failed) => Err(CaptureError::Rename { path, source: failed.error }),
             },
             Sink::Direct(_) => Ok(()),
-            Sink::Stdout(mut stdout) => stdout
-                .flush()
-                .map_err(|source| CaptureError::Write { path, source }),
+            Sink::Stdout(mut stdout) => stdout.flush().map_err(|source| CaptureError::Write { path, source }),
         }
     }
 }
@@ -109,10 +95,7 @@ impl Sink {
             // What any new file gets: the user's mask applies. Temporary files are private otherwise.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        Ok(Sink::Temporary {
-            file: builder.tempfile_in(folder)?,
-            destination,
-        })
+        Ok(Sink::Temporary { file: builder.tempfile_in(folder)?, destination })
     }
 }
 
@@ -141,9 +124,7 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -185,9 +166,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = Output::create(folder.path()).err().unwrap();
         assert!(matches!(error, CaptureError::Create { .. }), "{error}");
-        let error = Output::create(&folder.path().join("missing/out.pcap"))
-            .err()
-            .unwrap();
+        let error = Output::create(&folder.path().join("missing/out.pcap")).err().unwrap();
         assert!(matches!(error, CaptureError::Create { .. }), "{error}");
     }
 
@@ -205,11 +184,8 @@ mod tests {
     fn a_symbolic_link_stays_one_and_the_file_is_readable_as_any_other() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let (target, link, plain) = (
-            folder.path().join("target"),
-            folder.path().join("link"),
-            folder.path().join("plain"),
-        );
+        let (target, link, plain) =
+            (folder.path().join("target"), folder.path().join("link"), folder.path().join("plain"));
         fs::write(&target, "").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
         Output::create(&link).unwrap().rename().unwrap();

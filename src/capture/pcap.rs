@@ -27,11 +27,7 @@ impl Records {
         Some(Self {
             link_type: LinkType::from_number(header.datalink.into()),
             // Zero is written by some to say "unlimited".
-            snapshot_length: if header.snaplen == 0 {
-                u32::MAX
-            } else {
-                header.snaplen
-            },
+            snapshot_length: if header.snaplen == 0 { u32::MAX } else { header.snaplen },
             nanoseconds_per_tick: match header.ts_resolution {
                 PcapTsResolution::MicroSecond => 1_000,
                 PcapTsResolution::NanoSecond => 1,
@@ -42,11 +38,7 @@ impl Records {
 
     /// The next record, `None` at the end.
     #[inline]
-    pub fn next(
-        &mut self,
-        input: &mut Input,
-        oddities: &mut Oddities,
-    ) -> Result<Option<Located>, DamageKind> {
+    pub fn next(&mut self, input: &mut Input, oddities: &mut Oddities) -> Result<Option<Located>, DamageKind> {
         if !input.begin_record()? {
             return Ok(None);
         }
@@ -74,12 +66,7 @@ impl Records {
 
         input.take(RECORD_HEADER);
         let bytes = input.take(captured as usize);
-        Ok(Some(Located {
-            time,
-            link_type: self.link_type,
-            original_length,
-            bytes,
-        }))
+        Ok(Some(Located { time, link_type: self.link_type, original_length, bytes }))
     }
 }
 
@@ -90,9 +77,7 @@ fn read_more(input: &mut Input, error: PcapParseError) -> Result<(), DamageKind>
         // Once the record header is complete, the parser counts what is needed from behind it.
         PcapParseError::IncompleteBuffer(frame, _) if input.pending().len() >= RECORD_HEADER => {
             if frame > RECORD_LIMIT {
-                return Err(DamageKind::TooLong {
-                    claimed: frame as u64,
-                });
+                return Err(DamageKind::TooLong { claimed: frame as u64 });
             }
             RECORD_HEADER + frame
         }

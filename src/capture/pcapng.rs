@@ -41,11 +41,7 @@ pub(super) struct Blocks {
 impl Blocks {
     /// The next packet, `None` at the end.
     #[inline]
-    pub fn next(
-        &mut self,
-        input: &mut Input,
-        oddities: &mut Oddities,
-    ) -> Result<Option<Located>, DamageKind> {
+    pub fn next(&mut self, input: &mut Input, oddities: &mut Oddities) -> Result<Option<Located>, DamageKind> {
         while input.begin_record()? {
             if let Some(packet) = self.block(input, oddities)? {
                 return Ok(Some(packet));
@@ -56,11 +52,7 @@ impl Blocks {
 
     /// Takes one block and gives its packet, if it holds one.
     #[inline]
-    fn block(
-        &mut self,
-        input: &mut Input,
-        oddities: &mut Oddities,
-    ) -> Result<Option<Located>, DamageKind> {
+    fn block(&mut self, input: &mut Input, oddities: &mut Oddities) -> Result<Option<Located>, DamageKind> {
         input.require(BLOCK_LENGTH_MIN as usize, BLOCK_LENGTH_MIN)?;
         let head = input.pending();
         let kind = self.order.u32(head, 0);
@@ -76,9 +68,7 @@ impl Blocks {
         let mut packet = None;
         if let INTERFACE_DESCRIPTION | PACKET | SIMPLE_PACKET | ENHANCED_PACKET = kind {
             if length as usize > RECORD_LIMIT {
-                return Err(DamageKind::TooLong {
-                    claimed: length.into(),
-                });
+                return Err(DamageKind::TooLong { claimed: length.into() });
             }
             input.require(length as usize, length)?;
             let body = &input.pending()[HEAD..length as usize - TAIL];
@@ -96,10 +86,7 @@ impl Blocks {
         input.require(TAIL, length)?;
         let after = self.order.u32(input.pending(), 0);
         if after != length {
-            return Err(DamageKind::LengthMismatch {
-                before: length,
-                after,
-            });
+            return Err(DamageKind::LengthMismatch { before: length, after });
         }
         input.take(TAIL);
         Ok(packet)
@@ -134,11 +121,7 @@ impl Blocks {
             oddities.record(Oddity::ShortBlock);
             return None;
         }
-        let number = if kind == PACKET {
-            self.order.u16(body, 0).into()
-        } else {
-            self.order.u32(body, 0)
-        };
+        let number = if kind == PACKET { self.order.u16(body, 0).into() } else { self.order.u32(body, 0) };
         let interface = self.interface(number, oddities)?;
         let ticks = u64::from(self.order.u32(body, 4)) << 32 | u64::from(self.order.u32(body, 8));
         let (time, exact) = interface.time(ticks);
@@ -160,12 +143,7 @@ impl Blocks {
             oddities.record(Oddity::OriginalBelowCaptured);
             original_length = captured as u32;
         }
-        Some(Located {
-            time,
-            link_type: interface.link_type,
-            original_length,
-            bytes: FIXED..FIXED + captured,
-        })
+        Some(Located { time, link_type: interface.link_type, original_length, bytes: FIXED..FIXED + captured })
     }
 
     /// A simple packet block: of the first interface, without a time, and as long as the snapshot length lets it be.
@@ -184,12 +162,7 @@ impl Blocks {
             captured = body.len() - FIXED;
         }
         let bytes = FIXED..FIXED + captured;
-        Some(Located {
-            time: self.last_time,
-            link_type: interface.link_type,
-            original_length,
-            bytes,
-        })
+        Some(Located { time: self.last_time, link_type: interface.link_type, original_length, bytes })
     }
 }
 
@@ -224,9 +197,7 @@ impl ByteOrder {
     /// Four bytes that the caller knows to be there.
     #[inline]
     fn u32(self, bytes: &[u8], at: usize) -> u32 {
-        let word = *bytes[at..]
-            .first_chunk()
-            .expect("the caller checked the length");
+        let word = *bytes[at..].first_chunk().expect("the caller checked the length");
         match self {
             ByteOrder::Little => u32::from_le_bytes(word),
             ByteOrder::Big => u32::from_be_bytes(word),
@@ -249,11 +220,7 @@ impl Interface {
         let snapshot_length = order.u32(body, 4);
         let mut interface = Interface {
             link_type: LinkType::from_number(order.u16(body, 0).into()),
-            snapshot_length: if snapshot_length == 0 {
-                u32::MAX
-            } else {
-                snapshot_length
-            },
+            snapshot_length: if snapshot_length == 0 { u32::MAX } else { snapshot_length },
             resolution: Resolution::Multiply(1_000),
             offset_seconds: 0,
         };
@@ -265,23 +232,15 @@ impl Interface {
             };
             match code {
                 OPTION_END => break,
-                OPTION_TIME_RESOLUTION if length == 1 => {
-                    interface.resolution = Resolution::new(value[0])
-                }
+                OPTION_TIME_RESOLUTION if length == 1 => interface.resolution = Resolution::new(value[0]),
                 OPTION_TIME_OFFSET if length == 8 => {
                     let (first, second) = (order.u32(value, 0), order.u32(value, 4));
-                    let (low, high) = if order == ByteOrder::Little {
-                        (first, second)
-                    } else {
-                        (second, first)
-                    };
+                    let (low, high) = if order == ByteOrder::Little { (first, second) } else { (second, first) };
                     interface.offset_seconds = (u64::from(high) << 32 | u64::from(low)) as i64;
                 }
                 _ => {}
             }
-            options = options[4..]
-                .get(length.next_multiple_of(4)..)
-                .unwrap_or_default();
+            options = options[4..].get(length.next_multiple_of(4)..).unwrap_or_default();
         }
         interface
     }
@@ -326,11 +285,7 @@ impl Resolution {
         match exponent {
             0..=9 => Resolution::Multiply(10_u64.pow(9 - u32::from(exponent))),
             // Above 10^28 the whole range of ticks is less than a nanosecond, and the largest divisor says so too.
-            10.. => Resolution::Divide(
-                10_u64
-                    .checked_pow(u32::from(exponent) - 9)
-                    .unwrap_or(u64::MAX),
-            ),
+            10.. => Resolution::Divide(10_u64.checked_pow(u32::from(exponent) - 9).unwrap_or(u64::MAX)),
         }
     }
 }
@@ -360,11 +315,7 @@ mod tests {
                 resolution: Resolution::new(resolution),
                 offset_seconds: 0,
             };
-            assert_eq!(
-                interface.time(ticks),
-                (nanoseconds, true),
-                "if_tsresol {resolution}"
-            );
+            assert_eq!(interface.time(ticks), (nanoseconds, true), "if_tsresol {resolution}");
         }
     }
 
@@ -388,14 +339,9 @@ mod tests {
     #[test]
     fn options_that_lie_about_their_length_end_the_options() {
         // Ethernet, no snapshot length, if_tsresol of 9, then an option of 400 bytes in 2.
-        let body = [
-            1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 2, 0, 144, 1, b'x', b'y',
-        ];
+        let body = [1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 2, 0, 144, 1, b'x', b'y'];
         let interface = Interface::parse(ByteOrder::Little, &body);
         assert_eq!(interface.resolution, Resolution::Multiply(1));
-        assert_eq!(
-            (interface.link_type, interface.snapshot_length),
-            (LinkType::Ethernet, u32::MAX)
-        );
+        assert_eq!((interface.link_type, interface.snapshot_length), (LinkType::Ethernet, u32::MAX));
     }
 }

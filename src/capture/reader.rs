@@ -80,16 +80,10 @@ impl Reader {
     /// # Errors
     ///
     /// When the beginning cannot be read, and when it is not that of a capture.
-    pub fn new(
-        source: impl Read + Send + 'static,
-        name: impl Into<String>,
-    ) -> Result<Reader, CaptureError> {
+    pub fn new(source: impl Read + Send + 'static, name: impl Into<String>) -> Result<Reader, CaptureError> {
         let mut input = Input::new(Box::new(source));
         if let Err(source) = input.fill(pcap::FILE_HEADER) {
-            return Err(CaptureError::Read {
-                name: name.into(),
-                source,
-            });
+            return Err(CaptureError::Read { name: name.into(), source });
         }
         let format = match recognise(input.pending()) {
             Ok(Recognised::PcapNg) => Format::PcapNg(pcapng::Blocks::default()),
@@ -99,13 +93,7 @@ impl Reader {
             }
             Err(unknown) => return Err(unknown.into_error(name.into(), input.pending())),
         };
-        Ok(Reader {
-            input,
-            format,
-            oddities: Oddities::default(),
-            damage: None,
-            records: 0,
-        })
+        Ok(Reader { input, format, oddities: Oddities::default(), damage: None, records: 0 })
     }
 
     /// The next record, borrowed from the reader's buffer; `None` at the end and at [damage](Reader::damage).
@@ -119,19 +107,9 @@ impl Reader {
             Format::PcapNg(blocks) => blocks.next(&mut self.input, &mut self.oddities),
         };
         match next {
-            Ok(Some(Located {
-                time,
-                link_type,
-                original_length,
-                bytes,
-            })) => {
+            Ok(Some(Located { time, link_type, original_length, bytes })) => {
                 self.records += 1;
-                Some(Frame {
-                    time,
-                    link_type,
-                    original_length,
-                    bytes: self.input.taken(bytes),
-                })
+                Some(Frame { time, link_type, original_length, bytes: self.input.taken(bytes) })
             }
             Ok(None) => None,
             Err(kind) => {
@@ -166,10 +144,7 @@ enum Recognised {
 enum Unrecognised {
     Empty,
     HeaderCutOff,
-    Compressed {
-        format: &'static str,
-        program: &'static str,
-    },
+    Compressed { format: &'static str, program: &'static str },
     OtherFormat(&'static str),
     Unknown,
 }
@@ -178,23 +153,13 @@ impl Unrecognised {
     fn into_error(self, name: String, start: &[u8]) -> CaptureError {
         match self {
             Unrecognised::Empty => CaptureError::Empty { name },
-            Unrecognised::HeaderCutOff => CaptureError::HeaderCutOff {
-                name,
-                length: start.len(),
-            },
+            Unrecognised::HeaderCutOff => CaptureError::HeaderCutOff { name, length: start.len() },
             Unrecognised::Compressed { format, program } => {
                 let command = format!("{program} -dc {name} > capture.pcap");
-                CaptureError::Compressed {
-                    name,
-                    format,
-                    command,
-                }
+                CaptureError::Compressed { name, format, command }
             }
             Unrecognised::OtherFormat(format) => CaptureError::OtherFormat { name, format },
-            Unrecognised::Unknown => CaptureError::NotACapture {
-                name,
-                start: start[..start.len().min(4)].to_vec(),
-            },
+            Unrecognised::Unknown => CaptureError::NotACapture { name, start: start[..start.len().min(4)].to_vec() },
         }
     }
 }
@@ -211,26 +176,11 @@ fn recognise(start: &[u8]) -> Result<Recognised, Unrecognised> {
             Some(records) => return Ok(Recognised::Pcap(records)),
             None => Unrecognised::HeaderCutOff,
         },
-        [0x1f, 0x8b, ..] => Unrecognised::Compressed {
-            format: "gzip",
-            program: "gzip",
-        },
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Unrecognised::Compressed {
-            format: "zstd",
-            program: "zstd",
-        },
-        [0x04, 0x22, 0x4d, 0x18, ..] => Unrecognised::Compressed {
-            format: "lz4",
-            program: "lz4",
-        },
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Unrecognised::Compressed {
-            format: "xz",
-            program: "xz",
-        },
-        [b'B', b'Z', b'h', ..] => Unrecognised::Compressed {
-            format: "bzip2",
-            program: "bzip2",
-        },
+        [0x1f, 0x8b, ..] => Unrecognised::Compressed { format: "gzip", program: "gzip" },
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Unrecognised::Compressed { format: "zstd", program: "zstd" },
+        [0x04, 0x22, 0x4d, 0x18, ..] => Unrecognised::Compressed { format: "lz4", program: "lz4" },
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Unrecognised::Compressed { format: "xz", program: "xz" },
+        [b'B', b'Z', b'h', ..] => Unrecognised::Compressed { format: "bzip2", program: "bzip2" },
         [b's', b'n', b'o', b'o', b'p', 0, 0, 0, ..] => Unrecognised::OtherFormat("snoop"),
         [b'R', b'T', b'S', b'S', ..] | [b'G', b'M', b'B', b'U', ..] => {
             Unrecognised::OtherFormat("Microsoft Network Monitor")
@@ -259,18 +209,10 @@ mod tests {
 
     impl Order {
         fn u16(self, value: u16) -> [u8; 2] {
-            if self == Little {
-                value.to_le_bytes()
-            } else {
-                value.to_be_bytes()
-            }
+            if self == Little { value.to_le_bytes() } else { value.to_be_bytes() }
         }
         fn u32(self, value: u32) -> [u8; 4] {
-            if self == Little {
-                value.to_le_bytes()
-            } else {
-                value.to_be_bytes()
-            }
+            if self == Little { value.to_le_bytes() } else { value.to_be_bytes() }
         }
         fn words(self, values: &[u32]) -> Vec<u8> {
             values.iter().flat_map(|&value| self.u32(value)).collect()
@@ -281,11 +223,7 @@ mod tests {
     const NANO: u32 = 0xa1b2_3c4d;
 
     fn pcap(order: Order, magic: u32, snapshot_length: u32, link: u32) -> Vec<u8> {
-        let version = if order == Little {
-            4 << 16 | 2
-        } else {
-            2 << 16 | 4
-        };
+        let version = if order == Little { 4 << 16 | 2 } else { 2 << 16 | 4 };
         order.words(&[magic, version, 0, 0, snapshot_length, link])
     }
 
@@ -305,12 +243,7 @@ mod tests {
         block(order, pcapng::SECTION_HEADER, &body)
     }
 
-    fn interface(
-        order: Order,
-        link: u16,
-        snapshot_length: u32,
-        options: &[(u16, &[u8])],
-    ) -> Vec<u8> {
+    fn interface(order: Order, link: u16, snapshot_length: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
         let mut body = [&order.u16(link)[..], &[0, 0], &order.u32(snapshot_length)].concat();
         for (code, value) in options {
             body.extend(order.u16(*code));
@@ -323,13 +256,7 @@ mod tests {
 
     fn enhanced(order: Order, interface: u32, ticks: u64, bytes: &[u8]) -> Vec<u8> {
         let length = bytes.len() as u32;
-        let mut body = order.words(&[
-            interface,
-            (ticks >> 32) as u32,
-            ticks as u32,
-            length,
-            length,
-        ]);
+        let mut body = order.words(&[interface, (ticks >> 32) as u32, ticks as u32, length, length]);
         body.extend(bytes);
         block(order, 6, &body)
     }
@@ -342,12 +269,7 @@ mod tests {
     fn frames(reader: &mut Reader) -> Vec<(u64, LinkType, u32, Vec<u8>)> {
         let mut frames = Vec::new();
         while let Some(frame) = reader.next_frame() {
-            frames.push((
-                frame.time,
-                frame.link_type,
-                frame.original_length,
-                frame.bytes.to_vec(),
-            ));
+            frames.push((frame.time, frame.link_type, frame.original_length, frame.bytes.to_vec()));
         }
         assert_eq!(reader.records(), frames.len() as u64);
         assert!(reader.next_frame().is_none(), "the end stays the end");
@@ -362,10 +284,7 @@ mod tests {
     fn pcap_in_both_byte_orders_and_resolutions() {
         for order in [Little, Big] {
             for (magic, fraction) in [(MICRO, 500_000), (NANO, 500_000_000)] {
-                let file = [
-                    pcap(order, magic, 65_535, 1),
-                    record(order, 7, fraction, 60, b"abc"),
-                ];
+                let file = [pcap(order, magic, 65_535, 1), record(order, 7, fraction, 60, b"abc")];
                 let mut reader = reader(file.concat());
                 let expected = (7_500_000_000, LinkType::Ethernet, 60, b"abc".to_vec());
                 assert_eq!(frames(&mut reader), [expected]);
@@ -376,14 +295,8 @@ mod tests {
 
     #[test]
     fn check_sequence_bits_are_no_part_of_the_link_type() {
-        let file = [
-            pcap(Little, MICRO, 0, 0x1400_0001),
-            record(Little, 0, 0, 1, b"x"),
-        ];
-        assert_eq!(
-            reader(file.concat()).next_frame().unwrap().link_type,
-            LinkType::Ethernet
-        );
+        let file = [pcap(Little, MICRO, 0, 0x1400_0001), record(Little, 0, 0, 1, b"x")];
+        assert_eq!(reader(file.concat()).next_frame().unwrap().link_type, LinkType::Ethernet);
     }
 
     #[test]
@@ -396,19 +309,10 @@ mod tests {
         ];
         let mut reader = reader(file.concat());
         let frames = frames(&mut reader);
-        assert_eq!(
-            frames
-                .iter()
-                .map(|frame| frame.0 / 100_000_000)
-                .collect::<Vec<_>>(),
-            [10, 25, 30]
-        );
+        assert_eq!(frames.iter().map(|frame| frame.0 / 100_000_000).collect::<Vec<_>>(), [10, 25, 30]);
         assert_eq!((frames[2].2, &frames[2].3[..]), (4, &b"long"[..]));
-        let expected = [
-            (Oddity::AboveSnapshotLength, 1),
-            (Oddity::OriginalBelowCaptured, 1),
-            (Oddity::FractionAboveSecond, 1),
-        ];
+        let expected =
+            [(Oddity::AboveSnapshotLength, 1), (Oddity::OriginalBelowCaptured, 1), (Oddity::FractionAboveSecond, 1)];
         assert_eq!(counted(&reader), expected);
         assert!(reader.damage().is_none());
     }
@@ -424,11 +328,7 @@ mod tests {
     #[test]
     fn a_cut_pcap_gives_what_is_before_the_cut() {
         // Header 24, records of 16 + 5: the second begins at byte 45 and ends at 66.
-        let file = [
-            pcap(Little, MICRO, 0, 101),
-            record(Little, 1, 0, 5, b"first"),
-            record(Little, 2, 0, 5, b"secnd"),
-        ];
+        let file = [pcap(Little, MICRO, 0, 101), record(Little, 1, 0, 5, b"first"), record(Little, 2, 0, 5, b"secnd")];
         let file = file.concat();
         for length in 46..66 {
             let mut reader = reader(&file[..length]);
@@ -437,9 +337,7 @@ mod tests {
             let damage = reader.damage().unwrap();
             assert_eq!(damage.offset, 45);
             let left = length - 45;
-            let text = format!(
-                "cut off at byte 45: the record there needs {needed} bytes, {left} are left"
-            );
+            let text = format!("cut off at byte 45: the record there needs {needed} bytes, {left} are left");
             assert_eq!(damage.to_string(), text);
         }
         for (length, records) in [(24, 0), (45, 1), (66, 2)] {
@@ -458,20 +356,14 @@ mod tests {
         assert_eq!(frames(&mut reader).len(), 1);
         let damage = reader.damage().unwrap();
         assert_eq!(damage.offset, 42);
-        assert!(
-            matches!(damage.kind, DamageKind::TooLong { claimed } if claimed == u64::from(u32::MAX)),
-            "{damage}"
-        );
+        assert!(matches!(damage.kind, DamageKind::TooLong { claimed } if claimed == u64::from(u32::MAX)), "{damage}");
     }
 
     #[test]
     fn the_longest_record_is_read_and_one_byte_more_is_not() {
         for (length, records) in [(RECORD_LIMIT, 1), (RECORD_LIMIT + 1, 0)] {
             let bytes = vec![0x45; length];
-            let file = [
-                pcap(Big, NANO, 0, 101),
-                record(Big, 1, 0, length as u32, &bytes),
-            ];
+            let file = [pcap(Big, NANO, 0, 101), record(Big, 1, 0, length as u32, &bytes)];
             let mut reader = reader(file.concat());
             assert_eq!(frames(&mut reader).len(), records);
             assert_eq!(reader.damage().is_some(), records == 0);
@@ -482,11 +374,7 @@ mod tests {
     fn pcapng_in_both_byte_orders_with_resolutions_and_offsets() {
         for order in [Little, Big] {
             let offset = 1_000_i64;
-            let offset = if order == Little {
-                offset.to_le_bytes()
-            } else {
-                offset.to_be_bytes()
-            };
+            let offset = if order == Little { offset.to_le_bytes() } else { offset.to_be_bytes() };
             let file = [
                 section(order),
                 interface(order, 1, 0, &[]),
@@ -498,19 +386,9 @@ mod tests {
             ];
             let mut reader = reader(file.concat());
             let expected = [
-                (
-                    1_500_000_000,
-                    LinkType::Ethernet,
-                    12,
-                    b"microseconds".to_vec(),
-                ),
+                (1_500_000_000, LinkType::Ethernet, 12, b"microseconds".to_vec()),
                 (1_500_000_000, LinkType::Raw, 11, b"nanoseconds".to_vec()),
-                (
-                    1_001_500_000_000,
-                    LinkType::LinuxSll,
-                    13,
-                    b"parts of 2^20".to_vec(),
-                ),
+                (1_001_500_000_000, LinkType::LinuxSll, 13, b"parts of 2^20".to_vec()),
             ];
             assert_eq!(frames(&mut reader), expected);
             assert!(reader.damage().is_none() && reader.oddities().is_empty());
@@ -531,10 +409,7 @@ mod tests {
         let mut reader = reader(file.concat());
         let frames = frames(&mut reader);
         assert_eq!(
-            frames
-                .iter()
-                .map(|frame| (frame.0, frame.1))
-                .collect::<Vec<_>>(),
+            frames.iter().map(|frame| (frame.0, frame.1)).collect::<Vec<_>>(),
             [(1_000, LinkType::Ethernet), (3_000, LinkType::Raw)]
         );
         assert_eq!(counted(&reader), [(Oddity::UnknownInterface, 1)]);
@@ -557,13 +432,7 @@ mod tests {
 
     #[test]
     fn simple_and_obsolete_packet_blocks() {
-        let obsolete = [
-            &Big.u16(0)[..],
-            &Big.u16(9),
-            &Big.words(&[0, 5, 3, 3]),
-            b"old",
-        ]
-        .concat();
+        let obsolete = [&Big.u16(0)[..], &Big.u16(9), &Big.words(&[0, 5, 3, 3]), b"old"].concat();
         let file = [
             section(Big),
             interface(Big, 101, 4, &[]),
@@ -571,10 +440,7 @@ mod tests {
             block(Big, 3, &[&Big.u32(6)[..], b"simp"].concat()),
         ];
         let mut reader = reader(file.concat());
-        let expected = [
-            (5_000, LinkType::Raw, 3, b"old".to_vec()),
-            (5_000, LinkType::Raw, 6, b"simp".to_vec()),
-        ];
+        let expected = [(5_000, LinkType::Raw, 3, b"old".to_vec()), (5_000, LinkType::Raw, 6, b"simp".to_vec())];
         assert_eq!(frames(&mut reader), expected);
         assert_eq!(counted(&reader), [(Oddity::WithoutTime, 1)]);
     }
@@ -593,10 +459,7 @@ mod tests {
             block(Little, 6, &[&Little.u32(1)[..], &lying[4..]].concat()),
         ];
         let mut reader = reader(file.concat());
-        assert_eq!(
-            frames(&mut reader),
-            [(1_000, LinkType::Raw, 4, b"four".to_vec())]
-        );
+        assert_eq!(frames(&mut reader), [(1_000, LinkType::Raw, 4, b"four".to_vec())]);
         let expected = [
             (Oddity::AboveSnapshotLength, 1),
             (Oddity::OriginalBelowCaptured, 1),
@@ -609,47 +472,18 @@ mod tests {
 
     #[test]
     fn damaged_pcapng_gives_what_is_before() {
-        let good = [
-            section(Little),
-            interface(Little, 101, 0, &[]),
-            enhanced(Little, 0, 1, b"good"),
-        ]
-        .concat();
+        let good = [section(Little), interface(Little, 101, 0, &[]), enhanced(Little, 0, 1, b"good")].concat();
         let length = good.len() as u64;
         let head = |words: &[u32]| Little.words(words);
         for (tail, expected) in [
-            (
-                vec![6, 0, 0],
-                "cut off at byte N: the record there needs 12 bytes, 3 are left",
-            ),
-            (
-                head(&[6, 40, 0]),
-                "cut off at byte N: the record there needs 40 bytes, 12 are left",
-            ),
-            (
-                head(&[99, 40, 0, 0]),
-                "cut off at byte N: the record there needs 40 bytes, 16 are left",
-            ),
-            (
-                head(&[99, 0xffff_fffc, 0]),
-                "cut off at byte N: the record there needs 4294967292 bytes, 12 are left",
-            ),
-            (
-                head(&[6, 0xffff_fffc, 0]),
-                "damaged at byte N: a record claims 4294967292 bytes, more than 524288",
-            ),
-            (
-                head(&[6, 8, 0]),
-                "damaged at byte N: block length 8 is not a multiple of 4 from 12 on",
-            ),
-            (
-                head(&[6, 33, 0]),
-                "damaged at byte N: block length 33 is not a multiple of 4 from 12 on",
-            ),
-            (
-                head(&[99, 12, 16]),
-                "damaged at byte N: block length is 12 before and 16 after its body",
-            ),
+            (vec![6, 0, 0], "cut off at byte N: the record there needs 12 bytes, 3 are left"),
+            (head(&[6, 40, 0]), "cut off at byte N: the record there needs 40 bytes, 12 are left"),
+            (head(&[99, 40, 0, 0]), "cut off at byte N: the record there needs 40 bytes, 16 are left"),
+            (head(&[99, 0xffff_fffc, 0]), "cut off at byte N: the record there needs 4294967292 bytes, 12 are left"),
+            (head(&[6, 0xffff_fffc, 0]), "damaged at byte N: a record claims 4294967292 bytes, more than 524288"),
+            (head(&[6, 8, 0]), "damaged at byte N: block length 8 is not a multiple of 4 from 12 on"),
+            (head(&[6, 33, 0]), "damaged at byte N: block length 33 is not a multiple of 4 from 12 on"),
+            (head(&[99, 12, 16]), "damaged at byte N: block length is 12 before and 16 after its body"),
             (
                 head(&[pcapng::SECTION_HEADER, 28, 5]),
                 "damaged at byte N: a section begins with 0x05000000 instead of its byte-order magic",
@@ -659,10 +493,7 @@ mod tests {
             assert_eq!(frames(&mut reader).len(), 1, "{expected}");
             let damage = reader.damage().expect(expected);
             assert_eq!(damage.offset, length);
-            assert_eq!(
-                damage.to_string(),
-                expected.replace('N', &length.to_string())
-            );
+            assert_eq!(damage.to_string(), expected.replace('N', &length.to_string()));
         }
     }
 
@@ -690,10 +521,7 @@ mod tests {
         let start = pcap(Little, MICRO, 0, 101);
         let mut reader = Reader::new(io::Cursor::new(start).chain(Failing), "test").unwrap();
         assert!(frames(&mut reader).is_empty());
-        assert_eq!(
-            reader.damage().unwrap().to_string(),
-            "unreadable at byte 24: disk on fire"
-        );
+        assert_eq!(reader.damage().unwrap().to_string(), "unreadable at byte 24: disk on fire");
 
         let error = Reader::new(Failing, "test").err().unwrap();
         assert_eq!(error.to_string(), "cannot read capture test");
@@ -739,30 +567,15 @@ mod tests {
     fn what_is_no_capture_is_told_with_the_cure() {
         for (start, expected) in [
             (&b""[..], "capture x is empty\n"),
-            (
-                b"\xd4\xc3\xb2\xa1\x02\x00",
-                "capture x ends after 6 bytes, within its file header\n",
-            ),
-            (
-                b"\xa1\xb2",
-                "x is not a pcap or pcapng capture: it begins with a1 b2\n",
-            ),
-            (
-                b"\x1f\x8b\x08\0\0\0\0\0",
-                "capture x is gzip-compressed\nunpack it first: gzip -dc x > capture.pcap",
-            ),
+            (b"\xd4\xc3\xb2\xa1\x02\x00", "capture x ends after 6 bytes, within its file header\n"),
+            (b"\xa1\xb2", "x is not a pcap or pcapng capture: it begins with a1 b2\n"),
+            (b"\x1f\x8b\x08\0\0\0\0\0", "capture x is gzip-compressed\nunpack it first: gzip -dc x > capture.pcap"),
             (b"\x28\xb5\x2f\xfd....", "capture x is zstd-compressed\n"),
             (b"\x04\x22\x4d\x18....", "capture x is lz4-compressed\n"),
             (b"\xfd7zXZ\0..", "capture x is xz-compressed\n"),
             (b"BZh9....", "capture x is bzip2-compressed\n"),
-            (
-                b"snoop\0\0\0\0\0\0\x02",
-                "x is a snoop capture, expected pcap or pcapng\n",
-            ),
-            (
-                b"name: scenario\n",
-                "x is not a pcap or pcapng capture: it begins with 6e 61 6d 65\n",
-            ),
+            (b"snoop\0\0\0\0\0\0\x02", "x is a snoop capture, expected pcap or pcapng\n"),
+            (b"name: scenario\n", "x is not a pcap or pcapng capture: it begins with 6e 61 6d 65\n"),
         ] {
             let text = Reader::new(start, "x").err().expect(expected).to_string();
             assert!(text.starts_with(expected), "{text}");

@@ -45,9 +45,7 @@ impl TapWriter {
         let section = SectionHeaderBlock {
             // The default is the machine's.
             endianness: Endianness::Little,
-            options: vec![SectionHeaderOption::UserApplication(Cow::Borrowed(
-                "egressim",
-            ))],
+            options: vec![SectionHeaderOption::UserApplication(Cow::Borrowed("egressim"))],
             ..SectionHeaderBlock::default()
         };
         let failed = |error| failed(path, error);
@@ -55,14 +53,8 @@ impl TapWriter {
         for name in names {
             // No snapshot length: zero says so.
             let mut interface = InterfaceDescriptionBlock::new(DataLink::RAW, 0);
-            interface
-                .options
-                .extend(name.map(|name| InterfaceDescriptionOption::IfName(Cow::Borrowed(name))));
-            interface
-                .options
-                .push(InterfaceDescriptionOption::IfTsResol(
-                    InterfaceTsResolution::NANO,
-                ));
+            interface.options.extend(name.map(|name| InterfaceDescriptionOption::IfName(Cow::Borrowed(name))));
+            interface.options.push(InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO));
             writer.write_pcapng_block(interface).map_err(failed)?;
         }
         Ok(Self { writer })
@@ -94,8 +86,7 @@ impl TapWriter {
         comment: Option<&str>,
     ) -> Result<(), CaptureError> {
         let captured = u32::try_from(bytes.len()).expect("an IP packet is shorter than 4 GiB");
-        let comment = comment
-            .map(|text| EnhancedPacketOption::Common(CommonOption::Comment(Cow::Borrowed(text))));
+        let comment = comment.map(|text| EnhancedPacketOption::Common(CommonOption::Comment(Cow::Borrowed(text))));
         let packet = EnhancedPacketBlock {
             interface_id: interface,
             timestamp: Duration::from_nanos(time),
@@ -124,10 +115,7 @@ fn failed(path: &Path, error: PcapNgWriteError) -> CaptureError {
     let path = path.to_owned();
     match error {
         PcapNgWriteError::Io(source) => CaptureError::Write { path, source },
-        other => CaptureError::Encode {
-            path,
-            source: Box::new(other),
-        },
+        other => CaptureError::Encode { path, source: Box::new(other) },
     }
 }
 
@@ -146,13 +134,7 @@ mod tests {
         let names = ["connector".to_owned(), "nat gateway".to_owned()];
         let mut tap = TapWriter::create(path, &names).unwrap();
         tap.write(0, 5_000_000_001, &PACKET, None).unwrap();
-        tap.write(
-            1,
-            5_000_000_002,
-            &PACKET,
-            Some("OUT_OF_RESOURCES: no free port ✗"),
-        )
-        .unwrap();
+        tap.write(1, 5_000_000_002, &PACKET, Some("OUT_OF_RESOURCES: no free port ✗")).unwrap();
         tap.write(1, u64::MAX, &[], None).unwrap();
         tap.finish().unwrap();
     }
@@ -172,23 +154,12 @@ mod tests {
         }
         let application = SectionHeaderOption::UserApplication("egressim".into());
         assert_eq!(reader.section().options, [application]);
-        let names: Vec<_> = reader
-            .interfaces()
-            .iter()
-            .map(|interface| interface.options[0].clone())
-            .collect();
-        let expected = ["connector", "nat gateway"]
-            .map(|name| InterfaceDescriptionOption::IfName(name.into()));
+        let names: Vec<_> = reader.interfaces().iter().map(|interface| interface.options[0].clone()).collect();
+        let expected = ["connector", "nat gateway"].map(|name| InterfaceDescriptionOption::IfName(name.into()));
         assert_eq!(names, expected);
         let comment = CommonOption::Comment("OUT_OF_RESOURCES: no free port ✗".into());
         assert_eq!(packets[1].options, [EnhancedPacketOption::Common(comment)]);
-        assert_eq!(
-            packets
-                .iter()
-                .map(|packet| packet.interface_id)
-                .collect::<Vec<_>>(),
-            [0, 1, 1]
-        );
+        assert_eq!(packets.iter().map(|packet| packet.interface_id).collect::<Vec<_>>(), [0, 1, 1]);
     }
 
     #[test]
@@ -197,23 +168,12 @@ mod tests {
         let path = folder.path().join("capture.pcapng");
         write_three(&path);
         let mut reader = Reader::open(&path).unwrap();
-        for (time, bytes) in [
-            (5_000_000_001, &PACKET[..]),
-            (5_000_000_002, &PACKET),
-            (u64::MAX, &[]),
-        ] {
+        for (time, bytes) in [(5_000_000_001, &PACKET[..]), (5_000_000_002, &PACKET), (u64::MAX, &[])] {
             let frame = reader.next_frame().unwrap();
-            assert_eq!(
-                (frame.time, frame.link_type, frame.bytes),
-                (time, LinkType::Raw, bytes)
-            );
+            assert_eq!((frame.time, frame.link_type, frame.bytes), (time, LinkType::Raw, bytes));
             assert_eq!(frame.original_length as usize, bytes.len());
         }
-        assert!(
-            reader.next_frame().is_none()
-                && reader.damage().is_none()
-                && reader.oddities().is_empty()
-        );
+        assert!(reader.next_frame().is_none() && reader.damage().is_none() && reader.oddities().is_empty());
     }
 
     #[test]
@@ -228,13 +188,10 @@ mod tests {
     #[test]
     fn an_unknown_interface_and_an_endless_comment_are_errors() {
         let folder = tempfile::tempdir().unwrap();
-        let mut tap =
-            TapWriter::create(&folder.path().join("a.pcapng"), &["only".to_owned()]).unwrap();
+        let mut tap = TapWriter::create(&folder.path().join("a.pcapng"), &["only".to_owned()]).unwrap();
         let error = tap.write(1, 0, &PACKET, None).unwrap_err();
         assert!(matches!(error, CaptureError::Encode { .. }), "{error}");
-        let error = tap
-            .write(0, 0, &PACKET, Some(&"x".repeat(65_536)))
-            .unwrap_err();
+        let error = tap.write(0, 0, &PACKET, Some(&"x".repeat(65_536))).unwrap_err();
         assert!(matches!(error, CaptureError::Encode { .. }), "{error}");
         tap.write(0, 0, &PACKET, Some(&"x".repeat(65_535))).unwrap();
     }

@@ -35,10 +35,7 @@ pub struct PacketWriter {
 }
 
 enum Format {
-    Pcap {
-        writer: PcapWriter<BufWriter<Output>>,
-        path: PathBuf,
-    },
+    Pcap { writer: PcapWriter<BufWriter<Output>>, path: PathBuf },
     PcapNg(TapWriter),
 }
 
@@ -50,10 +47,7 @@ impl PacketWriter {
     /// When the file cannot be created.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
         let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        let format = if ["pcapng", "ntar"]
-            .iter()
-            .any(|name| extension.eq_ignore_ascii_case(name))
-        {
+        let format = if ["pcapng", "ntar"].iter().any(|name| extension.eq_ignore_ascii_case(name)) {
             Format::PcapNg(TapWriter::with_interfaces(path, [None].into_iter())?)
         } else {
             let file = BufWriter::with_capacity(BUFFER, Output::create(path)?);
@@ -73,12 +67,7 @@ impl PacketWriter {
     ///
     /// When the file cannot be written, and when pcap cannot hold the time (from 2106 on).
     #[inline]
-    pub fn write(
-        &mut self,
-        time: u64,
-        bytes: &[u8],
-        original_length: u32,
-    ) -> Result<(), CaptureError> {
+    pub fn write(&mut self, time: u64, bytes: &[u8], original_length: u32) -> Result<(), CaptureError> {
         let (writer, path) = match &mut self.format {
             Format::Pcap { writer, path } => (writer, path),
             Format::PcapNg(tap) => return tap.write_record(0, time, bytes, original_length, None),
@@ -122,10 +111,7 @@ fn failed(path: &Path, error: PcapWriteError) -> CaptureError {
         PcapWriteError::Io(source) | PcapWriteError::FieldWriteFailed(_, source) => {
             CaptureError::Write { path, source }
         }
-        other => CaptureError::Encode {
-            path,
-            source: Box::new(other),
-        },
+        other => CaptureError::Encode { path, source: Box::new(other) },
     }
 }
 
@@ -139,12 +125,8 @@ mod tests {
     /// Writes two packets, the second of 1500 bytes cut to two, and gives the file.
     fn write_two(path: &Path) -> Vec<u8> {
         let mut writer = PacketWriter::create(path).unwrap();
-        writer
-            .write(1_500_000_000_123_456_789, b"E whole", 0)
-            .unwrap();
-        writer
-            .write(1_500_000_001_000_000_000, b"E ", 1500)
-            .unwrap();
+        writer.write(1_500_000_000_123_456_789, b"E whole", 0).unwrap();
+        writer.write(1_500_000_001_000_000_000, b"E ", 1500).unwrap();
         writer.finish().unwrap();
         fs::read(path).unwrap()
     }
@@ -165,22 +147,14 @@ mod tests {
             assert_eq!(bytes, write_two(&path), "{name} twice");
 
             let mut reader = Reader::open(&path).unwrap();
-            for (time, length, bytes) in [
-                (1_500_000_000_123_456_789, 7, &b"E whole"[..]),
-                (1_500_000_001_000_000_000, 1500, b"E "),
-            ] {
+            for (time, length, bytes) in
+                [(1_500_000_000_123_456_789, 7, &b"E whole"[..]), (1_500_000_001_000_000_000, 1500, b"E ")]
+            {
                 let frame = reader.next_frame().unwrap();
-                assert_eq!(
-                    (frame.time, frame.original_length, frame.bytes),
-                    (time, length, bytes)
-                );
+                assert_eq!((frame.time, frame.original_length, frame.bytes), (time, length, bytes));
                 assert_eq!(frame.link_type, LinkType::Raw);
             }
-            assert!(
-                reader.next_frame().is_none()
-                    && reader.damage().is_none()
-                    && reader.oddities().is_empty()
-            );
+            assert!(reader.next_frame().is_none() && reader.damage().is_none() && reader.oddities().is_empty());
         }
     }
 
@@ -191,15 +165,7 @@ mod tests {
         let mut writer = PacketWriter::create(&folder.path().join("a.pcap")).unwrap();
         writer.write(last, b"E", 1).unwrap();
         let error = writer.write(last + 1, b"E", 1).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                CaptureError::TimeTooLate {
-                    seconds: 4_294_967_296
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, CaptureError::TimeTooLate { seconds: 4_294_967_296 }), "{error}");
         let mut writer = PacketWriter::create(&folder.path().join("a.pcapng")).unwrap();
         writer.write(last + 1, b"E", 1).unwrap();
     }
@@ -226,11 +192,7 @@ mod tests {
             let mut writer = PacketWriter::create(&path).unwrap();
             writer.write(0, b"E", 1).unwrap();
             let error = writer.finish().unwrap_err();
-            assert_eq!(
-                error.io_error().unwrap().kind(),
-                std::io::ErrorKind::StorageFull,
-                "{error}"
-            );
+            assert_eq!(error.io_error().unwrap().kind(), std::io::ErrorKind::StorageFull, "{error}");
         }
     }
 }

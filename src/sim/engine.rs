@@ -37,8 +37,8 @@ pub type Tag = u64;
 /// What became of a packet at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has arrived at this station.
-    Delivered(NodeId),
+    /// It has arrived at this station, through this port.
+    Delivered(NodeId, PortId),
     /// It was dropped at this station.
     Dropped(NodeId, DropCause),
     /// It is on a link; the packet given is now another, empty one.
@@ -52,6 +52,8 @@ pub enum Occurrence {
     Delivered {
         /// Where.
         node: NodeId,
+        /// Through which port: an answer goes back there.
+        from: PortId,
         /// The packet.
         packet: Packet,
         /// What its sender called it; an answer carries the tag of what it answers.
@@ -356,6 +358,19 @@ impl Engine {
         self.walk(Walker { node, from, tag, flow, hop: 0, answer: false }, packet)
     }
 
+    /// Sends a packet out of a station through one of its ports: a host's own packet.
+    pub fn emit(&mut self, node: NodeId, port: PortId, packet: &mut Packet, tag: Tag, flow: Option<FlowId>) -> Outcome {
+        self.ledger.sent += 1;
+        let link = self.topology.link_at(node, port).expect("a host sends through ports that have a link");
+        let to = *self.topology.link(link);
+        let walker = Walker { node: to.to, from: to.to_port, tag, flow, hop: 0, answer: false };
+        if self.links_apply && !to.is_immediate() {
+            self.put_on_link(link, walker, packet)
+        } else {
+            self.walk(walker, packet)
+        }
+    }
+
     /// Moves time on to `at`, which is not before now, doing what is due until then. Nothing may be on a link, which is so
     /// when links do not apply.
     pub fn advance_to(&mut self, at: SimTime) {
@@ -404,16 +419,27 @@ impl Engine {
         }
     }
 
-    /// Walks one packet and says everything that happened to it and to what answered it at once.
-    pub fn trace(&mut self, node: NodeId, from: PortId, packet: &mut Packet) -> Trace {
+    /// Sends a packet from a station like [`Engine::send`] and says everything that happened to it, and where it ended.
+    pub fn trace(&mut self, node: NodeId, from: PortId, packet: &mut Packet) -> (Trace, Outcome) {
         self.hops = Some(Vec::new());
         let outcome = self.send(node, from, packet, 0, None);
+        (self.end_trace(outcome), outcome)
+    }
+
+    /// The same for [`Engine::emit`].
+    pub fn trace_emitted(&mut self, node: NodeId, port: PortId, packet: &mut Packet) -> (Trace, Outcome) {
+        self.hops = Some(Vec::new());
+        let outcome = self.emit(node, port, packet, 0, None);
+        (self.end_trace(outcome), outcome)
+    }
+
+    fn end_trace(&mut self, outcome: Outcome) -> Trace {
         let hops = self.hops.take().unwrap_or_default();
         let left = hops.last().and_then(|hop| hop.steps.last()).is_some_and(|step| step.state == State::Forward);
         let disposition = match outcome {
             Outcome::Dropped(_, cause) => Disposition::Drop(cause),
-            Outcome::Delivered(_) | Outcome::Travelling if left => Disposition::Forward,
-            Outcome::Delivered(_) | Outcome::Travelling => Disposition::Deliver,
+            Outcome::Delivered(..) | Outcome::Travelling if left => Disposition::Forward,
+            Outcome::Delivered(..) | Outcome::Travelling => Disposition::Deliver,
         };
         Trace { hops, disposition }
     }
@@ -447,7 +473,7 @@ impl Engine {
                     }
                     let Some(link) = hop.link else {
                         self.ledger.delivered += 1;
-                        return Outcome::Delivered(hop.node);
+                        return Outcome::Delivered(hop.node, hop.from);
                     };
                     let to = self.topology.link(link);
                     (walker.node, walker.from) = (to.to, to.to_port);
@@ -493,14 +519,14 @@ impl Engine {
                     recorder.record(node, from, memo, None);
                     recorder.keep(self, walker.flow);
                     self.ledger.delivered += 1;
-                    return Outcome::Delivered(node);
+                    return Outcome::Delivered(node, from);
                 }
                 Verdict::Answer(answer) => {
                     self.ledger.delivered += 1;
                     if self.hosts_answer {
                         self.answer(*answer, walker);
                     }
-                    return Outcome::Delivered(node);
+                    return Outcome::Delivered(node, from);
                 }
                 Verdict::Drop(cause) => return self.drop_at(node, cause),
                 Verdict::Refuse(cause, answer) => {
@@ -622,7 +648,7 @@ impl Engine {
 
 fn occurrence(outcome: Outcome, packet: Packet, tag: Tag, answer: bool) -> Occurrence {
     match outcome {
-        Outcome::Delivered(node) => Occurrence::Delivered { node, packet, tag, answer },
+        Outcome::Delivered(node, from) => Occurrence::Delivered { node, from, packet, tag, answer },
         Outcome::Dropped(node, cause) => Occurrence::Dropped { node, cause, packet, tag, answer },
         Outcome::Travelling => unreachable!("a packet on a link has no outcome yet"),
     }
@@ -747,7 +773,7 @@ mod tests {
     fn a_hop_without_delay_is_no_event() {
         let (mut engine, instance, internet) = engine(LinkConfig::default());
         let mut packet = packet(5000);
-        assert_eq!(engine.send(instance, SOCKETS, &mut packet, 7, None), Outcome::Delivered(internet));
+        assert_eq!(engine.send(instance, SOCKETS, &mut packet, 7, None), Outcome::Delivered(internet, PortId(0)));
         assert_eq!((packet.src(), engine.queue.len()), (POOL, 0));
         assert!(balanced(&engine));
     }
@@ -813,7 +839,7 @@ mod tests {
     fn a_change_of_configuration_ends_what_was_remembered() {
         let (mut engine, instance, _) = engine(LinkConfig::default());
         let flow = engine.add_flow();
-        assert!(matches!(engine.send(instance, SOCKETS, &mut packet(1), 0, Some(flow)), Outcome::Delivered(_)));
+        assert!(matches!(engine.send(instance, SOCKETS, &mut packet(1), 0, Some(flow)), Outcome::Delivered(..)));
         engine.change_node(instance, |node| match node {
             Node::Instance(instance) => instance.shut_down(),
             _ => unreachable!(),
@@ -838,7 +864,7 @@ mod tests {
     #[test]
     fn a_trace_tells_each_step() {
         let (mut engine, instance, _) = engine(LinkConfig::default());
-        let trace = engine.trace(instance, SOCKETS, &mut packet(1));
+        let (trace, _) = engine.trace(instance, SOCKETS, &mut packet(1));
         assert_eq!(trace.disposition, Disposition::Deliver);
         let states: Vec<_> = trace.hops.iter().flat_map(|hop| &hop.steps).map(|step| step.state).collect();
         let external = State::ServerlessExternalConnection;

@@ -1,0 +1,821 @@
+//! From a checked scenario to stations and links, and what changes while they run.
+//!
+//! ```text
+//!  instance ── connector ── connector VM ──┐                      ┌── host in the VPC, VM
+//!  instance ── (Direct VPC egress) ────────┴── firewall ── routes ┤── Cloud NAT ── internet gateway ──┐
+//!     │                                                           ├── Google APIs                     │
+//!     └── Cloud Run's own internet egress ── internet ── host     └── tunnel, appliance ── host       │
+//!                                               └─────────────────────────────────────────────────────┘
+//! ```
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use rand_chacha::ChaCha8Rng;
+
+use crate::addresses::AddressPool;
+use crate::node::connector::{self, Connector, ConnectorVm};
+use crate::node::firewall::{self, Firewall, Interface, ProtocolMatch, Rule};
+use crate::node::instance::{self, Instance};
+use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress, UPLINK};
+use crate::node::nat::{self, Gateway};
+use crate::node::router::{self, Route, Router, SubnetRoute};
+use crate::node::{Node, router::FIREWALL};
+use crate::scenario::model::{ConnectorAffinity, Midstream, PortSelection, RstPolicy, Shortage};
+use crate::scenario::{
+    Attachment, Change, Egress, FirewallDirection, HostLocation, IpAllocation, NatConfig, NextHop, Scenario,
+    WorkloadKind,
+};
+use crate::sim::{Engine, rng};
+use crate::time::SimTime;
+use crate::topology::{Capacity, LinkConfig, NodeId};
+use crate::trace::{PortId, State};
+
+/// Google: Direct VPC egress carries 1 Gbps an instance.
+const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;
+/// How long a packet waits for a full link before it is dropped. Assumed.
+const QUEUE: Duration = Duration::from_millis(50);
+/// Cloud Run's own address pool: documentation addresses, since Google publishes no narrower list than all of Google Cloud.
+const EXTERNAL_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 0, 2, 129), 8);
+/// Addresses that a gateway with automatic allocation adds: the upper half of a documentation range.
+const AUTO_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(203, 0, 113, 128), 127);
+
+/// The stations of one VPC network.
+#[derive(Debug, Clone, Copy)]
+struct Vpc {
+    firewall: NodeId,
+    router: NodeId,
+    gateway: NodeId,
+}
+
+/// A Cloud Run instance.
+#[derive(Debug, Clone)]
+pub struct RunningInstance {
+    /// Its station.
+    pub node: NodeId,
+    /// The address its packets wear.
+    pub address: Ipv4Addr,
+    /// Its subnet addresses, with Direct VPC egress.
+    held: Vec<Ipv4Addr>,
+    firewall_port: Option<PortId>,
+}
+
+/// Addresses that are held for a while after their instance is gone.
+#[derive(Debug)]
+struct Leftover {
+    until: SimTime,
+    subnetwork: usize,
+    addresses: Vec<Ipv4Addr>,
+}
+
+/// The virtual network of a scenario.
+pub struct Network {
+    engine: Engine,
+    scenario: Scenario,
+    vpcs: Vec<Vpc>,
+    internet: NodeId,
+    serverless: NodeId,
+    nats: Vec<NodeId>,
+    connectors: Vec<NodeId>,
+    workloads: Vec<Vec<RunningInstance>>,
+    /// How many instances each workload has ever had, for their names.
+    started: Vec<u32>,
+    instances_ever: u32,
+    hosts: Vec<NodeId>,
+    pools: Vec<AddressPool>,
+    leftovers: Vec<Leftover>,
+    rng: ChaCha8Rng,
+    /// Gateway configurations that reach the data plane later.
+    pending_nat: Vec<(SimTime, usize, Box<NatConfig>)>,
+}
+
+impl Network {
+    /// Builds the network as it is at the start: instances are warm.
+    pub fn new(scenario: &Scenario) -> Network {
+        let mut engine = Engine::new(scenario.seed);
+        let mut internet = FarSide::new("the internet".into(), FarKind::Internet, None);
+        let pool = addresses(EXTERNAL_POOL).collect::<Vec<_>>();
+        for &ip in &pool {
+            internet.add_route(ip.into(), PortId(0));
+        }
+        let internet = engine.add_node("internet", Node::FarSide(internet));
+        let serverless = Node::ServerlessEgress(ServerlessEgress::new(pool));
+        let serverless = engine.add_node("cloud-run-internet-egress", serverless);
+        engine.connect((serverless, INTERNET), (internet, PortId(0)), LinkConfig::default());
+        let mut network = Network {
+            engine,
+            vpcs: Vec::new(),
+            internet,
+            serverless,
+            nats: Vec::new(),
+            connectors: Vec::new(),
+            workloads: vec![Vec::new(); scenario.workloads.len()],
+            started: vec![0; scenario.workloads.len()],
+            instances_ever: 0,
+            hosts: Vec::new(),
+            pools: Vec::new(),
+            leftovers: Vec::new(),
+            rng: rng::stream(scenario.seed, "start-up"),
+            pending_nat: Vec::new(),
+            scenario: scenario.clone(),
+        };
+        network.build_vpcs();
+        network.build_nats();
+        network.build_routes();
+        network.build_hosts();
+        network.build_vms();
+        network.build_connectors();
+        network.build_pools();
+        for workload in 0..scenario.workloads.len() {
+            for _ in 0..scenario.workloads[workload].instances {
+                network.start_instance(workload, true);
+            }
+        }
+        network
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The engine, to drive it.
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The scenario it was built from.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// Running instances of a workload.
+    pub fn instances(&self, workload: usize) -> &[RunningInstance] {
+        &self.workloads[workload]
+    }
+
+    /// The internet's station.
+    pub fn internet(&self) -> NodeId {
+        self.internet
+    }
+
+    /// Stations of the declared hosts, in the scenario's order.
+    pub fn hosts(&self) -> &[NodeId] {
+        &self.hosts
+    }
+
+    /// Whether a packet that is delivered there has been on the internet.
+    pub fn is_on_internet(&self, node: NodeId) -> bool {
+        let host = self.hosts.iter().position(|&host| host == node);
+        node == self.internet || host.is_some_and(|host| self.scenario.hosts[host].location == HostLocation::Internet)
+    }
+
+    /// Gateways, in the scenario's order.
+    pub fn gateways(&self) -> impl Iterator<Item = &Gateway> {
+        self.nats.iter().map(|&id| match self.engine.node(id) {
+            Node::Nat(gateway) => gateway,
+            _ => unreachable!("a gateway's station is a gateway"),
+        })
+    }
+
+    /// One gateway, to take out what it has collected.
+    pub fn gateway_mut(&mut self, index: usize) -> &mut Gateway {
+        match self.engine.node_mut(self.nats[index]) {
+            Node::Nat(gateway) => gateway,
+            _ => unreachable!("a gateway's station is a gateway"),
+        }
+    }
+
+    /// The subnets' addresses, in the scenario's order.
+    pub fn pools(&self) -> &[AddressPool] {
+        &self.pools
+    }
+
+    /// When [`Network::handle_timeout`] has something to do.
+    pub fn next_timeout(&self) -> SimTime {
+        let leftovers = self.leftovers.iter().map(|leftover| leftover.until);
+        leftovers.chain(self.pending_nat.iter().map(|pending| pending.0)).min().unwrap_or(SimTime::NEVER)
+    }
+
+    /// Does what is due: releases addresses that were held long enough, puts delayed gateway configurations into force.
+    pub fn handle_timeout(&mut self) {
+        let now = self.engine.now();
+        while let Some(due) = self.leftovers.iter().position(|leftover| leftover.until <= now) {
+            let leftover = self.leftovers.remove(due);
+            for &address in &leftover.addresses {
+                self.remove_endpoint(address);
+            }
+            self.pools[leftover.subnetwork].release(&leftover.addresses);
+        }
+        while let Some(due) = self.pending_nat.iter().position(|pending| pending.0 <= now) {
+            let (_, gateway, config) = self.pending_nat.remove(due);
+            self.reconfigure(gateway, &config);
+        }
+    }
+
+    /// Makes a change of the scenario's `events`.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Scale { workload, instances } => self.scale(*workload, *instances),
+            Change::PatchNat { gateway, config } => {
+                let delay = self.scenario.model.nat.programming_delay;
+                if delay.is_zero() {
+                    self.reconfigure(*gateway, config);
+                } else {
+                    self.pending_nat.push((self.engine.now() + delay, *gateway, config.clone()));
+                }
+            }
+        }
+    }
+
+    /// Gives a workload this many instances. New ones go through start-up; the youngest go first.
+    fn scale(&mut self, workload: usize, instances: u32) {
+        while self.workloads[workload].len() > instances as usize {
+            self.stop_instance(workload);
+        }
+        // Those that fail to start are not tried again.
+        for _ in self.workloads[workload].len()..instances as usize {
+            self.start_instance(workload, false);
+        }
+    }
+
+    fn reconfigure(&mut self, gateway: usize, config: &NatConfig) {
+        let now = self.engine.now();
+        let config = nat_config(config);
+        self.announce(gateway, &config);
+        self.engine.change_node(self.nats[gateway], |node| match node {
+            Node::Nat(gateway) => gateway.reconfigure(config, now),
+            _ => unreachable!("a gateway's station is a gateway"),
+        });
+    }
+
+    fn build_vpcs(&mut self) {
+        for index in 0..self.scenario.networks.len() {
+            let name: Arc<str> = self.scenario.networks[index].name.as_str().into();
+            let rules = firewall_rules(&self.scenario, index);
+            let firewall = Node::Firewall(Firewall::new(name.clone(), rules));
+            let firewall = self.engine.add_node(format!("{name} firewall"), firewall);
+            let google_port = PortId(1);
+            let router = Node::Router(Router::new(name.clone(), google_port, self.scenario.seed));
+            let router = self.engine.add_node(format!("{name} routes"), router);
+            let gateway = Node::InternetGateway(InternetGateway::new(name.clone()));
+            let gateway = self.engine.add_node(format!("{name} internet gateway"), gateway);
+            let google = FarSide::new("Google APIs".into(), FarKind::GoogleApis, Some(PortId(0)));
+            let google = self.engine.add_node(format!("{name} Google APIs"), Node::FarSide(google));
+            let plain = LinkConfig::default();
+            self.engine.connect((firewall, firewall::ROUTES), (router, FIREWALL), plain);
+            self.engine.connect((router, google_port), (google, PortId(0)), plain);
+            let port = self.engine.topology().free_port(self.internet, 0);
+            self.engine.connect((gateway, INTERNET), (self.internet, port), plain);
+            self.vpcs.push(Vpc { firewall, router, gateway });
+        }
+    }
+
+    fn build_nats(&mut self) {
+        for index in 0..self.scenario.nat_gateways.len() {
+            let gateway = &self.scenario.nat_gateways[index];
+            let Vpc { router, gateway: internet_gateway, .. } = self.vpcs[gateway.network];
+            let stream = rng::stream(self.scenario.seed, &format!("nat {}", gateway.name));
+            let config = nat_config(&gateway.config);
+            let node =
+                Gateway::new(gateway.name.as_str().into(), config.clone(), nat_behaviour(&self.scenario), stream);
+            let coverage = gateway.coverage.clone();
+            let nat = self.engine.add_node(gateway.name.clone(), Node::Nat(node));
+            let router_port = self.engine.topology().free_port(router, 1);
+            let gateway_port = self.engine.topology().free_port(internet_gateway, 1);
+            self.engine.connect((nat, nat::INSIDE), (router, router_port), LinkConfig::default());
+            self.engine.connect((nat, nat::OUTSIDE), (internet_gateway, gateway_port), LinkConfig::default());
+            self.nats.push(nat);
+            self.announce(index, &config);
+            self.change(router, |node| {
+                let Node::Router(router) = node else { unreachable!("it was made as routes") };
+                coverage.iter().for_each(|covered| router.add_nat_coverage(covered.range, router_port));
+            });
+        }
+    }
+
+    /// Tells the internet the way to a gateway's addresses.
+    fn announce(&mut self, index: usize, config: &nat::Config) {
+        let nat = self.nats[index];
+        let vpc = self.vpcs[self.scenario.nat_gateways[index].network];
+        let far_port = |engine: &Engine, node: NodeId, port: PortId| {
+            let link = engine.topology().link_at(node, port).expect("it was linked when it was made");
+            engine.topology().link(link).to_port
+        };
+        let gateway_port = far_port(&self.engine, nat, nat::OUTSIDE);
+        let internet_port = far_port(&self.engine, vpc.gateway, INTERNET);
+        let all: Vec<_> = config.nat_ips.iter().chain(&config.drain_nat_ips).chain(&config.auto_ips).copied().collect();
+        self.change(vpc.gateway, |node| {
+            let Node::InternetGateway(gateway) = node else { unreachable!("it was made as one") };
+            all.iter().for_each(|&ip| gateway.add_nat_ip(ip, gateway_port));
+        });
+        self.change(self.internet, |node| {
+            let Node::FarSide(internet) = node else { unreachable!("it was made as one") };
+            all.iter().for_each(|&ip| internet.add_route(ip.into(), internet_port));
+        });
+    }
+
+    fn build_routes(&mut self) {
+        let covered: Vec<(usize, Ipv4Net)> = (self.scenario.nat_gateways.iter())
+            .flat_map(|gateway| gateway.coverage.iter().map(|covered| (covered.subnetwork, covered.range)))
+            .collect();
+        for (index, subnetwork) in self.scenario.subnetworks.clone().into_iter().enumerate() {
+            let route = SubnetRoute {
+                name: subnetwork.name.as_str().into(),
+                // Google turns Private Google Access on for a primary range that Public NAT serves.
+                private_google_access: subnetwork.private_google_access || covered.contains(&(index, subnetwork.range)),
+            };
+            self.change(self.vpcs[subnetwork.network].router, |node| {
+                let Node::Router(router) = node else { unreachable!("it was made as routes") };
+                for (_, range) in &subnetwork.secondary {
+                    router.add_subnet(*range, route.clone());
+                }
+                router.add_subnet(subnetwork.range, route);
+            });
+        }
+        for route in self.scenario.routes.clone() {
+            let vpc = self.vpcs[route.network];
+            let leads_to = describe_next_hop(&route.next_hop);
+            let next_hop = match &route.next_hop {
+                NextHop::DefaultInternetGateway => router::NextHop::Internet,
+                NextHop::Ilb(_) => router::NextHop::Ilb(self.far_side(vpc, &route.next_hop)),
+                NextHop::Instance(name) if self.is_stopped_vm(name) => router::NextHop::Blackhole,
+                _ => router::NextHop::Other(self.far_side(vpc, &route.next_hop)),
+            };
+            let entry = Route {
+                name: route.name.as_str().into(),
+                priority: route.priority,
+                tags: route.tags,
+                next_hop,
+                leads_to: leads_to.into(),
+            };
+            self.change(vpc.router, |node| {
+                let Node::Router(router) = node else { unreachable!("it was made as routes") };
+                router.add_route(route.dest, entry);
+            });
+        }
+    }
+
+    fn is_stopped_vm(&self, name: &str) -> bool {
+        self.scenario.vms.iter().any(|vm| vm.name == name && !vm.running)
+    }
+
+    /// The network behind a next hop, made when it is first named. Returns the routes' port towards it.
+    fn far_side(&mut self, vpc: Vpc, hop: &NextHop) -> PortId {
+        let name = next_hop_name(hop);
+        let label = format!("{} {name}", self.engine.topology().name(vpc.router));
+        let existing = self.engine.topology().nodes().find(|&node| self.engine.topology().name(node) == label);
+        if let Some(node) = existing {
+            let link = self.engine.topology().link_at(node, PortId(0)).expect("a far side is linked to its network");
+            return self.engine.topology().link(link).to_port;
+        }
+        let kind = match hop {
+            NextHop::VpnTunnel(_) => FarKind::VpnTunnel,
+            NextHop::Interconnect(_) => FarKind::Interconnect,
+            _ => FarKind::Other,
+        };
+        let far = FarSide::new(name.as_str().into(), kind, Some(PortId(0)));
+        let node = self.engine.add_node(label, Node::FarSide(far));
+        let port = self.engine.topology().free_port(vpc.router, 2);
+        self.engine.connect((vpc.router, port), (node, PortId(0)), LinkConfig::default());
+        port
+    }
+
+    fn build_hosts(&mut self) {
+        for host in self.scenario.hosts.clone() {
+            let name: Arc<str> = host.name.as_str().into();
+            let internal = matches!(host.location, HostLocation::Vpc(_));
+            let station =
+                Host::new(name.clone(), host.tcp_ports.clone(), host.udp_ports.clone(), host.unreachable, internal);
+            let node = self.engine.add_node(host.name.clone(), Node::Host(station));
+            self.hosts.push(node);
+            let link = LinkConfig { delay: host.rtt / 2, loss: host.loss, capacity: None };
+            let far_sides: Vec<NodeId> = match &host.location {
+                HostLocation::Vpc(network) => {
+                    let interface = Interface {
+                        name,
+                        addresses: host.addresses.clone(),
+                        tags: vec![],
+                        service_account: None,
+                        running: true,
+                    };
+                    self.attach(*network, interface, (node, UPLINK), link);
+                    continue;
+                }
+                HostLocation::Internet => vec![self.internet],
+                HostLocation::GoogleApi => {
+                    let google = PortId(1);
+                    let far = |vpc: &Vpc| {
+                        let link = self.engine.topology().link_at(vpc.router, google)?;
+                        Some(self.engine.topology().link(link).to)
+                    };
+                    let apis = self.vpcs.iter().filter_map(far).collect::<Vec<_>>();
+                    for vpc in self.vpcs.clone() {
+                        self.change(vpc.router, |node| {
+                            let Node::Router(router) = node else { unreachable!("it was made as routes") };
+                            host.addresses.iter().for_each(|range| router.add_google_api(*range));
+                        });
+                    }
+                    std::iter::once(self.internet).chain(apis).collect()
+                }
+                HostLocation::OnPrem(next_hop) => self.on_prem(next_hop.as_deref()),
+            };
+            for (uplink, far) in far_sides.into_iter().enumerate() {
+                let port = self.engine.topology().free_port(far, 1);
+                self.engine.connect((far, port), (node, PortId(uplink as u32)), link);
+                self.change(far, |node| {
+                    let Node::FarSide(far) = node else { unreachable!("it was made as one") };
+                    host.addresses.iter().for_each(|range| far.add_route(*range, port));
+                });
+            }
+        }
+    }
+
+    /// The networks behind next hops of this name, or behind all of them.
+    fn on_prem(&self, next_hop: Option<&str>) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        for route in &self.scenario.routes {
+            let name = next_hop_name(&route.next_hop);
+            if route.next_hop != NextHop::DefaultInternetGateway && next_hop.is_none_or(|wanted| wanted == name) {
+                let label = format!("{} {name}", self.engine.topology().name(self.vpcs[route.network].router));
+                let node = self.engine.topology().nodes().find(|&node| self.engine.topology().name(node) == label);
+                found.extend(node.filter(|node| !found.contains(node)));
+            }
+        }
+        found
+    }
+
+    fn build_vms(&mut self) {
+        for vm in self.scenario.vms.clone() {
+            let name: Arc<str> = vm.name.as_str().into();
+            let station = Node::Host(Host::new(name.clone(), vec![], vec![], false, true));
+            let node = self.engine.add_node(vm.name.clone(), station);
+            let mut addresses = vec![Ipv4Net::from(vm.address)];
+            addresses.extend(&vm.alias_ranges);
+            let interface = Interface {
+                name: name.clone(),
+                addresses,
+                tags: vm.tags.clone(),
+                service_account: vm.service_account.clone(),
+                running: vm.running,
+            };
+            self.attach(vm.network, interface, (node, UPLINK), LinkConfig::default());
+            if vm.running {
+                let endpoint = nat::EndpointConfig {
+                    name,
+                    address: vm.address,
+                    // With an external address of its own, the primary address never uses Cloud NAT; alias ranges do.
+                    serves_primary: vm.external_address.is_none() && self.gateway_for(vm.address).is_some(),
+                    alias_ranges: (vm.alias_ranges.iter().copied())
+                        .filter(|range| self.gateway_for(range.addr()).is_some())
+                        .collect(),
+                    held: false,
+                    opens_at: SimTime::ZERO,
+                };
+                if endpoint.serves_primary || !endpoint.alias_ranges.is_empty() {
+                    self.add_endpoint(endpoint);
+                }
+            }
+        }
+    }
+
+    fn build_connectors(&mut self) {
+        for connector in self.scenario.connectors.clone() {
+            let model = self.scenario.model.connector.clone();
+            let name: Arc<str> = connector.name.as_str().into();
+            let by_instance = model.affinity == ConnectorAffinity::Instance;
+            let count = connector.min_instances;
+            let station = Connector::new(name, count, connector.ready, by_instance, self.scenario.seed);
+            let dispatcher = self.engine.add_node(connector.name.clone(), Node::Connector(station));
+            let range = self.scenario.subnetworks[connector.subnetwork].range;
+            for index in 0..count {
+                let name: Arc<str> = format!("{}-vm-{}", connector.name, index + 1).into();
+                // The first two addresses of the range are Google's.
+                let address = Ipv4Addr::from(u32::from(range.network()) + 2 + index);
+                let vm = ConnectorVm::new(name.clone(), address, model.snat_ports, model.time_wait);
+                let node = self.engine.add_node(&*name, Node::ConnectorVm(vm));
+                let capacity = Capacity { bits_per_second: connector.machine_type.bits_per_second(), queue: QUEUE };
+                let link = LinkConfig { capacity: Some(capacity), ..LinkConfig::default() };
+                self.engine.connect((dispatcher, Connector::vm_port(index)), (node, connector::TUNNEL), link);
+                let tags =
+                    vec!["vpc-connector".to_owned(), format!("vpc-connector-{}-{}", connector.region, connector.name)];
+                let interface = Interface {
+                    name: name.clone(),
+                    addresses: vec![address.into()],
+                    tags,
+                    service_account: None,
+                    running: true,
+                };
+                self.attach(connector.network, interface, (node, connector::NIC), LinkConfig::default());
+                self.add_endpoint(nat::EndpointConfig {
+                    name,
+                    address,
+                    serves_primary: true,
+                    alias_ranges: vec![],
+                    held: false,
+                    opens_at: SimTime::ZERO,
+                });
+            }
+            self.connectors.push(dispatcher);
+        }
+    }
+
+    fn build_pools(&mut self) {
+        for (index, subnetwork) in self.scenario.subnetworks.iter().enumerate() {
+            let vms = self.scenario.vms.iter().map(|vm| vm.address);
+            let hosts = self.scenario.hosts.iter().flat_map(|host| host.addresses.iter().map(Ipv4Net::addr));
+            let connectors = self.scenario.connectors.iter().filter(|connector| connector.subnetwork == index);
+            let first = u32::from(subnetwork.range.network());
+            let connectors =
+                connectors.flat_map(|connector| (0..connector.min_instances).map(move |i| (first + 2 + i).into()));
+            self.pools.push(AddressPool::new(subnetwork.range, vms.chain(hosts).chain(connectors)));
+        }
+    }
+
+    /// Starts one more instance, as far as there are addresses for it.
+    fn start_instance(&mut self, workload: usize, warm: bool) {
+        let now = self.engine.now();
+        let spec = self.scenario.workloads[workload].clone();
+        let model = self.scenario.model.cloud_run.clone();
+        let held = match spec.attachment {
+            Attachment::Direct { subnetwork, .. } => match self.pools[subnetwork].hold(workload) {
+                Some(addresses) => addresses.to_vec(),
+                None => return,
+            },
+            _ => vec![],
+        };
+        self.started[workload] += 1;
+        let index = self.instances_ever;
+        self.instances_ever += 1;
+        let name: Arc<str> = format!("{}-{}", spec.name, self.started[workload]).into();
+        let address = held.first().copied().unwrap_or_else(|| link_local(index));
+
+        // One draw for both windows: the way into the VPC opens in proportion to the way through NAT.
+        let (median, p90) = (model.egress_open_nat_median.as_secs_f64(), model.egress_open_nat_p90.as_secs_f64());
+        let drawn = rng::log_normal(&mut self.rng, median, p90).min(model.egress_open_nat_max.as_secs_f64());
+        let (opens_vpc, opens_nat) = if warm {
+            (SimTime::ZERO, SimTime::ZERO)
+        } else {
+            let vpc = drawn * model.egress_open_vpc_median.as_secs_f64() / median;
+            (now + Duration::from_secs_f64(vpc), now + Duration::from_secs_f64(drawn))
+        };
+
+        let attachment = match &spec.attachment {
+            Attachment::None => instance::Attachment::None,
+            Attachment::Connector(_) => instance::Attachment::Connector,
+            Attachment::Direct { subnetwork, .. } => instance::Attachment::Direct {
+                subnetwork: self.scenario.subnetworks[*subnetwork].name.as_str().into(),
+                opens_at: opens_vpc,
+            },
+        };
+        let start = match spec.kind {
+            WorkloadKind::Service | WorkloadKind::WorkerPool => State::StartFromCloudRunRevision,
+            WorkloadKind::Job => State::StartFromCloudRunJob,
+            WorkloadKind::Function => State::StartFromCloudFunction,
+        };
+        let all_traffic = spec.egress == Egress::AllTraffic;
+        let station = Instance::new(name.clone(), spec.name.as_str().into(), start, address, attachment, all_traffic);
+        let node = self.engine.add_node(&*name, Node::Instance(station));
+
+        let port = self.engine.topology().free_port(self.serverless, 1);
+        self.engine.connect((node, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
+        self.change(self.serverless, |node| {
+            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
+            egress.add_instance(address, port);
+        });
+
+        let mut firewall_port = None;
+        match &spec.attachment {
+            Attachment::None => {}
+            Attachment::Connector(connector) => {
+                let dispatcher = self.connectors[*connector];
+                let least = self.scenario.connectors[*connector].min_instances;
+                let port = self.engine.topology().free_port(dispatcher, least);
+                let link = LinkConfig { delay: self.scenario.model.connector.delay, ..LinkConfig::default() };
+                self.engine.connect((node, instance::VPC), (dispatcher, port), link);
+                self.change(dispatcher, |node| {
+                    let Node::Connector(connector) = node else { unreachable!("it was made as one") };
+                    connector.add_instance(address, port);
+                });
+            }
+            Attachment::Direct { network, tags, .. } => {
+                let capacity = Capacity { bits_per_second: DIRECT_VPC_BITS_PER_SECOND, queue: QUEUE };
+                let link =
+                    LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
+                let interface = Interface {
+                    name: name.clone(),
+                    addresses: vec![address.into()],
+                    tags: tags.clone(),
+                    service_account: spec.service_account.clone(),
+                    running: true,
+                };
+                firewall_port = Some(self.attach(*network, interface, (node, instance::VPC), link));
+                for (number, &address) in held.iter().enumerate() {
+                    if number == 0 || model.count_held_addresses {
+                        self.add_endpoint(nat::EndpointConfig {
+                            name: name.clone(),
+                            address,
+                            serves_primary: true,
+                            alias_ranges: vec![],
+                            held: number > 0,
+                            opens_at: opens_nat,
+                        });
+                    }
+                }
+            }
+        }
+        self.workloads[workload].push(RunningInstance { node, address, held, firewall_port });
+    }
+
+    /// Shuts the youngest instance of a workload down. Its addresses, and with them its NAT ports, are held for a while.
+    fn stop_instance(&mut self, workload: usize) {
+        let Some(gone) = self.workloads[workload].pop() else { return };
+        let until = self.engine.now() + self.scenario.model.cloud_run.address_hold;
+        self.change(gone.node, |node| {
+            let Node::Instance(instance) = node else { unreachable!("it was made as one") };
+            instance.shut_down();
+        });
+        self.change(self.serverless, |node| {
+            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
+            egress.remove_instance(gone.address);
+        });
+        match self.scenario.workloads[workload].attachment.clone() {
+            Attachment::None => {}
+            Attachment::Connector(connector) => self.change(self.connectors[connector], |node| {
+                let Node::Connector(connector) = node else { unreachable!("it was made as one") };
+                connector.remove_instance(gone.address);
+            }),
+            Attachment::Direct { network, subnetwork, .. } => {
+                let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
+                self.change(self.vpcs[network].firewall, |node| {
+                    let Node::Firewall(firewall) = node else { unreachable!("it was made as one") };
+                    firewall.detach(port);
+                });
+                self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });
+            }
+        }
+    }
+
+    /// Attaches an interface to a network's firewall and links it.
+    fn attach(&mut self, network: usize, interface: Interface, to: (NodeId, PortId), link: LinkConfig) -> PortId {
+        let Vpc { firewall, router, .. } = self.vpcs[network];
+        let (tags, addresses) = (interface.tags.clone(), interface.addresses.clone());
+        let port = self.change(firewall, |node| match node {
+            Node::Firewall(firewall) => firewall.attach(interface),
+            _ => unreachable!("it was made as one"),
+        });
+        self.engine.connect((firewall, port), to, link);
+        self.change(router, |node| {
+            let Node::Router(router) = node else { unreachable!("it was made as routes") };
+            addresses.iter().for_each(|range| router.set_tags(range.addr(), tags.clone()));
+        });
+        port
+    }
+
+    /// The gateway that serves a source address: the first that covers it.
+    fn gateway_for(&self, address: Ipv4Addr) -> Option<usize> {
+        (self.scenario.nat_gateways.iter())
+            .position(|gateway| gateway.coverage.iter().any(|covered| covered.range.contains(&address)))
+    }
+
+    fn add_endpoint(&mut self, endpoint: nat::EndpointConfig) {
+        let served = endpoint.alias_ranges.first().map_or(endpoint.address, Ipv4Net::addr);
+        let served = if endpoint.serves_primary { endpoint.address } else { served };
+        if let Some(gateway) = self.gateway_for(served) {
+            self.change(self.nats[gateway], |node| {
+                let Node::Nat(gateway) = node else { unreachable!("it was made as one") };
+                gateway.add_endpoint(endpoint);
+            });
+        }
+    }
+
+    fn remove_endpoint(&mut self, address: Ipv4Addr) {
+        let now = self.engine.now();
+        if let Some(gateway) = self.gateway_for(address) {
+            self.change(self.nats[gateway], |node| {
+                let Node::Nat(gateway) = node else { unreachable!("it was made as one") };
+                if let Some(endpoint) = gateway.endpoint_at(address) {
+                    gateway.remove_endpoint(endpoint, now);
+                }
+            });
+        }
+    }
+
+    fn change<R>(&mut self, node: NodeId, change: impl FnOnce(&mut Node) -> R) -> R {
+        self.engine.change_node(node, change)
+    }
+}
+
+fn addresses((first, count): (Ipv4Addr, u8)) -> impl Iterator<Item = Ipv4Addr> {
+    (0..u32::from(count)).map(move |index| Ipv4Addr::from(u32::from(first) + index))
+}
+
+/// A link-local address for an instance without an interface in a subnet: 169.254.8.1 and on, as containers see
+/// themselves behind a connector, without the metadata server's.
+fn link_local(index: u32) -> Ipv4Addr {
+    let address = Ipv4Addr::new(169, 254, 8 + (index / 254) as u8, 1 + (index % 254) as u8);
+    if address == instance::METADATA { Ipv4Addr::new(169, 254, 7, 254) } else { address }
+}
+
+fn next_hop_name(hop: &NextHop) -> String {
+    match hop {
+        NextHop::DefaultInternetGateway => "default-internet-gateway".into(),
+        NextHop::VpnTunnel(name)
+        | NextHop::Interconnect(name)
+        | NextHop::Ilb(name)
+        | NextHop::Instance(name)
+        | NextHop::Peering(name) => name.clone(),
+        NextHop::Ip(address) => address.to_string(),
+    }
+}
+
+fn describe_next_hop(hop: &NextHop) -> String {
+    let name = next_hop_name(hop);
+    match hop {
+        NextHop::DefaultInternetGateway => name,
+        NextHop::VpnTunnel(_) => format!("VPN tunnel {name}"),
+        NextHop::Interconnect(_) => format!("Interconnect attachment {name}"),
+        NextHop::Ilb(_) => format!("internal load balancer {name}"),
+        NextHop::Instance(_) => format!("VM {name}"),
+        NextHop::Ip(_) => format!("address {name}"),
+        NextHop::Peering(_) => format!("peered network {name}"),
+    }
+}
+
+/// The scenario's rules, and those that Google makes for each connector.
+fn firewall_rules(scenario: &Scenario, network: usize) -> Vec<Rule> {
+    let own =
+        scenario.firewall_rules.iter().filter(|rule| rule.network == network && !rule.disabled).map(|rule| Rule {
+            name: rule.name.as_str().into(),
+            ingress: rule.direction == FirewallDirection::Ingress,
+            priority: rule.priority,
+            allow: rule.allow,
+            matches: (rule.matches.iter())
+                .map(|entry| ProtocolMatch { protocol: entry.protocol, ports: entry.ports.clone() })
+                .collect(),
+            ranges: rule.ranges.clone(),
+            source_tags: rule.source_tags.clone(),
+            source_service_accounts: rule.source_service_accounts.clone(),
+            target_tags: rule.target_tags.clone(),
+            target_service_accounts: rule.target_service_accounts.clone(),
+            kind: "firewall rule",
+        });
+    // `aet-REGION-CONNECTOR-sbntfw`: all resources of the network let the connector's range in, priority 1000. The rules for
+    // the tunnel itself concern packets that are not simulated.
+    let automatic = scenario.connectors.iter().filter(|connector| connector.network == network).map(|connector| Rule {
+        name: format!("aet-{}-{}-sbntfw", connector.region.replace('-', ""), connector.name).into(),
+        ingress: true,
+        priority: 1000,
+        allow: true,
+        matches: [6, 17, 1].map(|protocol| ProtocolMatch { protocol: Some(protocol), ports: vec![] }).to_vec(),
+        ranges: vec![scenario.subnetworks[connector.subnetwork].range],
+        source_tags: vec![],
+        source_service_accounts: vec![],
+        target_tags: vec![],
+        target_service_accounts: vec![],
+        kind: "Serverless VPC Access rule",
+    });
+    own.chain(automatic).collect()
+}
+
+fn nat_config(config: &NatConfig) -> nat::Config {
+    let timeouts = &config.timeouts;
+    nat::Config {
+        nat_ips: config.nat_ips.clone(),
+        drain_nat_ips: config.drain_nat_ips.clone(),
+        auto_ips: match config.allocate {
+            IpAllocation::Auto => addresses(AUTO_POOL).collect(),
+            IpAllocation::Manual => vec![],
+        },
+        min_ports: config.min_ports_per_vm,
+        max_ports: config.max_ports_per_vm,
+        dynamic: config.dynamic_port_allocation,
+        // By `nat::tcp::Timer`.
+        timeouts: [
+            timeouts.udp_idle,
+            timeouts.icmp_idle,
+            timeouts.tcp_transitory_idle,
+            timeouts.tcp_established_idle,
+            timeouts.tcp_time_wait,
+        ],
+    }
+}
+
+fn nat_behaviour(scenario: &Scenario) -> nat::Behaviour {
+    let model = &scenario.model.nat;
+    let growth = &model.dynamic_port_allocation;
+    nat::Behaviour {
+        random_ports: model.port_selection == PortSelection::Random,
+        partial_allocation: model.shortage == Shortage::Partial,
+        drop_midstream: model.midstream == Midstream::Drop,
+        rst_frees: model.rst == RstPolicy::Immediate,
+        growth_trigger: growth.trigger,
+        grow_on_drop: growth.grow_on_drop,
+        growth_delay: growth.growth_delay,
+        shrink_below: growth.shrink_below,
+        shrink_after: growth.shrink_after,
+        evaluate_every: growth.evaluate_every,
+    }
+}
