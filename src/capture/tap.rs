@@ -51,13 +51,21 @@ impl TapWriter {
         let failed = |error| failed(path, error);
         let mut writer = PcapNgWriter::with_section_header(output, section).map_err(failed)?;
         for name in names {
-            // No snapshot length: zero says so.
-            let mut interface = InterfaceDescriptionBlock::new(DataLink::RAW, 0);
-            interface.options.extend(name.map(|name| InterfaceDescriptionOption::IfName(Cow::Borrowed(name))));
-            interface.options.push(InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO));
-            writer.write_pcapng_block(interface).map_err(failed)?;
+            writer.write_pcapng_block(interface(name)).map_err(failed)?;
         }
         Ok(Self { writer })
+    }
+
+    /// Adds an interface: its number is the next one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written, and when the name does not fit pcapng's 65 535 bytes.
+    pub fn add_interface(&mut self, name: &str) -> Result<(), CaptureError> {
+        match self.writer.write_pcapng_block(interface(Some(name))) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(self.writer.get_ref().get_ref().path(), error)),
+        }
     }
 
     /// Writes one packet: the number of the interface that saw it, nanoseconds since 1970, its bytes from the IP header
@@ -77,7 +85,11 @@ impl TapWriter {
     }
 
     /// The same for a packet that was longer on the wire.
-    pub(super) fn write_record(
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](TapWriter::write).
+    pub fn write_record(
         &mut self,
         interface: u32,
         time: u64,
@@ -108,6 +120,14 @@ impl TapWriter {
     pub fn finish(self) -> Result<(), CaptureError> {
         Output::finish(self.writer.into_inner())
     }
+}
+
+fn interface(name: Option<&str>) -> InterfaceDescriptionBlock<'_> {
+    // No snapshot length: zero says so.
+    let mut interface = InterfaceDescriptionBlock::new(DataLink::RAW, 0);
+    interface.options.extend(name.map(|name| InterfaceDescriptionOption::IfName(Cow::Borrowed(name))));
+    interface.options.push(InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO));
+    interface
 }
 
 #[cold]

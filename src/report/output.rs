@@ -120,6 +120,16 @@ impl OutputFolder {
         Ok(OutputFile { path, out: BufWriter::with_capacity(1 << 16, file) })
     }
 
+    /// Promises a file that somebody else creates, at the path this returns, before [`commit`](Self::commit).
+    pub fn promise(&mut self, name: &str) -> Result<PathBuf, OutputError> {
+        let path = self.target.join(name);
+        if self.target_exists && path.is_dir() {
+            return Err(OutputError::NotAFile { path });
+        }
+        self.files.push(name.to_owned());
+        Ok(self.staged(NEW, name))
+    }
+
     /// Ends a file: the last bytes go to disk, where they may find it full.
     pub fn finish(&mut self, mut file: OutputFile) -> Result<(), OutputError> {
         file.flush().map_err(|error| OutputError::new(&file.path, error))?;

@@ -29,7 +29,11 @@ use crate::wire::Packet;
 
 /// A flow in one direction, for which the engine remembers the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FlowId(u32);
+pub struct FlowId {
+    slot: u32,
+    /// A packet that is still on its way when its flow ends must not take the path of the next flow in this slot.
+    generation: u32,
+}
 
 /// What the sender wants to know its packet by.
 pub type Tag = u64;
@@ -148,12 +152,14 @@ const MAX_WALK: usize = 64;
 /// What the engine remembers of a flow.
 #[derive(Debug, Clone, Copy)]
 struct Known {
+    generation: u32,
     path: u32,
     epoch: u32,
     entries: [EntryId; MAX_ENTRIES],
 }
 
-const UNKNOWN: Known = Known { path: NO_PATH, epoch: 0, entries: [EntryId { slot: 0, generation: 0 }; MAX_ENTRIES] };
+const UNKNOWN: Known =
+    Known { generation: 0, path: NO_PATH, epoch: 0, entries: [EntryId { slot: 0, generation: 0 }; MAX_ENTRIES] };
 
 /// A packet on a link, or a time that was asked for.
 #[derive(Debug)]
@@ -318,19 +324,29 @@ impl Engine {
     pub fn add_flow(&mut self) -> FlowId {
         self.free_flows.pop().unwrap_or_else(|| {
             self.flows.push(UNKNOWN);
-            FlowId((self.flows.len() - 1) as u32)
+            FlowId { slot: (self.flows.len() - 1) as u32, generation: 0 }
         })
     }
 
-    /// The path of this flow counts no more: its packets have other addresses from now on.
-    pub fn reset_flow(&mut self, flow: FlowId) {
-        self.flows[flow.0 as usize] = UNKNOWN;
+    /// The flow's packets have other addresses from now on: its path counts no more. Returns its new name.
+    #[must_use]
+    pub fn reset_flow(&mut self, flow: FlowId) -> FlowId {
+        let generation = flow.generation.wrapping_add(1);
+        self.flows[flow.slot as usize] = Known { generation, ..UNKNOWN };
+        FlowId { generation, ..flow }
     }
 
     /// Nothing more comes of this flow.
     pub fn remove_flow(&mut self, flow: FlowId) {
-        self.reset_flow(flow);
-        self.free_flows.push(flow);
+        let fresh = self.reset_flow(flow);
+        self.free_flows.push(fresh);
+    }
+
+    /// What is remembered of a flow, if it still counts.
+    #[inline]
+    fn known(&self, flow: FlowId) -> Option<&Known> {
+        let known = &self.flows[flow.slot as usize];
+        (known.generation == flow.generation && known.path != NO_PATH && known.epoch == self.epoch).then_some(known)
     }
 
     /// A packet to build in.
@@ -454,9 +470,9 @@ impl Engine {
         let listens = self.tap.is_some() || self.hops.is_some();
         if let Some(flow) = walker.flow
             && !listens
+            && let Some(&known) = self.known(flow)
         {
-            let known = self.flows[flow.0 as usize];
-            if known.path != NO_PATH && known.epoch == self.epoch {
+            {
                 let path = &self.paths[known.path as usize];
                 while let Some(hop) = path.get(walker.hop) {
                     let passed = match hop.action {
@@ -672,10 +688,7 @@ impl Recorder {
             Recorder { hops: [nowhere; MAX_HOPS], length: 0, entries: UNKNOWN.entries, entry_count: 0, records: false };
         let Some(flow) = walker.flow else { return recorder };
         if walker.hop > 0 {
-            let known = engine.flows[flow.0 as usize];
-            if known.path == NO_PATH || known.epoch != engine.epoch {
-                return recorder;
-            }
+            let Some(known) = engine.known(flow) else { return recorder };
             let Some(front) = engine.paths[known.path as usize].get(..walker.hop) else { return recorder };
             recorder.hops[..front.len()].copy_from_slice(front);
             recorder.length = front.len();
@@ -715,7 +728,11 @@ impl Recorder {
             && self.records
         {
             let path = engine.intern(&self.hops[..self.length]);
-            engine.flows[flow.0 as usize] = Known { path, epoch: engine.epoch, entries: self.entries };
+            let Known { generation, .. } = engine.flows[flow.slot as usize];
+            if generation == flow.generation {
+                let known = Known { generation, path, epoch: engine.epoch, entries: self.entries };
+                engine.flows[flow.slot as usize] = known;
+            }
         }
     }
 }

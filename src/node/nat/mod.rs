@@ -210,6 +210,11 @@ impl Gateway {
         self.metering = true;
     }
 
+    /// Brings the tables to this time: what has expired by now is gone.
+    pub fn settle(&mut self, now: SimTime) {
+        self.forget_expired(now);
+    }
+
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
         self.forget_expired(now);

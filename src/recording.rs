@@ -1,0 +1,359 @@
+//! What `--out DIR` holds: files in Google's shapes and a capture of every station, filled while a run goes on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::capture::{CaptureError, TapWriter};
+use crate::network::Network;
+use crate::node::nat::{Endpoint, PortBlock};
+use crate::report::clock::{WallClock, seconds};
+use crate::report::identity::{EndpointIdentity, GatewayIdentity};
+use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
+use crate::report::metrics::{EndpointSample, GatewaySample, IpProtocol, MetricsWriter, ProtocolSample};
+use crate::report::nat_log::{Allocation, LogBudget, LoggedProtocol, NatLogEntry, NatLogWriter};
+use crate::report::output::{OutputError, OutputFile, OutputFolder};
+use crate::report::summary::Summary;
+use crate::scenario::{Attachment, MachineType, Scenario};
+use crate::time::{SimTime, nanos};
+use crate::traffic::flows::{Fate, Record};
+use crate::wire::{FiveTuple, Protocol};
+
+/// The project that resources are said to be in: a scenario has none.
+const PROJECT: &str = "egressim";
+
+/// Why the output could not be written.
+#[derive(Debug, Error)]
+pub enum RecordingError {
+    /// A file of the folder.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The capture in it.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Data that does not fit JSON, or a write that failed.
+    #[error("cannot write the output: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The capture of every station, shared with the engine's tap.
+struct Capture {
+    writer: TapWriter,
+    interfaces: usize,
+    /// The first failure; what comes after it is not written.
+    failed: Option<CaptureError>,
+}
+
+struct KnownEndpoint {
+    identity: EndpointIdentity,
+    budget: LogBudget,
+}
+
+/// The files of one run.
+pub struct Recording {
+    folder: OutputFolder,
+    log: NatLogWriter<OutputFile>,
+    metrics: MetricsWriter<OutputFile>,
+    connections: OutputFile,
+    capture: Rc<RefCell<Capture>>,
+    gateways: Vec<GatewayIdentity>,
+    /// By gateway and endpoint.
+    endpoints: Vec<Vec<KnownEndpoint>>,
+}
+
+/// One line of `connections.jsonl`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConnectionLine<'a> {
+    traffic: &'a str,
+    instance: Option<&'a str>,
+    start: f64,
+    established: Option<f64>,
+    end: Option<f64>,
+    protocol: String,
+    inside: Tuple,
+    outside: Option<Tuple>,
+    outcome: &'static str,
+    cause: Option<&'static str>,
+    attempts: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tuple {
+    src_ip: Ipv4Addr,
+    src_port: u16,
+    dest_ip: Ipv4Addr,
+    dest_port: u16,
+}
+
+impl From<FiveTuple> for Tuple {
+    fn from(tuple: FiveTuple) -> Self {
+        Tuple { src_ip: tuple.src, src_port: tuple.src_port, dest_ip: tuple.dst, dest_port: tuple.dst_port }
+    }
+}
+
+impl Recording {
+    /// Begins the files of a run in `target`. `start` is what time 0 is called, in nanoseconds since 1970, when a capture
+    /// gives it a date.
+    pub fn create(target: &Path, network: &mut Network, start: Option<u64>) -> Result<Recording, RecordingError> {
+        let mut folder = OutputFolder::create(target)?;
+        let clock = start.map_or_else(WallClock::default, |start| WallClock::starting_at(Duration::from_nanos(start)));
+        let log = NatLogWriter::new(folder.file("nat_flows.jsonl")?, clock, network.scenario().seed);
+        let metrics = MetricsWriter::new(folder.file("metrics.jsonl")?, clock);
+        let connections = folder.file("connections.jsonl")?;
+        let capture = TapWriter::create(&folder.promise("capture.pcapng")?, &[])?;
+        let capture = Rc::new(RefCell::new(Capture { writer: capture, interfaces: 0, failed: None }));
+
+        let base = start.unwrap_or(0);
+        let sink = capture.clone();
+        network.engine_mut().set_tap(Box::new(move |node, now, bytes, wire_length, cause| {
+            let mut capture = sink.borrow_mut();
+            if capture.failed.is_none() {
+                let time = base.saturating_add(now.as_nanos());
+                let comment = cause.map(|cause| cause.name());
+                let written = capture.writer.write_record(node.0, time, bytes, wire_length, comment);
+                capture.failed = written.err();
+            }
+        }));
+        let scenario = network.scenario();
+        let gateways = (scenario.nat_gateways.iter())
+            .map(|gateway| GatewayIdentity {
+                project_id: PROJECT.into(),
+                region: gateway.region.clone(),
+                network: scenario.networks[gateway.network].name.clone(),
+                router: gateway.router.clone(),
+                gateway: gateway.name.clone(),
+            })
+            .collect::<Vec<_>>();
+        let endpoints = gateways.iter().map(|_| Vec::new()).collect();
+        for gateway in 0..gateways.len() {
+            network.gateway_mut(gateway).keep_log();
+            network.gateway_mut(gateway).keep_meters();
+        }
+        let mut recording = Recording { folder, log, metrics, connections, capture, gateways, endpoints };
+        recording.learn(network)?;
+        Ok(recording)
+    }
+
+    /// Learns of stations and endpoints that are new.
+    pub fn learn(&mut self, network: &Network) -> Result<(), RecordingError> {
+        let mut capture = self.capture.borrow_mut();
+        let topology = network.engine().topology();
+        for node in topology.nodes().skip(capture.interfaces) {
+            capture.writer.add_interface(topology.name(node))?;
+            capture.interfaces += 1;
+        }
+        let scenario = network.scenario();
+        for (known, gateway) in self.endpoints.iter_mut().zip(network.gateways()) {
+            for endpoint in &gateway.endpoints()[known.len()..] {
+                known.push(describe(scenario, endpoint));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what has happened since the last call.
+    pub fn drain(&mut self, network: &mut Network, records: Vec<Record>) -> Result<(), RecordingError> {
+        self.learn(network)?;
+        let mut events = Vec::new();
+        for gateway in 0..self.gateways.len() {
+            let taken = network.gateway_mut(gateway).take_log();
+            events.extend(taken.into_iter().map(|event| (event.time, gateway, event)));
+        }
+        events.sort_by_key(|(time, gateway, _)| (*time, *gateway));
+        for (time, gateway, event) in events {
+            let Some(filter) = network.scenario().nat_gateways[gateway].config.log else { continue };
+            let Some(protocol) = LoggedProtocol::from_number(event.tuple.protocol.number()) else { continue };
+            let at = Duration::from_nanos(time.as_nanos());
+            let allocation = match event.outside {
+                Some((nat_ip, nat_port)) => Allocation::Ok { nat_ip, nat_port },
+                None => Allocation::Dropped,
+            };
+            let endpoint = &mut self.endpoints[gateway][event.endpoint as usize];
+            if endpoint.budget.record(at, allocation, filter) {
+                self.log.write(&NatLogEntry {
+                    at,
+                    allocation,
+                    protocol,
+                    src_ip: event.tuple.src,
+                    src_port: event.tuple.src_port,
+                    dest_ip: event.tuple.dst,
+                    dest_port: event.tuple.dst_port,
+                    gateway: &self.gateways[gateway],
+                    endpoint: &endpoint.identity,
+                    destination: None,
+                })?;
+            }
+        }
+        self.connections(network, records)
+    }
+
+    fn connections(&mut self, network: &Network, records: Vec<Record>) -> Result<(), RecordingError> {
+        let at = |time: SimTime| time.as_secs_f64();
+        for record in records {
+            let (outcome, failure) = match record.fate {
+                Fate::Pending => ("pending", None),
+                Fate::Established => ("established", None),
+                Fate::Failed(failure) => ("failed", Some(failure)),
+                Fate::Broken(failure) => ("broken", Some(failure)),
+            };
+            let line = ConnectionLine {
+                traffic: &network.scenario().traffic[record.traffic].name,
+                instance: record.instance.map(|node| network.engine().topology().name(node)),
+                start: at(record.started),
+                established: record.established.map(at),
+                end: record.ended.map(at),
+                protocol: record.inside.protocol.to_string(),
+                inside: record.inside.into(),
+                outside: record.outside.map(Tuple::from),
+                outcome,
+                cause: failure.map(|failure| failure.name()),
+                attempts: record.attempts,
+            };
+            serde_json::to_writer(&mut self.connections, &line).map_err(io::Error::from)?;
+            self.connections.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Writes a sample of all metrics.
+    pub fn sample(&mut self, network: &mut Network) -> Result<(), RecordingError> {
+        let now = network.engine().now();
+        for gateway in 0..self.gateways.len() {
+            network.gateway_mut(gateway).settle(now);
+        }
+        let samples: Vec<_> = (network.gateways().zip(&self.gateways).zip(&self.endpoints))
+            .map(|((gateway, identity), known)| GatewaySample {
+                gateway: identity,
+                nat_allocation_failed: gateway.allocation_failed(),
+                dropped_received_elsewhere: BTreeMap::new(),
+                endpoints: gateway
+                    .endpoints()
+                    .iter()
+                    .zip(known)
+                    .map(|(endpoint, known)| sample(endpoint, known))
+                    .collect(),
+            })
+            .collect();
+        self.metrics.write(Duration::from_nanos(now.as_nanos()), &samples)?;
+        Ok(())
+    }
+
+    /// Ends the files and puts them in place.
+    pub fn finish(mut self, network: &mut Network, summary: &Summary) -> Result<(), RecordingError> {
+        network.engine_mut().remove_tap();
+        let capture = Rc::try_unwrap(self.capture).ok().expect("the tap is gone").into_inner();
+        if let Some(error) = capture.failed {
+            return Err(error.into());
+        }
+        capture.writer.finish()?;
+        self.folder.finish(self.log.into_inner())?;
+        self.folder.finish(self.metrics.into_inner())?;
+        self.folder.finish(self.connections)?;
+        let mappings: Vec<_> = network
+            .gateways()
+            .flat_map(|gateway| gateway.endpoints())
+            .filter(|endpoint| !endpoint.is_gone())
+            .map(|endpoint| EndpointMappings {
+                instance_name: &endpoint.config().name,
+                address: endpoint.config().address,
+                alias_range: None,
+                blocks: (endpoint.blocks().iter().map(|block| block_info(block, false)))
+                    .chain(endpoint.draining_blocks().iter().map(|block| block_info(block, true)))
+                    .collect(),
+            })
+            .collect();
+        self.folder.write("nat_mapping_info.json", |out| pretty(out, &nat_mapping_info(&mappings)))?;
+        self.folder.write("summary.json", |out| pretty(out, summary))?;
+        self.folder.commit()?;
+        Ok(())
+    }
+}
+
+fn pretty(out: &mut OutputFile, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+fn block_info(block: &PortBlock, draining: bool) -> BlockInfo {
+    let last = u32::from(block.first()) + block.size() - 1;
+    BlockInfo { nat_ip: block.ip(), first_port: block.first(), last_port: last as u16, draining }
+}
+
+fn sample<'a>(endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'a> {
+    let mut protocols = BTreeMap::new();
+    for (protocol, label) in
+        [(Protocol::Tcp, IpProtocol::Tcp), (Protocol::Udp, IpProtocol::Udp), (Protocol::Icmp, IpProtocol::Icmp)]
+    {
+        let meter = endpoint.meter(protocol);
+        if *meter == Default::default() {
+            continue;
+        }
+        let sample = ProtocolSample {
+            port_usage: u64::from(endpoint.usage(protocol)),
+            open_connections: meter.new_connections - meter.closed_connections,
+            new_connections: meter.new_connections,
+            closed_connections: meter.closed_connections,
+            sent_bytes: meter.sent_bytes,
+            received_bytes: meter.received_bytes,
+            sent_packets: meter.sent_packets,
+            received_packets: meter.received_packets,
+            dropped_out_of_resources: meter.dropped_out_of_resources,
+            dropped_endpoint_independence_conflict: meter.dropped_conflict,
+            dropped_received_packets: meter.dropped_received,
+        };
+        protocols.insert(label, sample);
+    }
+    let allocated_ports = endpoint.blocks().iter().map(|block| (block.ip(), u64::from(block.size()))).collect();
+    EndpointSample { endpoint: &known.identity, allocated_ports, protocols }
+}
+
+/// Who an endpoint is, as logs and metrics have it.
+fn describe(scenario: &Scenario, endpoint: &Endpoint) -> KnownEndpoint {
+    let config = endpoint.config();
+    let name = config.name.to_string();
+    let subnetwork = scenario.subnetworks.iter().find(|subnetwork| subnetwork.range.contains(&config.address));
+    let vm = scenario.vms.iter().find(|vm| vm.name == name);
+    let region = subnetwork.map(|subnetwork| subnetwork.region.clone()).unwrap_or_default();
+    // A Cloud Run instance or connector VM has a zone that nobody is told; the first of the region stands for it.
+    let zone = vm.map_or_else(|| format!("{region}-a"), |vm| vm.zone.clone());
+    let workload = scenario.workloads.iter().find(|workload| {
+        matches!(workload.attachment, Attachment::Direct { .. })
+            && name.strip_prefix(&workload.name).is_some_and(|rest| rest.starts_with('-'))
+    });
+    let connector = scenario.connectors.iter().find(|connector| name.starts_with(&format!("{}-vm-", connector.name)));
+    let vcpus = match (workload, connector) {
+        (Some(workload), _) => workload.vcpus,
+        // Google's machine types: f1-micro 1 shared vCPU, e2-micro 2 shared, e2-standard-4 4.
+        (None, Some(connector)) => match connector.machine_type {
+            MachineType::F1Micro => 1.0,
+            MachineType::E2Micro => 2.0,
+            MachineType::E2Standard4 => 4.0,
+        },
+        (None, None) => 1.0,
+    };
+    let identity = EndpointIdentity {
+        project_id: PROJECT.into(),
+        vm_name: name,
+        region,
+        zone,
+        network_project_id: PROJECT.into(),
+        network: subnetwork.map(|subnetwork| scenario.networks[subnetwork.network].name.clone()).unwrap_or_default(),
+        subnetwork: subnetwork.map(|subnetwork| subnetwork.name.clone()).unwrap_or_default(),
+    };
+    let budget = LogBudget::new(scenario.model.nat.log_entries_per_second_per_vcpu, vcpus);
+    KnownEndpoint { identity, budget }
+}
+
+/// A time as the summary writes it.
+pub fn at(time: SimTime) -> String {
+    seconds(nanos(time - SimTime::ZERO))
+}

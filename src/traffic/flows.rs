@@ -1,0 +1,918 @@
+//! The scenario's own load: light, scripted connections by the thousand.
+//!
+//! Each sends real packets: TCP with its handshake, a request and a response, and the close; UDP and ICMP echo with a
+//! question and an answer. A SYN without an answer is sent again by the client's schedule until the application gives
+//! up. Servers see only what the network delivers to them, and answer to the address that they see. A connection is
+//! identified by a tag that travels beside its packets, never by peeking at what NAT did.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+use hdrhistogram::Histogram;
+use rand_chacha::ChaCha8Rng;
+
+use super::half::Half;
+use crate::network::Network;
+use crate::node::instance::SOCKETS;
+use crate::node::{Node, instance::METADATA};
+use crate::scenario::model::SynSchedule;
+use crate::scenario::{Arrivals, ClosedBy, Scenario, Traffic, TrafficProtocol};
+use crate::sim::{FlowId, Outcome, rng};
+use crate::time::SimTime;
+use crate::topology::NodeId;
+use crate::trace::{DropCause, PortId};
+use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
+
+/// Linux' ephemeral ports.
+const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
+/// Bytes of a datagram at most, so that it is not fragmented.
+const DATAGRAM: u64 = 1400;
+
+/// Why a connection failed or broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// Its packets were dropped; this was the last reason.
+    Dropped(DropCause),
+    /// The far side answered with a reset while connecting.
+    Refused,
+    /// The far side reset an established connection.
+    Reset,
+    /// Nobody answered, though nothing was dropped on the way.
+    NoAnswer,
+    /// The workload had no instance to connect from.
+    NoInstance,
+    /// The instance has no free port for the destination.
+    NoSourcePort,
+}
+
+impl Failure {
+    /// The fixed name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Failure::Dropped(cause) => cause.name(),
+            Failure::Refused => "SIM_CONNECTION_REFUSED",
+            Failure::Reset => "SIM_CONNECTION_RESET",
+            Failure::NoAnswer => "SIM_NO_ANSWER",
+            Failure::NoInstance => "SIM_NO_INSTANCE",
+            Failure::NoSourcePort => "SIM_NO_SOURCE_PORT",
+        }
+    }
+}
+
+/// How a connection stands, or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Still trying.
+    Pending,
+    /// Established, and not ended badly.
+    Established,
+    /// Never established.
+    Failed(Failure),
+    /// Established, and ended badly.
+    Broken(Failure),
+}
+
+/// What `connections.jsonl` says of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Index of the load.
+    pub traffic: usize,
+    /// Station of the instance, if there was one.
+    pub instance: Option<NodeId>,
+    /// The flow as the instance sends it.
+    pub inside: FiveTuple,
+    /// The flow as the far side sees it come, once it did.
+    pub outside: Option<FiveTuple>,
+    /// First packet.
+    pub started: SimTime,
+    /// When it was established.
+    pub established: Option<SimTime>,
+    /// When it ended.
+    pub ended: Option<SimTime>,
+    /// How.
+    pub fate: Fate,
+    /// SYNs or datagrams sent to establish it.
+    pub attempts: u32,
+}
+
+/// Counts of one load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Begun.
+    pub attempted: u64,
+    /// That came to be.
+    pub established: u64,
+    /// That never did.
+    pub failed: u64,
+    /// Established ones that ended badly.
+    pub broken: u64,
+    /// Failed and broken ones by cause.
+    pub failed_by: std::collections::BTreeMap<Failure, u64>,
+}
+
+/// What a wake or a packet is about: kind, generation and slot of a connection in one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    ClientPacket = 1,
+    ServerPacket = 2,
+    Arrival = 3,
+    Retry = 4,
+    GiveUp = 5,
+    ClientTimeout = 6,
+    ServerTimeout = 7,
+    Lifetime = 8,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::ClientPacket,
+    Kind::ServerPacket,
+    Kind::Arrival,
+    Kind::Retry,
+    Kind::GiveUp,
+    Kind::ClientTimeout,
+    Kind::ServerTimeout,
+    Kind::Lifetime,
+];
+
+fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {
+    (kind as u64) << 56 | u64::from(generation & 0x00ff_ffff) << 32 | u64::from(slot)
+}
+
+fn untag(tag: u64) -> Option<(Kind, u32, u32)> {
+    let kind = KINDS.into_iter().find(|kind| *kind as u64 == tag >> 56)?;
+    Some((kind, (tag >> 32) as u32 & 0x00ff_ffff, tag as u32))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Free,
+    Connecting,
+    Open,
+}
+
+/// The far end, as far as it knows of the connection.
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    node: NodeId,
+    port: PortId,
+    /// The flow as it comes in.
+    tuple: FiveTuple,
+    /// The client's SYN number.
+    peer: u32,
+    half: Half,
+    answered: bool,
+    timer: bool,
+    deadline: SimTime,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Connection {
+    generation: u32,
+    phase: Phase,
+    traffic: u32,
+    instance: NodeId,
+    tuple: FiveTuple,
+    started: SimTime,
+    established: Option<SimTime>,
+    client_flow: FlowId,
+    server_flow: FlowId,
+    syns: u8,
+    client: Half,
+    client_timer: bool,
+    client_deadline: SimTime,
+    server: Option<Server>,
+    /// The far side as last seen.
+    outside: Option<FiveTuple>,
+    last_drop: Option<DropCause>,
+    round_trip: Duration,
+}
+
+/// The load of a scenario.
+pub struct Flows {
+    specs: Vec<Traffic>,
+    schedule: SynSchedule,
+    connections: Vec<Connection>,
+    free: Vec<u32>,
+    ports: HashMap<NodeId, u16, FixedState>,
+    in_use: HashSet<u128, FixedState>,
+    arrivals: Vec<ChaCha8Rng>,
+    choice: ChaCha8Rng,
+    counts: Vec<Counts>,
+    connect_times: Histogram<u64>,
+    records: Option<Vec<Record>>,
+    open: usize,
+}
+
+impl Flows {
+    /// The load of a scenario, and the first wakes for it.
+    pub fn new(scenario: &Scenario, network: &mut Network) -> Flows {
+        let flows = Flows {
+            specs: scenario.traffic.clone(),
+            schedule: scenario.model.client.syn_schedule,
+            connections: Vec::new(),
+            free: Vec::new(),
+            ports: HashMap::default(),
+            in_use: HashSet::default(),
+            arrivals: (scenario.traffic.iter().enumerate())
+                .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
+                .collect(),
+            choice: rng::stream(scenario.seed, "instance and port choice"),
+            counts: vec![Counts::default(); scenario.traffic.len()],
+            // 1 µs to an hour, to three digits.
+            connect_times: Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are in order"),
+            records: None,
+            open: 0,
+        };
+        for (index, traffic) in flows.specs.iter().enumerate() {
+            network.engine_mut().wake_at(SimTime::from(traffic.start), tag(Kind::Arrival, 0, index as u32));
+        }
+        flows
+    }
+
+    /// From now on keep a record of every connection that ends, for [`Flows::take_records`].
+    pub fn keep_records(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// Takes the records of connections that have ended since the last call.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        self.records.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Records of connections that have not ended.
+    pub fn unfinished(&self) -> Vec<Record> {
+        let live = self.connections.iter().filter(|connection| connection.phase != Phase::Free);
+        let mut records: Vec<_> = live
+            .map(|connection| {
+                let open = connection.phase == Phase::Open;
+                connection.record(None, if open { Fate::Established } else { Fate::Pending })
+            })
+            .collect();
+        records.sort_by_key(|record| record.started);
+        records
+    }
+
+    /// Counts by load.
+    pub fn counts(&self) -> &[Counts] {
+        &self.counts
+    }
+
+    /// Connections of a load that are still trying.
+    pub fn pending(&self, traffic: usize) -> u64 {
+        let counts = &self.counts[traffic];
+        counts.attempted - counts.established - counts.failed
+    }
+
+    /// Connections that are trying or open.
+    pub fn live(&self) -> usize {
+        self.open
+    }
+
+    /// Times to connect, in microseconds.
+    pub fn connect_times(&self) -> &Histogram<u64> {
+        &self.connect_times
+    }
+
+    /// A time that was asked for has come. False when it was not asked for here.
+    pub fn wake(&mut self, network: &mut Network, token: u64) -> bool {
+        let Some((kind, generation, slot)) = untag(token) else { return false };
+        if kind == Kind::Arrival {
+            self.arrive(network, slot as usize);
+            return true;
+        }
+        if !self.is_current(generation, slot) {
+            return true;
+        }
+        match kind {
+            Kind::Retry => self.retry(network, slot),
+            Kind::GiveUp => {
+                let connection = &self.connections[slot as usize];
+                if connection.phase == Phase::Connecting {
+                    let failure = connection.last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
+                    self.fail(network, slot, failure);
+                }
+            }
+            Kind::Lifetime => self.end_of_life(network, slot),
+            Kind::ClientTimeout => self.client_timeout(network, slot),
+            Kind::ServerTimeout => self.server_timeout(network, slot),
+            Kind::ClientPacket | Kind::ServerPacket | Kind::Arrival => unreachable!("packets do not wake"),
+        }
+        true
+    }
+
+    /// A packet of a connection was dropped.
+    pub fn dropped(&mut self, token: u64, cause: DropCause, packet: &Packet) {
+        // A dropped reset says nothing about why a connection did not come to be.
+        if let Some((_, generation, slot)) = untag(token)
+            && self.is_current(generation, slot)
+            && packet.tcp_flags() & tcp_flags::RST == 0
+        {
+            self.connections[slot as usize].last_drop = Some(cause);
+        }
+    }
+
+    /// A packet of a connection arrived.
+    pub fn delivered(&mut self, network: &mut Network, node: NodeId, from: PortId, packet: &Packet, token: u64) {
+        let Some((_, generation, slot)) = untag(token) else { return };
+        if !self.is_current(generation, slot) {
+            return;
+        }
+        let Some(tuple) = packet.five_tuple() else { return };
+        let connection = &self.connections[slot as usize];
+        if node == connection.instance && tuple == connection.tuple.reversed() {
+            self.at_client(network, slot, packet);
+        } else if matches!(network.engine().node(node), Node::Host(_)) {
+            self.at_server(network, slot, (node, from), tuple, packet);
+        } else if node == connection.instance && tuple.dst == METADATA {
+            // Answered inside the sandbox; nothing to wait for.
+            self.establish(network, slot);
+        }
+        // An undeclared internet host takes the packet and stays silent.
+    }
+
+    fn is_current(&self, generation: u32, slot: u32) -> bool {
+        self.connections.get(slot as usize).is_some_and(|connection| {
+            connection.phase != Phase::Free && connection.generation & 0x00ff_ffff == generation
+        })
+    }
+
+    /// It is time for the next connection of a load.
+    fn arrive(&mut self, network: &mut Network, traffic: usize) {
+        let spec = &self.specs[traffic];
+        let (now, stop) = (network.engine().now(), SimTime::from(spec.stop));
+        let gap = match spec.arrivals {
+            Arrivals::Count(count) => {
+                for _ in 0..count {
+                    self.begin(network, traffic);
+                }
+                return;
+            }
+            Arrivals::Poisson(rate) => rng::exponential(&mut self.arrivals[traffic], 1.0 / rate),
+            Arrivals::Constant(rate) => 1.0 / rate,
+        };
+        // The first wake is the start itself. Constant arrivals begin there; Poisson ones after a first gap.
+        let starts_here = now != SimTime::from(spec.start) || matches!(spec.arrivals, Arrivals::Constant(_));
+        if starts_here && now < stop {
+            self.begin(network, traffic);
+        }
+        let next = now + Duration::from_nanos((gap * 1e9).round().max(1.0) as u64);
+        if next < stop {
+            network.engine_mut().wake_at(next, tag(Kind::Arrival, 0, traffic as u32));
+        }
+    }
+
+    /// Begins a connection.
+    fn begin(&mut self, network: &mut Network, traffic: usize) {
+        self.counts[traffic].attempted += 1;
+        let spec = &self.specs[traffic];
+        let (from, to, port) = (spec.from, spec.to, spec.port);
+        let protocol = match spec.protocol {
+            TrafficProtocol::Tcp => Protocol::Tcp,
+            TrafficProtocol::Udp => Protocol::Udp,
+            TrafficProtocol::Icmp => Protocol::Icmp,
+        };
+        let timeout = spec.connect_timeout;
+        let now = network.engine().now();
+        let instances = network.instances(from);
+        let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
+        let nobody = FiveTuple { src: Ipv4Addr::UNSPECIFIED, dst: to, src_port: 0, dst_port, protocol };
+        if instances.is_empty() {
+            self.fail_at_once(traffic, None, nobody, now, Failure::NoInstance);
+            return;
+        }
+        let instance = instances[rng::below(&mut self.choice, instances.len() as u64) as usize].clone();
+        let tuple = FiveTuple { src: instance.address, ..nobody };
+        let Some(src_port) = self.source_port(instance.node, tuple) else {
+            self.fail_at_once(traffic, Some(instance.node), tuple, now, Failure::NoSourcePort);
+            return;
+        };
+        let tuple = FiveTuple { src_port, ..tuple };
+        self.in_use.insert(tuple.key());
+        let initial = rng::below(&mut self.choice, 1 << 32) as u32;
+        let engine = network.engine_mut();
+        let connection = Connection {
+            generation: 0,
+            phase: Phase::Connecting,
+            traffic: traffic as u32,
+            instance: instance.node,
+            tuple,
+            started: now,
+            established: None,
+            client_flow: engine.add_flow(),
+            server_flow: engine.add_flow(),
+            syns: 0,
+            client: Half::new(initial, 0),
+            client_timer: false,
+            client_deadline: SimTime::NEVER,
+            server: None,
+            outside: None,
+            last_drop: None,
+            round_trip: Duration::ZERO,
+        };
+        self.open += 1;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                let generation = self.connections[slot as usize].generation.wrapping_add(1);
+                self.connections[slot as usize] = Connection { generation, ..connection };
+                slot
+            }
+            None => {
+                self.connections.push(connection);
+                (self.connections.len() - 1) as u32
+            }
+        };
+        // Asked for before any retry, so that at the same instant giving up comes first.
+        let limit = match protocol {
+            Protocol::Tcp => timeout.min(Duration::from_secs(self.schedule.gives_up())),
+            Protocol::Udp | Protocol::Icmp => timeout,
+        };
+        self.wake_at(network, now + limit, Kind::GiveUp, slot);
+        self.open_client(network, slot);
+    }
+
+    fn fail_at_once(
+        &mut self,
+        traffic: usize,
+        instance: Option<NodeId>,
+        inside: FiveTuple,
+        now: SimTime,
+        failure: Failure,
+    ) {
+        self.counts[traffic].failed += 1;
+        *self.counts[traffic].failed_by.entry(failure).or_default() += 1;
+        if let Some(records) = &mut self.records {
+            records.push(Record {
+                traffic,
+                instance,
+                inside,
+                outside: None,
+                started: now,
+                established: None,
+                ended: Some(now),
+                fate: Fate::Failed(failure),
+                attempts: 0,
+            });
+        }
+    }
+
+    /// The next ephemeral port of an instance that is free for this destination.
+    fn source_port(&mut self, instance: NodeId, tuple: FiveTuple) -> Option<u16> {
+        let count = EPHEMERAL.end - EPHEMERAL.start;
+        let next = match self.ports.get_mut(&instance) {
+            Some(next) => next,
+            None => {
+                let first = rng::below(&mut self.choice, u64::from(count)) as u16;
+                self.ports.entry(instance).or_insert(first)
+            }
+        };
+        for _ in 0..count {
+            let port = EPHEMERAL.start + *next;
+            *next = (*next + 1) % count;
+            if !self.in_use.contains(&FiveTuple { src_port: port, ..tuple }.key()) {
+                return Some(port);
+            }
+        }
+        None
+    }
+
+    fn wake_at(&self, network: &mut Network, at: SimTime, kind: Kind, slot: u32) {
+        let generation = self.connections[slot as usize].generation;
+        network.engine_mut().wake_at(at, tag(kind, generation, slot));
+    }
+
+    /// Sends a SYN, the first or once more, or the datagrams of a request.
+    fn open_client(&mut self, network: &mut Network, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let spec = &self.specs[connection.traffic as usize];
+        let attempt = connection.syns;
+        connection.syns = connection.syns.saturating_add(1);
+        match connection.tuple.protocol {
+            Protocol::Tcp => {
+                let (started, seq) = (connection.started, connection.client.bare_ack().seq.wrapping_sub(1));
+                if let Some(&seconds) = self.schedule.retries().get(usize::from(attempt)) {
+                    let at = started + Duration::from_secs(seconds);
+                    self.wake_at(network, at, Kind::Retry, slot);
+                }
+                self.send_segment(network, slot, TcpSegment { flags: tcp_flags::SYN, seq, ack: 0, payload: 0 });
+            }
+            Protocol::Udp => {
+                let bytes = spec.request_bytes;
+                self.send_datagrams(network, slot, bytes);
+            }
+            Protocol::Icmp => {
+                let payload = spec.request_bytes.min(DATAGRAM) as u16;
+                let mut packet = network.engine_mut().spare_packet();
+                packet.build_echo(connection.tuple, 1, payload);
+                self.send(network, slot, packet);
+            }
+        }
+    }
+
+    fn retry(&mut self, network: &mut Network, slot: u32) {
+        if self.connections[slot as usize].phase == Phase::Connecting {
+            self.open_client(network, slot);
+        }
+    }
+
+    fn send_datagrams(&mut self, network: &mut Network, slot: u32, bytes: u64) {
+        for (index, payload) in datagrams(bytes).enumerate() {
+            // The answer may have come, and the connection ended, while the request was still being sent.
+            if index > 0 && self.connections[slot as usize].phase == Phase::Free {
+                return;
+            }
+            let mut packet = network.engine_mut().spare_packet();
+            packet.build_udp(self.connections[slot as usize].tuple, payload);
+            self.send(network, slot, packet);
+        }
+    }
+
+    fn send_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
+        let mut packet = network.engine_mut().spare_packet();
+        packet.build_tcp(self.connections[slot as usize].tuple, segment);
+        self.send(network, slot, packet);
+    }
+
+    /// Sends a packet of the client.
+    fn send(&mut self, network: &mut Network, slot: u32, mut packet: Packet) {
+        let Connection { generation, instance, client_flow, .. } = self.connections[slot as usize];
+        let token = tag(Kind::ClientPacket, generation, slot);
+        let outcome = network.engine_mut().send(instance, SOCKETS, &mut packet, token, Some(client_flow));
+        self.settle(network, outcome, packet, token);
+    }
+
+    /// Sends a packet of the server.
+    fn send_from_server(
+        &mut self,
+        network: &mut Network,
+        slot: u32,
+        at: (NodeId, PortId),
+        mut packet: Packet,
+        known: bool,
+    ) {
+        let Connection { generation, server_flow, .. } = self.connections[slot as usize];
+        let token = tag(Kind::ServerPacket, generation, slot);
+        let flow = known.then_some(server_flow);
+        let outcome = network.engine_mut().emit(at.0, at.1, &mut packet, token, flow);
+        self.settle(network, outcome, packet, token);
+    }
+
+    /// What became of a packet at once.
+    fn settle(&mut self, network: &mut Network, outcome: Outcome, packet: Packet, token: u64) {
+        match outcome {
+            Outcome::Travelling => {}
+            Outcome::Dropped(_, cause) => self.dropped(token, cause, &packet),
+            Outcome::Delivered(node, from) => self.delivered(network, node, from, &packet, token),
+        }
+        network.engine_mut().recycle(packet);
+    }
+
+    /// The client gets a packet.
+    fn at_client(&mut self, network: &mut Network, slot: u32, packet: &Packet) {
+        let Some((seq, ack, payload)) = packet.tcp_numbers() else {
+            self.establish(network, slot);
+            return;
+        };
+        let flags = packet.tcp_flags();
+        let connection = &mut self.connections[slot as usize];
+        if flags & tcp_flags::RST != 0 {
+            let connecting = connection.phase == Phase::Connecting;
+            // A connector without ports refuses on its own; then the drop says more than the reset.
+            let refused = match connection.last_drop {
+                Some(cause @ DropCause::SimConnectorPortsExhausted) => Failure::Dropped(cause),
+                _ if connecting => Failure::Refused,
+                Some(cause) => Failure::Dropped(cause),
+                None => Failure::Reset,
+            };
+            self.fail(network, slot, refused);
+            return;
+        }
+        if flags & tcp_flags::SYN != 0 {
+            if connection.phase == Phase::Connecting {
+                connection.client.set_peer(seq);
+                connection.round_trip = network.engine().now() - connection.started;
+                let bytes = self.specs[connection.traffic as usize].request_bytes;
+                connection.client.write(bytes);
+                self.establish(network, slot);
+            }
+            let segment = self.connections[slot as usize].client.bare_ack();
+            self.send_segment(network, slot, segment);
+            self.push_client(network, slot);
+            return;
+        }
+        let due = connection.client.receive(flags, seq, ack, payload);
+        connection.last_drop = None;
+        self.continue_client(network, slot, due);
+    }
+
+    /// After something changed at the client: close in turn, send what may be sent, acknowledge, end.
+    fn continue_client(&mut self, network: &mut Network, slot: u32, acknowledge: bool) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.client.peer_closed {
+            connection.client.close();
+        }
+        let sent = self.push_client(network, slot);
+        if acknowledge && !sent && self.connections[slot as usize].phase != Phase::Free {
+            let segment = self.connections[slot as usize].client.bare_ack();
+            self.send_segment(network, slot, segment);
+        }
+        self.end_if_done(network, slot);
+    }
+
+    /// Sends what the client may send. True when something was sent.
+    fn push_client(&mut self, network: &mut Network, slot: u32) -> bool {
+        let mut sent = false;
+        while self.connections[slot as usize].phase == Phase::Open
+            && let Some(segment) = self.connections[slot as usize].client.next_segment()
+        {
+            sent = true;
+            self.send_segment(network, slot, segment);
+        }
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        if connection.phase == Phase::Open && connection.client.is_waiting() {
+            connection.client_deadline = now + connection.client.timeout(connection.round_trip);
+            if !std::mem::replace(&mut connection.client_timer, true) {
+                let at = connection.client_deadline;
+                self.wake_at(network, at, Kind::ClientTimeout, slot);
+            }
+        }
+        sent
+    }
+
+    fn client_timeout(&mut self, network: &mut Network, slot: u32) {
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        connection.client_timer = false;
+        if !connection.client.is_waiting() {
+            return;
+        }
+        if connection.client_deadline > now {
+            connection.client_timer = true;
+            let at = connection.client_deadline;
+            self.wake_at(network, at, Kind::ClientTimeout, slot);
+        } else if connection.client.time_out() {
+            self.push_client(network, slot);
+        } else {
+            let failure = connection.last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
+            self.fail(network, slot, failure);
+        }
+    }
+
+    /// The server gets a packet.
+    fn at_server(&mut self, network: &mut Network, slot: u32, at: (NodeId, PortId), tuple: FiveTuple, packet: &Packet) {
+        self.connections[slot as usize].outside = Some(tuple);
+        let spec = &self.specs[self.connections[slot as usize].traffic as usize];
+        let Some((seq, ack, payload)) = packet.tcp_numbers() else {
+            // A request datagram or an echo request: answer each echo, and each request once.
+            let response = spec.response_bytes;
+            if tuple.protocol == Protocol::Icmp {
+                let mut reply = network.engine_mut().spare_packet();
+                let payload = packet.wire_length().saturating_sub(28) as u16;
+                reply.build_echo(tuple.reversed(), 1, payload);
+                self.send_from_server(network, slot, at, reply, true);
+            } else if self.connections[slot as usize].server.is_none() {
+                let half = Half::new(0, 0);
+                let server = Server {
+                    node: at.0,
+                    port: at.1,
+                    tuple,
+                    peer: 0,
+                    half,
+                    answered: true,
+                    timer: false,
+                    deadline: SimTime::NEVER,
+                };
+                self.connections[slot as usize].server = Some(server);
+                for payload in datagrams(response) {
+                    let mut reply = network.engine_mut().spare_packet();
+                    reply.build_udp(tuple.reversed(), payload);
+                    self.send_from_server(network, slot, at, reply, true);
+                    if self.connections[slot as usize].phase == Phase::Free {
+                        return;
+                    }
+                }
+            }
+            return;
+        };
+        let flags = packet.tcp_flags();
+        if flags & tcp_flags::RST != 0 {
+            return;
+        }
+        let connection = &mut self.connections[slot as usize];
+        if flags & tcp_flags::SYN != 0 {
+            let known = connection.server.is_some_and(|server| server.tuple == tuple);
+            if !known {
+                let initial = rng::below(&mut self.choice, 1 << 32) as u32;
+                connection.server = Some(Server {
+                    node: at.0,
+                    port: at.1,
+                    tuple,
+                    peer: seq,
+                    half: Half::new(initial, seq),
+                    answered: false,
+                    timer: false,
+                    deadline: SimTime::NEVER,
+                });
+                connection.server_flow = network.engine_mut().reset_flow(connection.server_flow);
+            }
+            let half = connection.server.as_mut().map(|server| server.half).expect("it was just there");
+            let segment = TcpSegment {
+                flags: tcp_flags::SYN | tcp_flags::ACK,
+                seq: half.clone().bare_ack().seq.wrapping_sub(1),
+                ack: half.acknowledgement(),
+                payload: 0,
+            };
+            self.send_server_segment(network, slot, segment);
+            return;
+        }
+        let Some(server) = connection.server.as_mut().filter(|server| server.tuple == tuple) else {
+            // To the server this is another connection, of which it knows nothing: the mapping has changed.
+            let mut reset = network.engine_mut().spare_packet();
+            reset.build_reset(packet);
+            self.send_from_server(network, slot, at, reset, false);
+            return;
+        };
+        let due = server.half.receive(flags, seq, ack, payload);
+        if !server.answered && u64::from(server.half.received(server.peer)) >= spec.request_bytes {
+            server.answered = true;
+            server.half.write(spec.response_bytes);
+        }
+        self.continue_server(network, slot, due);
+    }
+
+    fn continue_server(&mut self, network: &mut Network, slot: u32, acknowledge: bool) {
+        let Some(server) = self.connections[slot as usize].server.as_mut() else { return };
+        if server.half.peer_closed {
+            server.half.close();
+        }
+        let sent = self.push_server(network, slot);
+        let connection = &mut self.connections[slot as usize];
+        if acknowledge
+            && !sent
+            && connection.phase != Phase::Free
+            && let Some(server) = &mut connection.server
+        {
+            let segment = server.half.bare_ack();
+            self.send_server_segment(network, slot, segment);
+        }
+        self.end_if_done(network, slot);
+    }
+
+    fn send_server_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
+        let Some(Server { node, port, tuple, .. }) = self.connections[slot as usize].server else { return };
+        let mut packet = network.engine_mut().spare_packet();
+        packet.build_tcp(tuple.reversed(), segment);
+        self.send_from_server(network, slot, (node, port), packet, true);
+    }
+
+    fn push_server(&mut self, network: &mut Network, slot: u32) -> bool {
+        let mut sent = false;
+        while self.connections[slot as usize].phase != Phase::Free
+            && let Some(server) = &mut self.connections[slot as usize].server
+            && let Some(segment) = server.half.next_segment()
+        {
+            sent = true;
+            self.send_server_segment(network, slot, segment);
+        }
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        let round_trip = connection.round_trip;
+        if connection.phase != Phase::Free
+            && let Some(server) = &mut connection.server
+            && server.half.is_waiting()
+        {
+            server.deadline = now + server.half.timeout(round_trip);
+            if !std::mem::replace(&mut server.timer, true) {
+                let at = server.deadline;
+                self.wake_at(network, at, Kind::ServerTimeout, slot);
+            }
+        }
+        sent
+    }
+
+    fn server_timeout(&mut self, network: &mut Network, slot: u32) {
+        let now = network.engine().now();
+        let Some(server) = self.connections[slot as usize].server.as_mut() else { return };
+        server.timer = false;
+        if !server.half.is_waiting() {
+            return;
+        }
+        if server.deadline > now {
+            server.timer = true;
+            let at = server.deadline;
+            self.wake_at(network, at, Kind::ServerTimeout, slot);
+        } else if server.half.time_out() {
+            self.push_server(network, slot);
+        } else {
+            let failure = self.connections[slot as usize].last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
+            self.fail(network, slot, failure);
+        }
+    }
+
+    /// The connection has come to be.
+    fn establish(&mut self, network: &mut Network, slot: u32) {
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        if connection.phase != Phase::Connecting {
+            return;
+        }
+        connection.phase = Phase::Open;
+        connection.established = Some(now);
+        connection.last_drop = None;
+        let traffic = connection.traffic as usize;
+        let micros = (now - connection.started).as_micros().clamp(1, 3_600_000_000) as u64;
+        self.connect_times.saturating_record(micros);
+        self.counts[traffic].established += 1;
+        let spec = &self.specs[traffic];
+        if spec.closed_by != ClosedBy::Nobody {
+            let at = now + spec.lifetime;
+            self.wake_at(network, at, Kind::Lifetime, slot);
+        }
+    }
+
+    /// The connection has been open for as long as it should.
+    fn end_of_life(&mut self, network: &mut Network, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let spec = &self.specs[connection.traffic as usize];
+        match (connection.tuple.protocol, spec.closed_by) {
+            (Protocol::Udp | Protocol::Icmp, _) => self.finish(network, slot, Fate::Established),
+            (Protocol::Tcp, ClosedBy::Server) => {
+                if let Some(server) = &mut connection.server {
+                    server.half.close();
+                }
+                self.continue_server(network, slot, false);
+            }
+            (Protocol::Tcp, _) => {
+                connection.client.close();
+                self.continue_client(network, slot, false);
+            }
+        }
+    }
+
+    fn end_if_done(&mut self, network: &mut Network, slot: u32) {
+        let connection = &self.connections[slot as usize];
+        if connection.phase == Phase::Open
+            && connection.client.is_done()
+            && connection.client.peer_closed
+            && connection.server.is_some_and(|server| server.half.is_done() && server.half.peer_closed)
+        {
+            self.finish(network, slot, Fate::Established);
+        }
+    }
+
+    fn fail(&mut self, network: &mut Network, slot: u32, failure: Failure) {
+        let connection = &self.connections[slot as usize];
+        let counts = &mut self.counts[connection.traffic as usize];
+        *counts.failed_by.entry(failure).or_default() += 1;
+        let fate = if connection.phase == Phase::Connecting {
+            counts.failed += 1;
+            Fate::Failed(failure)
+        } else {
+            counts.broken += 1;
+            Fate::Broken(failure)
+        };
+        self.finish(network, slot, fate);
+    }
+
+    /// The connection is over.
+    fn finish(&mut self, network: &mut Network, slot: u32, fate: Fate) {
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        if let Some(records) = &mut self.records {
+            records.push(connection.record(Some(now), fate));
+        }
+        connection.phase = Phase::Free;
+        self.in_use.remove(&connection.tuple.key());
+        let (client_flow, server_flow) = (connection.client_flow, connection.server_flow);
+        // The generation goes up when the slot is used again; until then stragglers find it free.
+        self.free.push(slot);
+        self.open -= 1;
+        network.engine_mut().remove_flow(client_flow);
+        network.engine_mut().remove_flow(server_flow);
+    }
+}
+
+impl Connection {
+    fn record(&self, ended: Option<SimTime>, fate: Fate) -> Record {
+        Record {
+            traffic: self.traffic as usize,
+            instance: Some(self.instance),
+            inside: self.tuple,
+            outside: self.outside,
+            started: self.started,
+            established: self.established,
+            ended,
+            fate,
+            attempts: u32::from(self.syns),
+        }
+    }
+}
+
+/// The sizes of the datagrams that carry this many bytes; an empty one for none.
+fn datagrams(bytes: u64) -> impl Iterator<Item = u16> {
+    let count = bytes.div_ceil(DATAGRAM).max(1);
+    (0..count).map(move |index| (bytes - index * DATAGRAM).min(DATAGRAM) as u16)
+}

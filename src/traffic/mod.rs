@@ -1,0 +1,4 @@
+//! Who sends: the scenario's own load, and replayed captures.
+
+pub mod flows;
+mod half;
