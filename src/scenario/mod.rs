@@ -15,6 +15,7 @@ pub mod file;
 pub mod load;
 pub mod model;
 pub mod resolve;
+pub mod schema;
 mod tree;
 pub mod value;
 

@@ -109,7 +109,6 @@ struct GatewayDetail {
     nat: super::file::nat::RouterNat,
     /// When its router was made.
     created: Option<String>,
-    nat_ips: Place,
 }
 
 #[derive(Debug, Clone)]

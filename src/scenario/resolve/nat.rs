@@ -90,7 +90,6 @@ impl Resolver<'_> {
                     place,
                     nat: nat.value.clone(),
                     created: router.creation_timestamp.as_ref().map(|created| created.value.clone()),
-                    nat_ips,
                 });
                 self.out.nat_gateways.push(gateway);
             }
