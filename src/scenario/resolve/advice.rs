@@ -259,13 +259,13 @@ impl Resolver<'_> {
                 None => {}
                 Some(host) => {
                     let host = &self.out.hosts[host];
-                    let (open, protocol) = match traffic.protocol {
-                        TrafficProtocol::Tcp => (&host.tcp_ports, "TCP"),
-                        TrafficProtocol::Udp => (&host.udp_ports, "UDP"),
-                        TrafficProtocol::Icmp => continue,
-                    };
                     let all_open = host.tcp_ports.is_empty() && host.udp_ports.is_empty();
-                    if !all_open && !open.contains(&traffic.port) {
+                    let (open, protocol) = match traffic.protocol {
+                        TrafficProtocol::Tcp => (all_open || host.tcp_ports.contains(&traffic.port), "TCP"),
+                        TrafficProtocol::Udp => (all_open || host.udp_ports.contains(&traffic.port), "UDP"),
+                        TrafficProtocol::Icmp => (true, "ICMP"),
+                    };
+                    if !open {
                         let message = format!("{protocol} port {} of host `{}` is not open", traffic.port, host.name);
                         found.push(
                             Diagnostic::warning("closed-port", message).at(*place).help("add it to the host's `ports`"),

@@ -333,7 +333,7 @@ impl Resolver<'_> {
         let router = patch.gateway.as_str().rsplit_once('/').map(|(path, _)| path.rsplit('/').next().unwrap_or(path));
         let gateway = self.gateways.lookup(&patch.gateway, router).map_err(|diagnostic| {
             if self.gateways.index.contains_key(patch.gateway.name()) {
-                diagnostic.help(format!("write `ROUTER/{}`", patch.gateway.name()))
+                diagnostic.help(format!("write `ROUTER/{}`", patch.gateway.name())).into()
             } else {
                 diagnostic
             }
