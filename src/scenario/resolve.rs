@@ -1,7 +1,7 @@
 //! From the file as typed to a checked [`Scenario`]: names become indices, defaults are filled in, and everything that can
 //! be known without running is checked.
 //!
-//! What Google Cloud would reject is an error, what will hurt is a warning ([`advice`]). Nothing stops at the first
+//! What Google Cloud would reject is an error, what will hurt is a warning (`advice`). Nothing stops at the first
 //! finding: an item that cannot be resolved is left out, and references to it are not reported again.
 
 use std::collections::{HashMap, HashSet};

@@ -336,7 +336,7 @@ mod tests {
         report.pop().map_or(Ok(root), |diagnostic| Err(diagnostic.into()))
     }
 
-    fn slice<'t>(text: &'t str, place: Place) -> &'t str {
+    fn slice(text: &str, place: Place) -> &str {
         &text[place.start as usize..place.end as usize]
     }
 
