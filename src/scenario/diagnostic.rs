@@ -237,23 +237,32 @@ impl Diagnostic {
             Severity::Note => Level::NOTE,
         };
         let mut group = Group::with_title(level.primary_title(&self.message).id(self.code));
-        let excerpts = [
-            self.place.map(|place| (place, self.label.as_deref(), AnnotationKind::Primary)),
-            self.related.as_ref().map(|(place, label)| (*place, Some(label.as_str()), AnnotationKind::Context)),
-        ];
-        for (place, label, kind) in excerpts.into_iter().flatten() {
-            let Some(source) = sources.get(place.file) else { continue };
-            let excerpt = source.excerpt(place);
-            if excerpt.text.is_empty() {
-                group = group.element(Origin::path(source.name.as_str()).line(excerpt.line).char_column(1));
+        let primary =
+            self.place.map(|place| Mark { place, label: self.label.as_deref(), kind: AnnotationKind::Primary });
+        let related = self.related.as_ref();
+        let related =
+            related.map(|(place, label)| Mark { place: *place, label: Some(label), kind: AnnotationKind::Context });
+        let marks: Vec<Mark<'_>> = primary.into_iter().chain(related).collect();
+        // Two marks near each other are shown in one excerpt.
+        let near = |one: &Mark<'_>, other: &Mark<'_>| {
+            sources.lines_apart(one.place, other.place).is_some_and(|lines| lines < 100)
+        };
+        for marks in marks.chunk_by(near) {
+            let Some(source) = sources.get(marks[0].place.file) else { continue };
+            let lines = marks.iter().map(|mark| source.line_of(source.floor(mark.place.start)));
+            let (first, last) = lines.fold((usize::MAX, 0), |(first, last), line| (first.min(line), last.max(line)));
+            let (begin, text) = source.lines(first, last);
+            if text.is_empty() {
+                group = group.element(Origin::path(source.name.as_str()).line(first + 1).char_column(1));
                 continue;
             }
-            group = group.element(
-                Snippet::source(excerpt.text)
-                    .path(source.name.as_str())
-                    .line_start(excerpt.line)
-                    .annotation(kind.span(excerpt.mark).label(label)),
-            );
+            let annotations = marks.iter().map(|mark| {
+                let marked = source.mark(mark.place);
+                mark.kind.span(marked.start - begin..marked.end - begin).label(mark.label)
+            });
+            let snippet =
+                Snippet::source(text).path(source.name.as_str()).line_start(first + 1).annotations(annotations);
+            group = group.element(snippet);
         }
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(annotate_snippets::normalize_untrusted_str(help)));
@@ -303,11 +312,11 @@ struct SourceText {
     line_starts: Vec<u32>,
 }
 
-/// The line that a place begins on.
-struct Excerpt<'a> {
-    text: &'a str,
-    line: usize,
-    mark: std::ops::Range<usize>,
+/// A place to show.
+struct Mark<'a> {
+    place: Place,
+    label: Option<&'a str>,
+    kind: AnnotationKind,
 }
 
 impl Sources {
@@ -339,6 +348,13 @@ impl Sources {
         Some(Position { file: &source.name, line: line + 1, column })
     }
 
+    /// How many lines are between two places, if they are in one text.
+    fn lines_apart(&self, one: Place, other: Place) -> Option<usize> {
+        let source = self.get(one.file).filter(|_| one.file == other.file)?;
+        let line = |place: Place| source.line_of(source.floor(place.start));
+        Some(line(one).abs_diff(line(other)))
+    }
+
     fn get(&self, file: FileId) -> Option<&SourceText> {
         self.list.get(file.0 as usize)
     }
@@ -355,16 +371,21 @@ impl SourceText {
         self.line_starts.partition_point(|start| *start as usize <= offset) - 1
     }
 
-    /// The line on which a place begins: a mapping of forty lines is marked by its first.
-    fn excerpt(&self, place: Place) -> Excerpt<'_> {
+    /// The text of some lines without the last line break, and the byte at which it begins.
+    fn lines(&self, first: usize, last: usize) -> (usize, &str) {
+        let begin = self.line_starts[first] as usize;
+        let end = self.line_starts.get(last + 1).map_or(self.text.len(), |start| *start as usize);
+        (begin, self.text[begin..end].trim_end_matches(['\n', '\r']))
+    }
+
+    /// The bytes to mark: no more than the line on which a place begins, for a mapping may have forty.
+    fn mark(&self, place: Place) -> std::ops::Range<usize> {
         let start = self.floor(place.start);
         let line = self.line_of(start);
-        let begin = self.line_starts[line] as usize;
-        let rest = &self.text[begin..];
-        let text = rest.lines().next().unwrap_or_default();
-        let mark_start = (start - begin).min(text.len());
-        let mark_end = (self.floor(place.end) - begin.min(self.floor(place.end))).min(text.len()).max(mark_start);
-        Excerpt { text, line: line + 1, mark: mark_start..mark_end }
+        let (begin, text) = self.lines(line, line);
+        let end = begin + text.len();
+        let start = start.min(end);
+        start..self.floor(place.end).clamp(start, end)
     }
 }
 

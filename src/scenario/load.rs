@@ -176,7 +176,7 @@ impl Loader {
     fn document(&mut self, file: FileId, path: Option<&Path>) {
         let root = match tree::parse(self.sources.text(file), file, &mut self.report) {
             Ok(root) => root,
-            Err(diagnostic) => return self.report.push(diagnostic),
+            Err(diagnostic) => return self.report.push(*diagnostic),
         };
         let start = Place { file, start: 0, end: 0 };
         let entries = match root {
@@ -195,14 +195,15 @@ impl Loader {
                 return self.report.push(Diagnostic::unusable("not-a-scenario", message).at(node.place).help(help));
             }
         };
-        if !entries.is_empty() && !entries.iter().any(|entry| TOP_LEVEL_KEYS.contains(&&*entry.key.name)) {
-            let exported = entries.iter().any(|entry| matches!(&*entry.key.name, "kind" | "apiVersion" | "items"));
-            if exported {
-                let diagnostic = Diagnostic::unusable("not-a-scenario", "this is an exported resource, not a scenario")
-                    .at(entries[0].key.place)
-                    .help("put it under its key, such as `routers: [{…}]`; only files with the keys of a scenario can be included so far");
-                return self.report.push(diagnostic);
-            }
+        let is = |entry: &Entry, keys: &[&str]| keys.contains(&&*entry.key.name);
+        let exported = entries.iter().find(|entry| is(entry, &["kind", "apiVersion", "items"]));
+        // Resources have names, too.
+        let of_scenario = |entry: &&Entry| is(entry, TOP_LEVEL_KEYS) && !is(entry, &["name"]);
+        if let (Some(exported), None) = (exported, entries.iter().find(of_scenario)) {
+            let help = "put it under its key, such as `routers: [{…}]`; so far only files with the keys of a scenario are read";
+            let message = "this is an exported resource, not a scenario";
+            let diagnostic = Diagnostic::unusable("not-a-scenario", message).at(exported.key.place).help(help);
+            return self.report.push(diagnostic);
         }
         let (includes, entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| &*entry.key.name == "include");

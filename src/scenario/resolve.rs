@@ -1,7 +1,7 @@
 //! From the file as typed to a checked [`Scenario`]: names become indices, defaults are filled in, and everything that can
 //! be known without running is checked.
 //!
-//! What Google Cloud would reject is an error, what will hurt is a warning ([`advice`]). Nothing stops at the first
+//! What Google Cloud would reject is an error, what will hurt is a warning (`advice`). Nothing stops at the first
 //! finding: an item that cannot be resolved is left out, and references to it are not reported again.
 
 use std::collections::{HashMap, HashSet};
@@ -109,7 +109,6 @@ struct GatewayDetail {
     nat: super::file::nat::RouterNat,
     /// When its router was made.
     created: Option<String>,
-    nat_ips: Place,
 }
 
 #[derive(Debug, Clone)]
@@ -144,7 +143,7 @@ impl Names {
     }
 
     /// Declares a name; equal names are told apart by region, if they have one.
-    fn declare(&mut self, name: &At<Reference>, region: Option<&str>, at: usize) -> Result<(), Diagnostic> {
+    fn declare(&mut self, name: &At<Reference>, region: Option<&str>, at: usize) -> Result<(), Box<Diagnostic>> {
         let known = self.index.entry(name.name().to_owned()).or_default();
         if let Some(first) = known.iter().find(|known| known.region.as_deref() == region) {
             let within = region.map(|region| format!(" in {region}")).unwrap_or_default();
@@ -154,20 +153,21 @@ impl Names {
             )
             .at(name.place)
             .related(first.place, "first given here")
-            .help("rename or remove one of the two"));
+            .help("rename or remove one of the two")
+            .into());
         }
         known.push(Known { region: region.map(str::to_owned), at, place: name.place });
         Ok(())
     }
 
     /// What a reference means. `Ok(None)`: something that was left out.
-    fn lookup(&self, reference: &At<Reference>, region: Option<&str>) -> Result<Option<usize>, Diagnostic> {
+    fn lookup(&self, reference: &At<Reference>, region: Option<&str>) -> Result<Option<usize>, Box<Diagnostic>> {
         let name = reference.name();
         let Some(known) = self.index.get(name) else {
             if self.lost.contains(name) {
                 return Ok(None);
             }
-            return Err(self.unknown(reference));
+            return Err(self.unknown(reference).into());
         };
         let asked = reference.region().or(region);
         match known.iter().find(|known| known.region.as_deref() == asked) {
@@ -183,7 +183,7 @@ impl Names {
                     None => format!("{} `{name}` could be the one in {}", self.kind, regions.join(" or in ")),
                 };
                 let help = format!("say which: `regions/{}/{}/{name}`", regions.first().unwrap_or(&"REGION"), self.key);
-                Err(Diagnostic::unusable("unknown-reference", message).at(reference.place).help(help))
+                Err(Diagnostic::unusable("unknown-reference", message).at(reference.place).help(help).into())
             }
         }
     }
@@ -276,8 +276,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// Unwraps, or reports and gives nothing.
-    fn ok<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
-        result.map_err(|diagnostic| self.push(diagnostic)).ok()
+    fn ok<T>(&mut self, result: Result<T, Box<Diagnostic>>) -> Option<T> {
+        result.map_err(|diagnostic| self.push(*diagnostic)).ok()
     }
 
     /// Whether a field of an item was written, but could not be read: then its absence must not be reported.

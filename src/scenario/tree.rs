@@ -120,10 +120,10 @@ pub(crate) fn shorten(text: &str) -> String {
 
 /// Parses the one document of a text. `Ok(None)` is a text without any. Duplicate keys are reported and the first is kept;
 /// what breaks the syntax ends the parse.
-pub(crate) fn parse(text: &str, file: FileId, report: &mut Vec<Diagnostic>) -> Result<Option<Node>, Diagnostic> {
+pub(crate) fn parse(text: &str, file: FileId, report: &mut Vec<Diagnostic>) -> Result<Option<Node>, Box<Diagnostic>> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes, at most {MAX_BYTES} are read", text.len());
-        return Err(Diagnostic::unusable("too-large", message));
+        return Err(Diagnostic::unusable("too-large", message).into());
     }
     let mut options = Options::default();
     options.set_emit_comments(false);
@@ -138,7 +138,7 @@ pub(crate) fn parse(text: &str, file: FileId, report: &mut Vec<Diagnostic>) -> R
             Err(error) => {
                 let at = (offset + error.marker().byte_offset().unwrap_or(0)) as u32;
                 let message = format!("this is not YAML: {}", error.info());
-                return Err(Diagnostic::unusable("syntax", message).at(Place { file, start: at, end: at + 1 }));
+                return Err(Diagnostic::unusable("syntax", message).at(Place { file, start: at, end: at + 1 }).into());
             }
         }
     }
@@ -175,7 +175,7 @@ enum Open {
 }
 
 impl Builder<'_> {
-    fn event(&mut self, event: Event<'_>, place: Place) -> Result<(), Diagnostic> {
+    fn event(&mut self, event: Event<'_>, place: Place) -> Result<(), Box<Diagnostic>> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let scalar = Scalar { text: text.into(), plain: style == ScalarStyle::Plain };
@@ -205,11 +205,13 @@ impl Builder<'_> {
             }
             Event::Alias(anchor) => {
                 let Some((node, count, depth)) = self.anchors.get(&anchor) else {
-                    return Err(Diagnostic::unusable("syntax", "an alias inside of what it stands for").at(place));
+                    return Err(Diagnostic::unusable("syntax", "an alias inside of what it stands for")
+                        .at(place)
+                        .into());
                 };
                 self.nodes += count;
                 if self.frames.len() + depth > MAX_DEPTH {
-                    return Err(too_deep(place));
+                    return Err(too_deep(place).into());
                 }
                 self.check_budget(place)?;
                 let node = node.clone();
@@ -218,37 +220,38 @@ impl Builder<'_> {
             Event::DocumentStart(..) if self.root.is_some() => {
                 Err(Diagnostic::unusable("many-documents", "a second document begins here, a scenario file has one")
                     .at(place)
-                    .help("put each document into its own file of a folder, or merge their lists"))
+                    .help("put each document into its own file of a folder, or merge their lists")
+                    .into())
             }
             _ => Ok(()),
         }
     }
 
-    fn node(&mut self, place: Place, value: Value) -> Result<Node, Diagnostic> {
+    fn node(&mut self, place: Place, value: Value) -> Result<Node, Box<Diagnostic>> {
         self.next += 1;
         self.nodes += 1;
         self.check_budget(place)?;
         Ok(Node { id: NodeId(self.file, self.next), place, value })
     }
 
-    fn check_budget(&self, place: Place) -> Result<(), Diagnostic> {
+    fn check_budget(&self, place: Place) -> Result<(), Box<Diagnostic>> {
         if self.nodes > MAX_NODES {
             let message = format!("more than {MAX_NODES} values, copies through aliases included");
-            return Err(Diagnostic::unusable("too-large", message).at(place));
+            return Err(Diagnostic::unusable("too-large", message).at(place).into());
         }
         Ok(())
     }
 
-    fn open(&mut self, start: Place, anchor: usize, content: Open) -> Result<(), Diagnostic> {
+    fn open(&mut self, start: Place, anchor: usize, content: Open) -> Result<(), Box<Diagnostic>> {
         if self.frames.len() >= MAX_DEPTH {
-            return Err(too_deep(start));
+            return Err(too_deep(start).into());
         }
         self.frames.push(Frame { start, anchor, content });
         Ok(())
     }
 
     /// Hands a finished node to the collection it belongs to.
-    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Box<Diagnostic>> {
         if anchor != 0 {
             let (count, depth) = node.extent();
             self.nodes += count;
@@ -263,7 +266,7 @@ impl Builder<'_> {
                 None => {
                     let Value::Scalar(scalar) = node.value else {
                         let message = format!("found {} as a key, expected a name", node.describe());
-                        return Err(Diagnostic::unusable("syntax", message).at(node.place));
+                        return Err(Diagnostic::unusable("syntax", message).at(node.place).into());
                     };
                     *key = Some(Key { name: scalar.text, place: node.place });
                 }
@@ -325,15 +328,15 @@ mod tests {
     use super::*;
     use crate::scenario::diagnostic::Sources;
 
-    fn tree(text: &str) -> Result<Option<Node>, Diagnostic> {
+    fn tree(text: &str) -> Result<Option<Node>, Box<Diagnostic>> {
         let mut sources = Sources::default();
         let file = sources.add("t.yaml", text);
         let mut report = Vec::new();
         let root = parse(text, file, &mut report)?;
-        report.pop().map_or(Ok(root), Err)
+        report.pop().map_or(Ok(root), |diagnostic| Err(diagnostic.into()))
     }
 
-    fn slice<'t>(text: &'t str, place: Place) -> &'t str {
+    fn slice(text: &str, place: Place) -> &str {
         &text[place.start as usize..place.end as usize]
     }
 

@@ -67,7 +67,7 @@ impl Resolver<'_> {
             Err(diagnostic) => {
                 let undeclared = self.addresses.index.is_empty();
                 let help = "declare it under `addresses:`; without a value it gets one from 203.0.113.0/24";
-                self.push(if undeclared { diagnostic.help(help) } else { diagnostic });
+                self.push(if undeclared { diagnostic.help(help) } else { *diagnostic });
                 return None;
             }
         };

@@ -9,19 +9,17 @@ use std::time::Duration;
 
 use super::{GatewayDetail, Resolver};
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::nat::{
-    EndpointType, NatIpAllocateOption, NatLogFilter, NatSubnetwork, NatType, Router, RouterNat, SourceRanges,
-    SubnetworkRanges,
-};
+use crate::scenario::file::nat::{EndpointType, NatIpAllocateOption, NatLogFilter, NatType, Router, RouterNat};
 use crate::scenario::value::{At, Reference};
 use crate::scenario::{Covered, IpAllocation, LogFilter, NatConfig, NatGateway, NatTimeouts};
+
+mod coverage;
+mod patch;
 
 /// Gateways of one router (<https://cloud.google.com/nat/quota>).
 const MAX_GATEWAYS: usize = 50;
 /// Manual NAT IPs of one gateway.
 const MAX_NAT_IPS: usize = 300;
-/// Listed subnets of one gateway.
-const MAX_SUBNETWORKS: usize = 50;
 
 impl Resolver<'_> {
     pub(super) fn gateways(&mut self) {
@@ -90,7 +88,6 @@ impl Resolver<'_> {
                     place,
                     nat: nat.value.clone(),
                     created: router.creation_timestamp.as_ref().map(|created| created.value.clone()),
-                    nat_ips,
                 });
                 self.out.nat_gateways.push(gateway);
             }
@@ -123,7 +120,8 @@ impl Resolver<'_> {
         let config = self.nat_config(nat, nat.place, region, router.creation_timestamp.as_ref());
         let coverage = self.coverage(nat, network, region);
         let (config, coverage) = (config?, coverage?);
-        let declared = self.gateways.declare(name, Some(router.name.name()), self.out.nat_gateways.len());
+        let declared =
+            self.gateways.declare(name, Some(&format!("{region}/{}", router.name.name())), self.out.nat_gateways.len());
         self.ok(declared)?;
         Some(NatGateway {
             name: name.name().to_owned(),
@@ -133,128 +131,6 @@ impl Resolver<'_> {
             coverage,
             config,
         })
-    }
-
-    /// What of which subnets a gateway serves.
-    fn coverage(&mut self, nat: &At<RouterNat>, network: usize, region: &str) -> Option<Vec<Covered>> {
-        if let Some(ranges) = &nat.source_subnetwork_ip_ranges_to_nat64 {
-            self.push(Diagnostic::warning("not-simulated", "NAT64 is not simulated").at(ranges.place));
-        }
-        let Some(ranges) = &nat.source_subnetwork_ip_ranges_to_nat else {
-            if !self.is_lost(nat.place, "sourceSubnetworkIpRangesToNat") {
-                let message = "the gateway does not say which subnets it serves";
-                self.push(
-                    Diagnostic::rejected("nat-subnets", message)
-                        .at(nat.name.as_ref().map_or(nat.place, |name| name.place))
-                        .help("add `sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES`"),
-                );
-            }
-            return None;
-        };
-        if ranges.value != SourceRanges::ListOfSubnetworks {
-            if let Some(list) = nat.subnetworks.as_ref().filter(|list| !list.is_empty()) {
-                self.push(
-                    Diagnostic::rejected("nat-subnets", "a list of subnets without LIST_OF_SUBNETWORKS")
-                        .at(list.place)
-                        .help("write `sourceSubnetworkIpRangesToNat: LIST_OF_SUBNETWORKS`, or remove the list"),
-                );
-            }
-            let mut covered = Vec::new();
-            for (at, subnet) in self.out.subnetworks.iter().enumerate() {
-                if subnet.network == network && subnet.region == region && self.details.subnetworks[at].hosts_vms {
-                    covered.push(Covered { subnetwork: at, range: subnet.range });
-                    if ranges.value == SourceRanges::AllSubnetworksAllIpRanges {
-                        covered.extend(
-                            subnet.secondary.iter().map(|(_, range)| Covered { subnetwork: at, range: *range }),
-                        );
-                    }
-                }
-            }
-            return Some(covered);
-        }
-        let Some(list) = nat.subnetworks.as_ref().filter(|list| !list.is_empty()) else {
-            if !self.is_lost(nat.place, "subnetworks") {
-                self.push(
-                    Diagnostic::rejected("nat-subnets", "LIST_OF_SUBNETWORKS without a list of subnets")
-                        .at(ranges.place)
-                        .help("add `subnetworks: [{name: …, sourceIpRangesToNat: [ALL_IP_RANGES]}]`"),
-                );
-            }
-            return None;
-        };
-        if let Some(excess) = list.get(MAX_SUBNETWORKS) {
-            let message = format!("{} subnets in a gateway's list, at most {MAX_SUBNETWORKS}", list.len());
-            self.push(Diagnostic::rejected("too-many", message).at(excess.place));
-        }
-        let mut covered = Vec::new();
-        for entry in &list.value {
-            self.listed_subnet(entry, network, region, &mut covered);
-        }
-        Some(covered)
-    }
-
-    fn listed_subnet(&mut self, entry: &At<NatSubnetwork>, network: usize, region: &str, covered: &mut Vec<Covered>) {
-        let found = self.subnetworks.lookup(&entry.value.name, Some(region));
-        let Some(at) = self.ok(found).flatten() else { return };
-        let subnet = self.out.subnetworks[at].clone();
-        let place = entry.value.name.place;
-        if subnet.region != region {
-            let message = format!("subnet `{}` is in {}, its gateway in {region}", subnet.name, subnet.region);
-            self.push(
-                Diagnostic::rejected("region-mismatch", message)
-                    .at(place)
-                    .help("a gateway serves the subnets of its own region and network"),
-            );
-            return;
-        }
-        if subnet.network != network {
-            let message = format!(
-                "subnet `{}` is of network `{}`, its gateway of `{}`",
-                subnet.name, self.out.networks[subnet.network].name, self.out.networks[network].name
-            );
-            self.push(
-                Diagnostic::rejected("network-mismatch", message)
-                    .at(place)
-                    .help("a gateway serves the subnets of its own region and network"),
-            );
-            return;
-        }
-        let mut add = |range| {
-            let range = Covered { subnetwork: at, range };
-            if !covered.contains(&range) {
-                covered.push(range);
-            }
-        };
-        let all = At::from(SubnetworkRanges::AllIpRanges);
-        let choices = entry.source_ip_ranges_to_nat.as_deref().filter(|choices| !choices.is_empty());
-        for choice in choices.unwrap_or(&[all]) {
-            match choice.value {
-                SubnetworkRanges::PrimaryIpRange => add(subnet.range),
-                SubnetworkRanges::AllIpRanges => {
-                    add(subnet.range);
-                    subnet.secondary.iter().for_each(|(_, range)| add(*range));
-                }
-                SubnetworkRanges::ListOfSecondaryIpRanges => {
-                    for name in entry.secondary_ip_range_names.iter().flatten() {
-                        match subnet.secondary.iter().find(|(known, _)| known == name.name()) {
-                            Some((_, range)) => add(*range),
-                            None => {
-                                let names: Vec<&str> = subnet.secondary.iter().map(|(name, _)| name.as_str()).collect();
-                                let message =
-                                    format!("subnet `{}` has no secondary range `{}`", subnet.name, name.name());
-                                let help = if names.is_empty() {
-                                    "it has none".to_owned()
-                                } else {
-                                    format!("it has {}", names.join(", "))
-                                };
-                                self.diagnostics
-                                    .push(Diagnostic::unusable("unknown-reference", message).at(name.place).help(help));
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// The configuration of a gateway as written or patched; `None` when it is not one.
@@ -541,61 +417,6 @@ impl Resolver<'_> {
             }
         }
     }
-
-    /// Applies a patch to a gateway's configuration as it is at that time.
-    pub(super) fn patch_nat(&mut self, gateway: usize, set: &At<RouterNat>) -> Option<NatConfig> {
-        for (field, place) in [
-            ("type", set.nat_type.as_ref().map(|value| value.place)),
-            ("endpointTypes", set.endpoint_types.as_ref().and_then(|list| list.first()).map(|value| value.place)),
-            ("name", set.name.as_ref().map(|value| value.place)),
-        ] {
-            if let Some(place) = place {
-                self.push(Diagnostic::rejected("immutable", format!("{field} of a gateway cannot change")).at(place));
-            }
-        }
-        let ranges = set.source_subnetwork_ip_ranges_to_nat.as_ref().map(|value| value.place);
-        if let Some(place) = ranges.or(set.subnetworks.as_ref().map(|list| list.place)) {
-            let message = "a change of the subnets that a gateway serves is not simulated";
-            self.push(Diagnostic::warning("not-simulated", message).at(place));
-        }
-        let before = self.details.gateways[gateway].nat.clone();
-        let after = overlay(&before, set);
-        let region = self.out.nat_gateways[gateway].region.clone();
-        let created = self.details.gateways[gateway].created.clone().map(At::from);
-        let config = self.nat_config(&after, set.place, &region, created.as_ref())?;
-        if let Some(drained) = &set.drain_nat_ips {
-            let known: Vec<Ipv4Addr> = before
-                .nat_ips
-                .iter()
-                .chain(&before.drain_nat_ips)
-                .flat_map(|list| list.value.clone())
-                .filter_map(|reference| self.nat_ip(&At { place: Place::NOWHERE, ..reference }, &region))
-                .collect();
-            if config.drain_nat_ips.iter().any(|address| !known.contains(address)) {
-                self.push(
-                    Diagnostic::rejected("drain-unassigned", "only a NAT IP of the gateway can be drained")
-                        .at(drained.place)
-                        .help("list addresses that were in natIps before"),
-                );
-            }
-        }
-        let place = set.nat_ips.as_ref().map_or(set.place, |list| list.place);
-        let used = self.nat_ips_of_others(gateway);
-        for address in config.nat_ips.iter().chain(&config.drain_nat_ips) {
-            if let Some((_, other)) = used.iter().find(|(used, _)| used == address) {
-                self.push(shared_nat_ip(*address, other, &self.out.nat_gateways[gateway].name, place));
-            }
-        }
-        self.details.gateways[gateway].nat = after;
-        Some(config)
-    }
-
-    fn nat_ips_of_others(&self, gateway: usize) -> Vec<(Ipv4Addr, String)> {
-        let others = self.out.nat_gateways.iter().enumerate().filter(|(at, _)| *at != gateway);
-        let addresses =
-            others.flat_map(|(_, other)| other.config.nat_ips.iter().map(|address| (*address, other.name.clone())));
-        addresses.collect()
-    }
 }
 
 fn shared_nat_ip(address: Ipv4Addr, one: &str, other: &str, place: Place) -> Diagnostic {
@@ -603,51 +424,6 @@ fn shared_nat_ip(address: Ipv4Addr, one: &str, other: &str, place: Place) -> Dia
     Diagnostic::rejected("nat-ip-shared", message)
         .at(place)
         .help("a NAT IP belongs to one gateway: reserve another address")
-}
-
-/// A gateway with some fields changed. IPs that are only said to drain leave the active list, as gcloud does it; IPs that
-/// become active again leave the drained.
-fn overlay(before: &RouterNat, set: &RouterNat) -> RouterNat {
-    macro_rules! over {
-        ($($field:ident),* $(,)?) => {
-            RouterNat { $($field: set.$field.clone().or_else(|| before.$field.clone())),* }
-        };
-    }
-    let mut after = over!(
-        name,
-        nat_type,
-        endpoint_types,
-        nat_ip_allocate_option,
-        nat_ips,
-        drain_nat_ips,
-        auto_network_tier,
-        source_subnetwork_ip_ranges_to_nat,
-        subnetworks,
-        min_ports_per_vm,
-        max_ports_per_vm,
-        enable_dynamic_port_allocation,
-        enable_endpoint_independent_mapping,
-        udp_idle_timeout_sec,
-        icmp_idle_timeout_sec,
-        tcp_established_idle_timeout_sec,
-        tcp_transitory_idle_timeout_sec,
-        tcp_time_wait_timeout_sec,
-        effective_tcp_time_wait_timeout_sec,
-        log_config,
-        rules,
-        source_subnetwork_ip_ranges_to_nat64,
-    );
-    let without = |list: &mut Option<At<Vec<At<Reference>>>>, gone: &Option<At<Vec<At<Reference>>>>| {
-        if let (Some(list), Some(gone)) = (list, gone) {
-            list.value.retain(|kept| !gone.iter().any(|gone| gone.name() == kept.name()));
-        }
-    };
-    match (&set.nat_ips, &set.drain_nat_ips) {
-        (None, Some(_)) => without(&mut after.nat_ips, &set.drain_nat_ips),
-        (Some(_), None) => without(&mut after.drain_nat_ips, &set.nat_ips),
-        _ => {}
-    }
-    after
 }
 
 /// Year, month and day of an RFC 3339 time.

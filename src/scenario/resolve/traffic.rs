@@ -329,19 +329,32 @@ impl Resolver<'_> {
     }
 
     fn patch(&mut self, patch: &At<file::PatchNatEvent>) -> Option<Change> {
-        // `ROUTER/NAME`: the router stands where a path would have a region.
-        let router = patch.gateway.as_str().rsplit_once('/').map(|(path, _)| path.rsplit('/').next().unwrap_or(path));
-        let gateway = self.gateways.lookup(&patch.gateway, router).map_err(|diagnostic| {
-            if self.gateways.index.contains_key(patch.gateway.name()) {
-                diagnostic.help(format!("write `ROUTER/{}`", patch.gateway.name()))
-            } else {
-                diagnostic
-            }
-        });
-        let gateway = self.ok(gateway).flatten()?;
+        let gateway = self.patched_gateway(&patch.gateway)?;
         let config = self.patch_nat(gateway, &patch.set)?;
         self.out.nat_gateways[gateway].config = config.clone();
         Some(Change::PatchNat { gateway, config: Box::new(config) })
+    }
+
+    /// The gateway of an event: its name, or `ROUTER/NAME` where several routers have one of that name.
+    fn patched_gateway(&mut self, reference: &At<Reference>) -> Option<usize> {
+        let name = reference.name();
+        let router = reference.as_str().rsplit_once('/').map(|(path, _)| path.rsplit('/').next().unwrap_or(path));
+        let gateways = self.out.nat_gateways.iter().enumerate();
+        let meant = gateways
+            .filter(|(_, gateway)| gateway.name == name && router.is_none_or(|router| gateway.router == router));
+        let meant: Vec<usize> = meant.map(|(at, _)| at).collect();
+        match meant[..] {
+            [at] => return Some(at),
+            [] if self.gateways.lost.contains(name) => {}
+            [] => self.push(self.gateways.unknown(reference)),
+            _ => {
+                let routers: Vec<&str> = meant.iter().map(|at| self.out.nat_gateways[*at].router.as_str()).collect();
+                let message = format!("gateway `{name}` could be the one of {}", routers.join(" or of "));
+                let help = format!("write `ROUTER/{name}`, with routers of different names");
+                self.push(Diagnostic::unusable("unknown-reference", message).at(reference.place).help(help));
+            }
+        }
+        None
     }
 
     pub(super) fn expectations(&mut self) {

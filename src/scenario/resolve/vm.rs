@@ -89,13 +89,11 @@ impl Resolver<'_> {
                 }
             }
         }
-        let external_address = match nic.access_configs.as_ref().and_then(|configs| configs.first()) {
-            None => None,
-            Some(config) => Some(match config.nat_ip.as_ref().and_then(|address| address.v4()) {
-                Some(address) => address,
-                None => self.documentation_address(),
-            }),
-        };
+        let access = nic.access_configs.as_ref().and_then(|configs| configs.first());
+        let external_address = access.map(|config| {
+            let given = config.nat_ip.as_ref().and_then(|address| address.v4());
+            given.unwrap_or_else(|| self.documentation_address())
+        });
         let declared = self.vms.declare(&instance.name, zone.as_deref(), self.out.vms.len());
         self.ok(declared)?;
         self.out.vms.push(Vm {

@@ -345,7 +345,8 @@ impl Resolver<'_> {
         let found = self.subnetworks.lookup(&reference, region);
         let found = found.map_err(|diagnostic| match subnetwork {
             None => diagnostic
-                .help("without `subnetwork`, the subnet that is named like the network is meant: add `subnetwork:`"),
+                .help("without `subnetwork`, the subnet that is named like the network is meant: add `subnetwork:`")
+                .into(),
             Some(_) => diagnostic,
         });
         let at = self.ok(found).flatten()?;
