@@ -150,6 +150,8 @@ drop_causes! {
     SimUnsolicited = "SIM_UNSOLICITED", "nobody inside had asked for it";
     /// A captured reply to a request that this network did not let out.
     SimReplyWithoutRequest = "SIM_REPLY_WITHOUT_REQUEST", "a captured reply, but this network did not let the request out";
+    /// A captured packet of a TCP connection all of whose SYNs this network has dropped.
+    SimNeverOpened = "SIM_NEVER_OPENED", "part of a captured connection that this network did not let open";
     /// A captured packet between hosts of which neither, or both, could be the client.
     SimNoClient = "SIM_NO_CLIENT", "neither end is a client address (see --client)";
     /// The instance has just started, and its way out is not open yet.

@@ -2,3 +2,4 @@
 
 pub mod flows;
 mod half;
+pub mod replay;

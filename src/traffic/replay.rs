@@ -1,0 +1,796 @@
+//! Captured packets through a virtual network.
+//!
+//! Each captured client address becomes one instance of the sending workload, and its packets wear the instance's
+//! address. What a server sent is a reply: it is addressed to wherever the request came from in this network, and travels
+//! inbound through the mappings. The capture's own times count: links take no time and lose nothing here, and declared
+//! hosts do not answer, for the capture holds the delays, the losses and the answers of the network it was made in.
+//!
+//! A capture cannot react. What it holds of a TCP connection that this network refuses to open is not sent on: no client
+//! would have sent it. A reply to a request that did not get out is dropped, too, and both are counted by their names.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet, HashTable};
+use hdrhistogram::Histogram;
+use ipnet::Ipv4Net;
+use thiserror::Error;
+
+use super::flows::Failure;
+use crate::capture::{CaptureError, Frame, LinkType, NotIp, PacketWriter, Reader, network_layer};
+use crate::network::Network;
+use crate::node::instance::SOCKETS;
+use crate::node::router::is_private;
+use crate::recording::{Recording, RecordingError};
+use crate::report::clock::seconds;
+use crate::report::summary::{CaptureFileSummary, CaptureSummary, Summary};
+use crate::scenario::Scenario;
+use crate::sim::{FlowId, Outcome};
+use crate::simulation::{Changes, summarise};
+use crate::time::{SimTime, nanos};
+use crate::topology::NodeId;
+use crate::trace::{DropCause, PortId};
+use crate::wire::{Direction, FiveTuple, Packet, Protocol, tcp_flags};
+
+/// A flow of datagrams that has been silent for this long is forgotten, so that memory does not grow with a capture.
+const DATAGRAM_IDLE: Duration = Duration::from_secs(600);
+/// The same for TCP: longer than any timer of Cloud NAT's defaults.
+const TCP_IDLE: Duration = Duration::from_secs(3600);
+/// How many records between two looks at logs and progress.
+const BATCH: u64 = 16_384;
+
+/// What to replay.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Capture files; `-` is standard input.
+    pub captures: Vec<PathBuf>,
+    /// The sending workload, by its index in the scenario.
+    pub from: usize,
+    /// Which captured addresses are clients; empty means private and link-local ones.
+    pub clients: Vec<Ipv4Net>,
+    /// Where to write the packets as the internet saw them.
+    pub write: Option<PathBuf>,
+    /// Folder for the output files.
+    pub out: Option<PathBuf>,
+}
+
+/// Why a replay could not be done.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// A capture cannot be read, or the result not be written.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The output folder cannot be written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// Nothing could be read of any capture.
+    #[error("nothing could be read of {}: {reason}", path.display())]
+    Nothing {
+        /// The first such file.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+    /// The workload has nobody to send.
+    #[error(
+        "workload {workload:?} has no running instance to send from: give it instances, or name another with --from"
+    )]
+    NoInstance {
+        /// Its name.
+        workload: String,
+    },
+}
+
+/// How far a captured connection has come in this network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of its beginning was seen.
+    Midstream,
+    /// All its first packets so far were dropped.
+    Refused,
+    /// A first packet has got out.
+    Asked,
+    /// An answer has come back.
+    Established,
+}
+
+/// Where a flow ends, and as what it is seen there.
+#[derive(Debug, Clone, Copy)]
+struct FarEnd {
+    node: NodeId,
+    port: PortId,
+    /// Source address and port that the far end sees, to which it answers.
+    seen: (Ipv4Addr, u16),
+    on_internet: bool,
+}
+
+/// A captured flow.
+#[derive(Debug, Clone)]
+struct CapturedFlow {
+    /// As the captured client sends it.
+    captured: FiveTuple,
+    instance: NodeId,
+    /// What its packets wear in this network.
+    inside: (Ipv4Addr, u16),
+    outbound: FlowId,
+    inbound: FlowId,
+    far: Option<FarEnd>,
+    stage: Stage,
+    counted: bool,
+    broken: bool,
+    first_sent: SimTime,
+    last_seen: SimTime,
+    failure: Option<Failure>,
+}
+
+/// Connections, as far as packets tell.
+#[derive(Debug)]
+struct Tally {
+    attempted: u64,
+    established: u64,
+    failed: u64,
+    broken: u64,
+    failed_by: BTreeMap<Failure, u64>,
+    connect_times: Histogram<u64>,
+}
+
+/// A replay under way.
+struct Replay<'a> {
+    network: &'a mut Network,
+    from: usize,
+    clients: &'a [Ipv4Net],
+    flows: Vec<CapturedFlow>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: FixedState,
+    /// Who may be forgotten when, in order.
+    idle: VecDeque<(SimTime, u32)>,
+    /// Source tuples in use, since several clients share an instance.
+    inside: HashSet<u128, FixedState>,
+    instances: HashMap<Ipv4Addr, (NodeId, Ipv4Addr), FixedState>,
+    /// Where a client's packets were last seen to end: the address for whatever has no flow of its own.
+    last_far: HashMap<Ipv4Addr, FarEnd, FixedState>,
+    packet: Packet,
+    writer: Option<PacketWriter>,
+    start: Option<u64>,
+    skipped: BTreeMap<NotIp, u64>,
+    flow_count: u64,
+    tally: Tally,
+}
+
+/// Replays captures through a scenario. `progress` is told now and then how many records were read.
+///
+/// # Errors
+/// [`ReplayError`]: nothing can be read, or the outputs cannot be written. A damaged capture is no error as long as
+/// anything of it could be read; the summary says what was lost.
+pub fn replay(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Summary, ReplayError> {
+    let mut readers = Vec::new();
+    for path in &options.captures {
+        readers.push((path.clone(), Reader::open(path)?));
+    }
+    let mut network = Network::new(scenario);
+    network.engine_mut().make_passive();
+    if network.instances(options.from).is_empty() {
+        let workload = scenario.workloads[options.from].name.clone();
+        return Err(ReplayError::NoInstance { workload });
+    }
+    let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
+    let mut run = Run {
+        changes: Changes::new(scenario, options.out.is_some()),
+        recording: None,
+        out: options.out.as_deref(),
+        records: 0,
+    };
+    let mut replay = Replay::new(&mut network, options, writer);
+    let mut merge = Merge::new(&mut readers);
+    merge.each(&mut |frame| run.frame(&mut replay, frame, progress))?;
+
+    let Replay { writer, start, skipped, flow_count, instances, .. } = &mut replay;
+    let mut captures = CaptureSummary {
+        skipped: skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+        clients: instances.len() as u64,
+        flows: *flow_count,
+        ..CaptureSummary::default()
+    };
+    let (writer, start) = (writer.take(), *start);
+    replay.finish();
+    let tally = replay.tally;
+    for (path, reader) in &readers {
+        let damage = reader.damage().map(ToString::to_string);
+        if reader.records() == 0
+            && let Some(reason) = &damage
+            && readers.len() == 1
+        {
+            return Err(ReplayError::Nothing { path: path.clone(), reason: reason.clone() });
+        }
+        captures.files.push(CaptureFileSummary {
+            path: path.display().to_string(),
+            records: reader.records(),
+            oddities: reader.oddities().iter().map(|(oddity, count)| (oddity.name().to_owned(), count)).collect(),
+            damage,
+        });
+    }
+    let span = network.engine().now() - SimTime::ZERO;
+    let mut recording = run.recording;
+    if recording.is_none()
+        && let Some(target) = &options.out
+    {
+        // A capture without any packet still has its (empty) files.
+        recording = Some(Recording::create(target, &mut network, start)?);
+    }
+    if let Some(recording) = &mut recording {
+        recording.drain(&mut network, Vec::new())?;
+        recording.sample(&mut network)?;
+    }
+    let mut summary = summarise(&mut network, span, None, Some(captures));
+    summary.duration = seconds(nanos(span));
+    tally.fill(&mut summary);
+    summary.expectations = crate::report::expect::evaluate(&scenario.expect, &summary);
+    if let Some(writer) = writer {
+        writer.finish()?;
+    }
+    if let Some(recording) = recording {
+        recording.finish(&mut network, &summary)?;
+    }
+    Ok(summary)
+}
+
+/// What accompanies a replay: changes at their times, output files, progress.
+struct Run<'a> {
+    changes: Changes,
+    recording: Option<Recording>,
+    out: Option<&'a Path>,
+    records: u64,
+}
+
+impl Run<'_> {
+    #[inline]
+    fn frame(
+        &mut self,
+        replay: &mut Replay<'_>,
+        frame: Frame<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), ReplayError> {
+        if replay.start.is_none() {
+            replay.start = Some(frame.time);
+            if let Some(target) = self.out {
+                self.recording = Some(Recording::create(target, replay.network, replay.start)?);
+            }
+        }
+        let start = replay.start.expect("it was set just now");
+        // A capture may go back in time by a little; the network does not.
+        let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(replay.network.engine().now());
+        while self.changes.next(replay.network) <= now {
+            let due = self.changes.next(replay.network);
+            replay.network.engine_mut().advance_to(due);
+            self.changes.make(replay.network, &mut self.recording)?;
+        }
+        replay.network.engine_mut().advance_to(now);
+        replay.frame(frame)?;
+        self.records += 1;
+        if self.records.is_multiple_of(BATCH) {
+            progress(self.records);
+            if let Some(recording) = &mut self.recording {
+                recording.drain(replay.network, Vec::new())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Replay<'a> {
+    fn new(network: &'a mut Network, options: &'a Options, writer: Option<PacketWriter>) -> Self {
+        Replay {
+            network,
+            from: options.from,
+            clients: &options.clients,
+            flows: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: FixedState::default(),
+            idle: VecDeque::new(),
+            inside: HashSet::default(),
+            instances: HashMap::default(),
+            last_far: HashMap::default(),
+            packet: Packet::empty(),
+            writer,
+            start: None,
+            skipped: BTreeMap::new(),
+            flow_count: 0,
+            tally: Tally {
+                attempted: 0,
+                established: 0,
+                failed: 0,
+                broken: 0,
+                failed_by: BTreeMap::new(),
+                connect_times: Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are in order"),
+            },
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, frame: Frame<'_>) -> Result<(), ReplayError> {
+        let bytes = match network_layer(frame.link_type, frame.bytes) {
+            Ok(bytes) => bytes,
+            Err(reason) => {
+                *self.skipped.entry(reason).or_default() += 1;
+                return Ok(());
+            }
+        };
+        let cut = frame.original_length as usize - frame.bytes.len();
+        if self.packet.load(bytes, bytes.len() + cut).is_err() {
+            self.unsent(DropCause::SimMalformedPacket);
+            return Ok(());
+        }
+        if !self.packet.is_ipv4() {
+            self.unsent(DropCause::SimIpv6Unavailable);
+            return Ok(());
+        }
+        match self.packet.five_tuple() {
+            Some(tuple) => self.of_flow(tuple, frame.time),
+            None => self.without_flow(frame.time),
+        }
+    }
+
+    fn unsent(&mut self, cause: DropCause) {
+        self.network.engine_mut().ledger_mut().record_unsent(cause);
+    }
+
+    fn is_client(&self, address: Ipv4Addr) -> bool {
+        match self.clients {
+            [] => {
+                (is_private(address) && !address.is_multicast() && !address.is_loopback()) || address.is_unspecified()
+            }
+            clients => clients.iter().any(|range| range.contains(&address)),
+        }
+    }
+
+    /// Which way a packet goes between these two; when both are clients, the sender is.
+    fn direction(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Option<Direction> {
+        match (self.is_client(src), self.is_client(dst)) {
+            (true, _) => Some(Direction::Outbound),
+            (false, true) => Some(Direction::Inbound),
+            (false, false) => None,
+        }
+    }
+
+    /// TCP, UDP and echo.
+    #[inline]
+    fn of_flow(&mut self, tuple: FiveTuple, time: u64) -> Result<(), ReplayError> {
+        let now = self.network.engine().now();
+        let Some(slot) = self.find(&tuple).or_else(|| self.begin(tuple, now)) else {
+            self.unsent(DropCause::SimNoClient);
+            return Ok(());
+        };
+        self.flows[slot as usize].last_seen = now;
+        if self.flows[slot as usize].captured == tuple {
+            self.outbound(slot, time, now)
+        } else {
+            self.inbound(slot, time, now)
+        }
+    }
+
+    #[inline]
+    fn find(&self, tuple: &FiveTuple) -> Option<u32> {
+        let key = flow_key(tuple);
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |&slot| flow_key(&self.flows[slot as usize].captured) == key).copied()
+    }
+
+    /// A flow that was not seen before.
+    fn begin(&mut self, tuple: FiveTuple, now: SimTime) -> Option<u32> {
+        self.forget_idle(now);
+        let captured = match self.direction(tuple.src, tuple.dst)? {
+            Direction::Outbound => tuple,
+            Direction::Inbound => tuple.reversed(),
+        };
+        let (instance, address) = self.instance_of(captured.src);
+        let inside = self.inside_port(FiveTuple { src: address, ..captured });
+        self.inside.insert(FiveTuple { src: address, src_port: inside, ..captured }.key());
+        self.flow_count += 1;
+        let engine = self.network.engine_mut();
+        let flow = CapturedFlow {
+            captured,
+            instance,
+            inside: (address, inside),
+            outbound: engine.add_flow(),
+            inbound: engine.add_flow(),
+            far: None,
+            stage: Stage::Midstream,
+            counted: false,
+            broken: false,
+            first_sent: now,
+            last_seen: now,
+            failure: None,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.flows[slot as usize] = flow;
+                slot
+            }
+            None => {
+                self.flows.push(flow);
+                (self.flows.len() - 1) as u32
+            }
+        };
+        let hash = self.hasher.hash_one(flow_key(&captured));
+        let (flows, hasher) = (&self.flows, &self.hasher);
+        self.index.insert_unique(hash, slot, |&other| hasher.hash_one(flow_key(&flows[other as usize].captured)));
+        self.idle.push_back((now + idle_limit(captured.protocol), slot));
+        Some(slot)
+    }
+
+    /// The instance that stands for a captured client: one address to one instance, in order of appearance.
+    fn instance_of(&mut self, client: Ipv4Addr) -> (NodeId, Ipv4Addr) {
+        if let Some(&known) = self.instances.get(&client) {
+            return known;
+        }
+        let running = self.network.instances(self.from);
+        let chosen = match running.len() {
+            // All have been shut down meanwhile; the first client's instance answers for it.
+            0 => self.instances.values().next().copied(),
+            count => running.get(self.instances.len() % count).map(|instance| (instance.node, instance.address)),
+        };
+        let chosen = chosen.expect("the workload had an instance at the start");
+        self.instances.insert(client, chosen);
+        chosen
+    }
+
+    /// The captured source port, or the next one that no other client of the same instance uses.
+    fn inside_port(&self, tuple: FiveTuple) -> u16 {
+        let free = |port: &u16| !self.inside.contains(&FiveTuple { src_port: *port, ..tuple }.key());
+        (0..=u16::MAX).map(|step| tuple.src_port.wrapping_add(step)).find(free).unwrap_or(tuple.src_port)
+    }
+
+    /// A packet of the client.
+    #[inline]
+    fn outbound(&mut self, slot: u32, time: u64, now: SimTime) -> Result<(), ReplayError> {
+        let flags = self.packet.tcp_flags();
+        self.count_outbound(slot, flags, now);
+        let flow = &self.flows[slot as usize];
+        let opens = flow.captured.protocol != Protocol::Tcp || flags & tcp_flags::SYN != 0;
+        if flow.stage == Stage::Refused && !opens {
+            self.unsent(DropCause::SimNeverOpened);
+            return Ok(());
+        }
+        self.packet.set_source(flow.inside.0, flow.inside.1);
+        let (instance, outbound) = (flow.instance, flow.outbound);
+        let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, Some(outbound));
+        self.take_answers();
+        let (node, port, cause) = match outcome {
+            Outcome::Delivered(node, port) => (node, port, None),
+            Outcome::Dropped(node, cause) => (node, PortId(0), Some(cause)),
+            Outcome::Travelling => unreachable!("links take no time in a replay"),
+        };
+        if let Some(cause) = cause {
+            let flow = &mut self.flows[slot as usize];
+            if flow.stage == Stage::Midstream && opens {
+                flow.stage = Stage::Refused;
+            }
+            self.lost(slot, cause);
+            // What is dropped at a host has been on the internet all the same.
+            if self.network.is_on_internet(node) {
+                self.write(time)?;
+                self.see(slot, node, PortId(0), opens);
+            }
+            return Ok(());
+        }
+        let on_internet = self.see(slot, node, port, opens);
+        if on_internet { self.write(time) } else { Ok(()) }
+    }
+
+    /// Remembers where a flow came out, and as what. Returns whether that is on the internet.
+    #[inline]
+    fn see(&mut self, slot: u32, node: NodeId, port: PortId, opens: bool) -> bool {
+        let Some(tuple) = self.packet.five_tuple() else { return false };
+        let seen = (tuple.src, tuple.src_port);
+        let flow = &mut self.flows[slot as usize];
+        if flow.stage != Stage::Established {
+            flow.stage = Stage::Asked;
+        }
+        if let Some(far) = &flow.far
+            && far.seen == seen
+            && far.node == node
+        {
+            return far.on_internet;
+        }
+        let moved = flow.far.is_some();
+        let on_internet = self.network.is_on_internet(node);
+        let far = FarEnd { node, port, seen, on_internet };
+        flow.far = Some(far);
+        flow.inbound = self.network.engine_mut().reset_flow(flow.inbound);
+        let client = flow.captured.src;
+        // The server knows the connection by its former address only.
+        if moved && !opens && flow.stage == Stage::Established && flow.captured.protocol == Protocol::Tcp {
+            self.break_connection(slot, Failure::Dropped(DropCause::SimIdleExpired));
+        }
+        self.last_far.insert(client, far);
+        on_internet
+    }
+
+    /// A packet of the server.
+    #[inline]
+    fn inbound(&mut self, slot: u32, time: u64, now: SimTime) -> Result<(), ReplayError> {
+        let flow = &self.flows[slot as usize];
+        let Some(far) = flow.far.filter(|_| flow.stage != Stage::Refused) else {
+            self.unsent(DropCause::SimReplyWithoutRequest);
+            return Ok(());
+        };
+        let (inside, inbound, instance) = (flow.inside, flow.inbound, flow.instance);
+        self.packet.set_destination(far.seen.0, far.seen.1);
+        if far.on_internet {
+            self.write(time)?;
+        }
+        let flags = self.packet.tcp_flags();
+        let outcome = self.network.engine_mut().emit(far.node, far.port, &mut self.packet, 0, Some(inbound));
+        self.take_answers();
+        match outcome {
+            Outcome::Delivered(node, _) => {
+                let tuple = self.packet.five_tuple().map(|tuple| (tuple.dst, tuple.dst_port));
+                assert_eq!((node, tuple), (instance, Some(inside)), "a reply reaches the client that asked");
+                self.count_answer(slot, flags, now);
+            }
+            Outcome::Dropped(_, cause) => self.lost(slot, cause),
+            Outcome::Travelling => unreachable!("links take no time in a replay"),
+        }
+        Ok(())
+    }
+
+    /// Fragments, ICMP errors and other protocols: by address alone.
+    fn without_flow(&mut self, time: u64) -> Result<(), ReplayError> {
+        let (src, dst) = (self.packet.src(), self.packet.dst());
+        let embedded = self.packet.embedded();
+        // An error belongs to the flow that it quotes.
+        let quoted = embedded.and_then(|embedded| self.find(&embedded.tuple));
+        if let (Some(embedded), Some(slot)) = (embedded, quoted) {
+            let flow = self.flows[slot as usize].clone();
+            if embedded.tuple == flow.captured {
+                // About a packet of the client.
+                let Some(far) = flow.far else {
+                    self.unsent(DropCause::SimReplyWithoutRequest);
+                    return Ok(());
+                };
+                self.packet.set_destination(far.seen.0, 0);
+                self.packet.set_embedded_source(&embedded, far.seen.0, far.seen.1);
+                return self.emit_without_flow(far, time);
+            }
+            self.packet.set_source(flow.inside.0, 0);
+            self.packet.set_embedded_destination(&embedded, flow.inside.0, flow.inside.1);
+            return self.send_without_flow(flow.instance, time);
+        }
+        match self.direction(src, dst) {
+            Some(Direction::Outbound) => {
+                let (instance, address) = self.instance_of(src);
+                self.packet.set_source(address, 0);
+                self.send_without_flow(instance, time)
+            }
+            Some(Direction::Inbound) => match self.last_far.get(&dst).copied() {
+                Some(far) => {
+                    self.packet.set_destination(far.seen.0, 0);
+                    self.emit_without_flow(far, time)
+                }
+                None => {
+                    self.unsent(DropCause::SimReplyWithoutRequest);
+                    Ok(())
+                }
+            },
+            None => {
+                self.unsent(DropCause::SimNoClient);
+                Ok(())
+            }
+        }
+    }
+
+    fn send_without_flow(&mut self, instance: NodeId, time: u64) -> Result<(), ReplayError> {
+        let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, None);
+        self.take_answers();
+        match outcome {
+            Outcome::Delivered(node, _) | Outcome::Dropped(node, _) if self.network.is_on_internet(node) => {
+                self.write(time)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn emit_without_flow(&mut self, far: FarEnd, time: u64) -> Result<(), ReplayError> {
+        if far.on_internet {
+            self.write(time)?;
+        }
+        self.network.engine_mut().emit(far.node, far.port, &mut self.packet, 0, None);
+        self.take_answers();
+        Ok(())
+    }
+
+    /// Stations do not answer in a replay; nothing may pile up all the same.
+    #[inline]
+    fn take_answers(&mut self) {
+        while let Some(occurrence) = self.network.engine_mut().take_pending() {
+            unreachable!("stations are passive in a replay: {occurrence:?}");
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, time: u64) -> Result<(), ReplayError> {
+        if let Some(writer) = &mut self.writer {
+            writer.write(time, self.packet.bytes(), self.packet.wire_length())?;
+        }
+        Ok(())
+    }
+
+    /// A packet that begins a connection, or begins it anew.
+    #[inline]
+    fn count_outbound(&mut self, slot: u32, flags: u8, now: SimTime) {
+        let flow = &self.flows[slot as usize];
+        let tcp = flow.captured.protocol == Protocol::Tcp;
+        let begins = if tcp { flags & tcp_flags::SYN != 0 } else { !flow.counted };
+        if !begins || flow.counted && flow.stage != Stage::Established {
+            return;
+        }
+        if flow.counted {
+            self.conclude(slot);
+        }
+        let flow = &mut self.flows[slot as usize];
+        (flow.counted, flow.broken, flow.failure) = (true, false, None);
+        flow.stage = Stage::Midstream;
+        flow.first_sent = now;
+        self.tally.attempted += 1;
+    }
+
+    #[inline]
+    fn count_answer(&mut self, slot: u32, flags: u8, now: SimTime) {
+        let flow = &mut self.flows[slot as usize];
+        if flags & tcp_flags::RST != 0 {
+            if flow.stage != Stage::Established {
+                flow.failure = Some(Failure::Refused);
+            }
+        } else if flow.stage != Stage::Established && flow.counted {
+            flow.stage = Stage::Established;
+            self.tally.established += 1;
+            let micros = (now - flow.first_sent).as_micros().clamp(1, 3_600_000_000) as u64;
+            self.tally.connect_times.saturating_record(micros);
+        }
+    }
+
+    /// A packet of a flow was dropped.
+    fn lost(&mut self, slot: u32, cause: DropCause) {
+        let flow = &mut self.flows[slot as usize];
+        if flow.stage == Stage::Established {
+            if flow.captured.protocol == Protocol::Tcp {
+                self.break_connection(slot, Failure::Dropped(cause));
+            }
+        } else {
+            flow.failure = Some(Failure::Dropped(cause));
+        }
+    }
+
+    fn break_connection(&mut self, slot: u32, failure: Failure) {
+        let flow = &mut self.flows[slot as usize];
+        if flow.counted && !std::mem::replace(&mut flow.broken, true) {
+            self.tally.broken += 1;
+            *self.tally.failed_by.entry(failure).or_default() += 1;
+        }
+    }
+
+    /// Counts a connection that never came to be.
+    fn conclude(&mut self, slot: u32) {
+        let flow = &mut self.flows[slot as usize];
+        if std::mem::take(&mut flow.counted) && flow.stage != Stage::Established {
+            self.tally.failed += 1;
+            *self.tally.failed_by.entry(flow.failure.unwrap_or(Failure::NoAnswer)).or_default() += 1;
+        }
+    }
+
+    fn forget_idle(&mut self, now: SimTime) {
+        while let Some(&(look, slot)) = self.idle.front()
+            && look <= now
+        {
+            self.idle.pop_front();
+            let flow = &self.flows[slot as usize];
+            let limit = flow.last_seen + idle_limit(flow.captured.protocol);
+            if limit > now {
+                self.idle.push_back((limit, slot));
+                continue;
+            }
+            self.conclude(slot);
+            let flow = &self.flows[slot as usize];
+            let (outbound, inbound) = (flow.outbound, flow.inbound);
+            let inside = FiveTuple { src: flow.inside.0, src_port: flow.inside.1, ..flow.captured };
+            let hash = self.hasher.hash_one(flow_key(&flow.captured));
+            self.inside.remove(&inside.key());
+            if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
+                found.remove();
+            }
+            self.free.push(slot);
+            self.network.engine_mut().remove_flow(outbound);
+            self.network.engine_mut().remove_flow(inbound);
+        }
+    }
+
+    fn finish(&mut self) {
+        for slot in 0..self.flows.len() as u32 {
+            self.conclude(slot);
+        }
+    }
+}
+
+/// The same for both directions of a flow.
+#[inline]
+fn flow_key(tuple: &FiveTuple) -> u128 {
+    tuple.key().min(tuple.reversed().key())
+}
+
+fn idle_limit(protocol: Protocol) -> Duration {
+    if protocol == Protocol::Tcp { TCP_IDLE } else { DATAGRAM_IDLE }
+}
+
+impl Tally {
+    fn fill(&self, summary: &mut Summary) {
+        let connections = &mut summary.connections;
+        connections.attempted = self.attempted;
+        connections.established = self.established;
+        connections.failed = self.failed;
+        connections.broken = self.broken;
+        connections.failed_by =
+            self.failed_by.iter().map(|(failure, count)| (failure.name().to_owned(), *count)).collect();
+        if !self.connect_times.is_empty() {
+            let quantile = |q: f64| self.connect_times.value_at_quantile(q) as f64 / 1000.0;
+            connections.connect_time_ms.p50 = quantile(0.5);
+            connections.connect_time_ms.p90 = quantile(0.9);
+            connections.connect_time_ms.p99 = quantile(0.99);
+            connections.connect_time_ms.max = self.connect_times.max() as f64 / 1000.0;
+        }
+    }
+}
+
+/// Several captures as one, in order of time. Within a capture the order of its records stays.
+struct Merge<'a> {
+    readers: &'a mut [(PathBuf, Reader)],
+}
+
+/// A record that waits for its turn.
+struct Head {
+    time: u64,
+    link_type: LinkType,
+    original_length: u32,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(readers: &'a mut [(PathBuf, Reader)]) -> Self {
+        Merge { readers }
+    }
+
+    fn each<E>(&mut self, handle: &mut dyn FnMut(Frame<'_>) -> Result<(), E>) -> Result<(), E> {
+        if let [(_, reader)] = self.readers {
+            while let Some(frame) = reader.next_frame() {
+                handle(frame)?;
+            }
+            return Ok(());
+        }
+        let mut heads: Vec<Option<Head>> =
+            self.readers.iter_mut().map(|(_, reader)| next_head(reader, Vec::new())).collect();
+        // The first of several with the same time comes first.
+        let earliest = |heads: &[Option<Head>]| {
+            let times = heads.iter().enumerate().filter_map(|(i, head)| Some((head.as_ref()?.time, i)));
+            times.min().map(|(_, i)| i)
+        };
+        while let Some(next) = earliest(&heads) {
+            let Some(Head { time, link_type, original_length, bytes }) = heads[next].take() else { break };
+            handle(Frame { time, link_type, original_length, bytes: &bytes })?;
+            heads[next] = next_head(&mut self.readers[next].1, bytes);
+        }
+        Ok(())
+    }
+}
+
+fn next_head(reader: &mut Reader, mut buffer: Vec<u8>) -> Option<Head> {
+    let frame = reader.next_frame()?;
+    buffer.clear();
+    buffer.extend_from_slice(frame.bytes);
+    let Frame { time, link_type, original_length, .. } = frame;
+    Some(Head { time, link_type, original_length, bytes: buffer })
+}
