@@ -552,3 +552,117 @@ impl<'de> SeqAccess<'de> for AtAccess<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::scenario::diagnostic::Sources;
+    use crate::scenario::tree;
+    use crate::scenario::value::At;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Sample {
+        name: At<String>,
+        small: Option<u16>,
+        flag: Option<bool>,
+        list: Option<Vec<At<u64>>>,
+        kind: Option<Kind>,
+        nested: Option<Box<Sample>>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Kind {
+        OneThing,
+        AnotherThing,
+    }
+
+    /// What a text decodes to, and the code and marked text of each finding.
+    fn decode(text: &str) -> (Option<Sample>, Vec<String>) {
+        let mut sources = Sources::default();
+        let file = sources.add("t.yaml", text);
+        let root = tree::parse(text, file, &mut Vec::new()).expect("valid").expect("not empty");
+        let decoder = Decoder::default();
+        let sample = decoder.item(&root);
+        let marked = |diagnostic: Diagnostic| {
+            let place = diagnostic.place.expect("each has a place");
+            format!("{} {}", diagnostic.code, &text[place.start as usize..place.end as usize])
+        };
+        (sample, decoder.finish().diagnostics.into_iter().map(marked).collect())
+    }
+
+    #[test]
+    fn all_errors_of_an_item_are_found_and_the_rest_of_it_is_kept() {
+        let text = "{name: x, small: 70000, flag: yes, list: [1, two, 3, -4], kind: one, nested: {name: y, smal: 1}}";
+        let (sample, findings) = decode(text);
+        let expected = [
+            "invalid-value 70000",
+            "wrong-type yes",
+            "wrong-type two",
+            "invalid-value -4",
+            "unknown-value one",
+            "unknown-field smal",
+        ];
+        assert_eq!(findings, expected);
+        let sample = sample.expect("the name is there");
+        assert_eq!((sample.small, sample.flag, sample.kind), (None, None, None));
+        assert_eq!(sample.list.map(|list| list.iter().map(|item| item.value).collect::<Vec<_>>()), Some(vec![1, 3]));
+        assert_eq!(sample.nested.map(|nested| nested.name.value.clone()).as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn a_missing_field_is_reported_unless_something_else_explains_it() {
+        assert_eq!(decode("{small: 1}"), (None, vec!["missing-field {small: 1}".into()]));
+        assert_eq!(decode("{name: [x]}").1, ["wrong-type [x]"]);
+        assert_eq!(decode("{nam: x}").1, ["unknown-field nam"]);
+        let (sample, findings) = decode("{name: x, nested: {small: 1}}");
+        assert_eq!(findings, ["missing-field {small: 1}"]);
+        assert_eq!(sample.expect("the outer one is whole").nested, None);
+    }
+
+    #[test]
+    fn a_value_knows_its_place() {
+        let text = "name: 'x y'\nlist: [1, 22]\n";
+        let sample = decode(text).0.expect("valid");
+        let slice = |place: Place| &text[place.start as usize..place.end as usize];
+        assert_eq!(slice(sample.name.place), "'x y'");
+        assert_eq!(slice(sample.list.expect("given")[1].place), "22");
+    }
+
+    #[test]
+    fn text_may_look_like_a_number_and_integers_may_be_quoted() {
+        let sample = decode("{name: no, small: '0x10', list: ['18446744073709551615']}").0.expect("valid");
+        assert_eq!((sample.name.value.as_str(), sample.small), ("no", Some(16)));
+        assert_eq!(sample.list.expect("given")[0].value, u64::MAX);
+        assert_eq!(decode("{name: 6}").0.expect("valid").name.value, "6");
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let (sample, findings) = decode("{name: x, small: null, list: ~, kind: }");
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(sample.expect("valid").small, None);
+    }
+
+    #[test]
+    fn integers_are_decimal_hexadecimal_or_octal() {
+        assert_eq!(
+            ["12", "-3", "+4", "0x1F", "0o17"].map(parse_integer),
+            [Some(12), Some(-3), Some(4), Some(31), Some(15)]
+        );
+        for text in ["", "-", "1_000", "1.0", "0x", "0x-1", "--1", "1e3"] {
+            assert_eq!(parse_integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_ignores_case_and_separators() {
+        let names = ["minPortsPerVm", "maxPortsPerVm", "natIps"];
+        assert_eq!(nearest("min_ports_per_vm", names), Some("minPortsPerVm"));
+        assert_eq!(nearest("maxPortPerVm", names), Some("maxPortsPerVm"));
+        assert_eq!(nearest("zebra", names), None);
+    }
+}

@@ -1,6 +1,6 @@
 //! The scenario file as typed: Google's resources in the shape of their REST APIs, and what the simulator adds.
 //!
-//! Nothing is checked here beyond the type of each value, and no default is filled in; [`super::resolve`] does both.
+//! Nothing is checked here beyond the type of each value, and no default is filled in: that is for [`load`](fn@super::load::load) to do.
 //! Serializing a [`ScenarioFile`] gives the merged scenario that `check --format json` prints; reading that again gives the
 //! same scenario.
 

@@ -1,8 +1,9 @@
 //! What the user wrote, and what it means.
 //!
-//! [`mod@file`] holds the scenario file as typed, in the shapes of Google's REST APIs, each value with its place; [`mod@load`]
-//! reads, includes and merges. [`resolve`] turns names into ids and checks everything that can be checked without running: what comes out is a
-//! [`Scenario`], in which every reference holds and every default is filled in. Nothing here knows packets.
+//! [`mod@file`] holds the scenario file as typed, in the shapes of Google's REST APIs, each value with its place;
+//! [`mod@load`] reads, includes and merges. Resolving turns names into ids and checks everything that can be checked
+//! without running: what comes out is a [`Scenario`], in which every reference holds and every default is filled in.
+//! Nothing here knows packets.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -14,7 +15,7 @@ pub mod diagnostic;
 pub mod file;
 pub mod load;
 pub mod model;
-pub mod resolve;
+mod resolve;
 pub mod schema;
 mod tree;
 pub mod value;

@@ -18,7 +18,7 @@ pub fn schema() -> Value {
     let mut schema = schema.to_value();
     if let Some(definitions) = schema.get_mut("$defs").and_then(Value::as_object_mut) {
         for (name, definition) in definitions {
-            close(definition, ignored::fields(struct_name(name)));
+            close(definition, ignored::fields(name));
         }
     }
     close(&mut schema, &[]);
@@ -27,11 +27,6 @@ pub fn schema() -> Value {
         root.insert("$id".into(), json!(ID));
     }
     schema
-}
-
-/// Schemars numbers types of equal names (`NatModel2`); none of ours end in a digit otherwise.
-fn struct_name(definition: &str) -> &str {
-    definition.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 /// Adds the ignored fields to an object and refuses all others.

@@ -48,6 +48,27 @@ addresses: [{name: ip-1, region: r1}, {name: ip-2, region: r1}]
 services: [{name: api, template: {vpcAccess: {connector: conn, egress: ALL_TRAFFIC}}}]
 ";
 
+/// Workloads of all kinds.
+const WORKLOADS: &str = "\
+networks: [{name: vpc}]
+subnetworks: [{name: vpc, network: vpc, region: us-west2, ipCidrRange: 10.1.0.0/24}]
+connectors: [{name: projects/p/locations/us-west2/connectors/conn, network: vpc, ipCidrRange: 10.8.0.0/28}]
+services:
+- name: projects/p/locations/us-west2/services/api
+  template:
+    scaling: {minInstanceCount: 3, maxInstanceCount: 20}
+    serviceAccount: api@p.iam.gserviceaccount.com
+    containers: [{image: x, resources: {limits: {cpu: 2, memory: 1Gi}}}, {resources: {limits: {cpu: 500m}}}]
+    vpcAccess: {egress: 1, networkInterfaces: [{network: vpc}]}
+jobs:
+- {name: batch, template: {taskCount: 10, parallelism: 4, template: {vpcAccess: {connector: conn}}}}
+workerPools:
+- {name: pool, scaling: {manualInstanceCount: 5}}
+functions:
+- {name: fn, serviceConfig: {vpcConnector: conn, vpcConnectorEgressSettings: ALL_TRAFFIC}}
+- {name: fn2, serviceConfig: {directVpcNetworkInterface: [{network: vpc, tags: [web]}], directVpcEgress: VPC_EGRESS_ALL_TRAFFIC}}
+";
+
 fn with_nat(fields: &str) -> String {
     format!(
         "{BASE}routers:\n- name: router\n  network: vpc\n  nats:\n  - name: gw\n    sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES\n    natIpAllocateOption: MANUAL_ONLY\n    natIps: [ip-1]\n{fields}"
@@ -408,26 +429,7 @@ services:
 
 #[test]
 fn workloads_of_all_kinds_find_their_way_and_number() {
-    let text = "\
-networks: [{name: vpc}]
-subnetworks: [{name: vpc, network: vpc, region: us-west2, ipCidrRange: 10.1.0.0/24}]
-connectors: [{name: projects/p/locations/us-west2/connectors/conn, network: vpc, ipCidrRange: 10.8.0.0/28}]
-services:
-- name: projects/p/locations/us-west2/services/api
-  template:
-    scaling: {minInstanceCount: 3, maxInstanceCount: 20}
-    serviceAccount: api@p.iam.gserviceaccount.com
-    containers: [{image: x, resources: {limits: {cpu: 2, memory: 1Gi}}}, {resources: {limits: {cpu: 500m}}}]
-    vpcAccess: {egress: 1, networkInterfaces: [{network: vpc}]}
-jobs:
-- {name: batch, template: {taskCount: 10, parallelism: 4, template: {vpcAccess: {connector: conn}}}}
-workerPools:
-- {name: pool, scaling: {manualInstanceCount: 5}}
-functions:
-- {name: fn, serviceConfig: {vpcConnector: conn, vpcConnectorEgressSettings: ALL_TRAFFIC}}
-- {name: fn2, serviceConfig: {directVpcNetworkInterface: [{network: vpc, tags: [web]}], directVpcEgress: VPC_EGRESS_ALL_TRAFFIC}}
-";
-    let scenario = scenario(text);
+    let scenario = scenario(WORKLOADS);
     let summary: Vec<_> = scenario
         .workloads
         .iter()
@@ -619,8 +621,24 @@ fn unreadable_input_is_an_error_without_a_place_or_at_the_wrong_byte() {
 #[test]
 fn a_printed_scenario_reads_as_the_same() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let first = load(Source::Path(&entry.expect("readable").path()));
+    let files = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("readable").path());
+    let mut texts: Vec<String> = files.map(|path| fs::read_to_string(path).expect("readable")).collect();
+    texts.push(WORKLOADS.to_owned());
+    texts.push(with_nat(
+        "\
+events:
+- {at: 1m30s, patchNat: {gateway: gw, set: {logConfig: {enable: true, filter: TRANSLATIONS_ONLY}}}}
+hosts: [{name: far, addresses: [198.51.100.0/28], location: on-prem, nextHop: t, ports: [443, udp/53], rtt: 1.5ms, loss: 0.01}]
+traffic: [{from: api, to: 'far:443', rate: 30/m, responseBytes: 4KiB, closedBy: nobody, arrivals: constant}]
+instances: [{name: vm, zone: r1-a, networkInterfaces: [{subnetwork: aet-r1-conn, accessConfigs: [{}]}], tags: {items: [a]}}]
+firewalls: [{name: f, network: vpc, denied: [{IPProtocol: 6, ports: [22, 8000-8999]}], sourceRanges: [10.0.0.0/8]}]
+model: {nat: {rst: immediate}, cloudRun: {egressOpen: {natMedian: 10s}}, connector: {affinity: instance, snatPorts: 1000}}
+expect: [{path: connections.failed, equals: 0}, {path: a.b, equals: {x: [null, true]}}, {path: c, atMost: 1.5}]
+",
+    ));
+    for text in texts {
+        let first = read(&text);
+        assert!(first.scenario.is_some(), "{}", first.diagnostics.render(&first.sources, false));
         let text = serde_json::to_string_pretty(&first.file).expect("serializes");
         let again = load(Source::Text { name: "again.json", text: &text });
         assert_eq!(first.scenario, again.scenario);

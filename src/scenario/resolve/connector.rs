@@ -114,8 +114,13 @@ impl Resolver<'_> {
                     hosts_vms: true,
                     automatic: true,
                 });
+                let automatic = format!("aet-{}-{name}", region.replace('-', ""));
+                // A gateway may list it; Google's own names end in a random part, which nobody could write down here.
+                let reference = At { value: automatic.parse().expect("joined from references"), place: range.place };
+                let declared = self.subnetworks.declare(&reference, Some(&region), self.out.subnetworks.len());
+                self.ok(declared);
                 self.out.subnetworks.push(Subnetwork {
-                    name: format!("aet-{}-{name}", region.replace('-', "")),
+                    name: automatic,
                     network,
                     region,
                     range: net,
