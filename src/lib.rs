@@ -2,8 +2,10 @@
 
 pub mod addresses;
 pub mod capture;
+pub mod cli;
 pub mod network;
 pub mod node;
+pub mod probe;
 pub mod recording;
 pub mod report;
 pub mod scenario;

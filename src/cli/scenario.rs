@@ -1,0 +1,61 @@
+//! The SCENARIO argument: a file, a folder, standard input, or nothing.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::Common;
+use super::terminal::Terminal;
+use crate::scenario::load::{Loaded, Source, load};
+use crate::scenario::{BUILT_IN, Scenario};
+
+/// Loads what the argument names.
+pub(super) fn read(path: Option<&Path>) -> Loaded {
+    match path {
+        None => load(BUILT_IN),
+        Some(path) if path == Path::new("-") => load(Source::Reader(&mut std::io::stdin().lock())),
+        Some(path) => load(Source::Path(path)),
+    }
+}
+
+/// A scenario to run: findings are told; errors, whether Google's or ours, end it.
+pub(super) fn usable(path: Option<&Path>, common: &Common, terminal: &Terminal) -> Result<Scenario> {
+    let loaded = read(path);
+    let Some(mut scenario) = loaded.scenario else {
+        let rendered = loaded.diagnostics.render(&loaded.sources, terminal.colours_errors());
+        eprint!("{rendered}");
+        bail!("the scenario cannot be used");
+    };
+    // The built-in scenario is explained in its own file; its warnings are nobody's business here.
+    if path.is_some() && !loaded.diagnostics.is_empty() {
+        terminal.say(&loaded.diagnostics.render(&loaded.sources, terminal.colours_errors()));
+    }
+    if let Some(seed) = common.seed {
+        scenario.seed = seed;
+    }
+    Ok(scenario)
+}
+
+/// The workload of this name, or the first one.
+pub(super) fn workload(scenario: &Scenario, name: Option<&str>) -> Result<usize> {
+    let Some(name) = name else {
+        if scenario.workloads.is_empty() {
+            bail!("the scenario has no workload to send from: declare a service, job, worker pool or function");
+        }
+        return Ok(0);
+    };
+    match scenario.workloads.iter().position(|workload| workload.name == name) {
+        Some(index) => Ok(index),
+        None => {
+            let names: Vec<_> = scenario.workloads.iter().map(|workload| workload.name.as_str()).collect();
+            let nearest =
+                names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+            match nearest {
+                Some(nearest) => {
+                    bail!("no workload is called {name:?}; did you mean {nearest:?}? There are: {}", names.join(", "))
+                }
+                None => bail!("no workload is called {name:?}: the scenario has none"),
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `egressim trace`.
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::terminal::Terminal;
+use super::{Common, NOT_MET, OK, scenario};
+use crate::probe::{Probe, probe};
+use crate::scenario::Scenario;
+use crate::trace::{Disposition, Trace};
+use crate::wire::Protocol;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Arguments {
+    /// Scenario file or folder, or `-`; the built-in scenario when left out.
+    scenario: Option<PathBuf>,
+    /// The workload that sends; the scenario's first when left out.
+    #[arg(long, value_name = "WORKLOAD")]
+    from: Option<String>,
+    /// Destination: a declared host or an IPv4 address, and a port.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    to: String,
+    /// What the packet is.
+    #[arg(long, value_enum, default_value_t = Kind::Tcp)]
+    protocol: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A TCP SYN, to port 443 if none is given.
+    Tcp,
+    /// A UDP datagram, to port 53 if none is given.
+    Udp,
+    /// An ICMP echo request.
+    Icmp,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -> Result<u8> {
+    let scenario = scenario::usable(arguments.scenario.as_deref(), common, terminal)?;
+    let from = scenario::workload(&scenario, arguments.from.as_deref())?;
+    let protocol = match arguments.protocol {
+        Kind::Tcp => Protocol::Tcp,
+        Kind::Udp => Protocol::Udp,
+        Kind::Icmp => Protocol::Icmp,
+    };
+    let (address, port) = destination(&scenario, &arguments.to, protocol)?;
+    let Some(Probe { trace, reply }) = probe(&scenario, from, address, port, protocol) else {
+        bail!(
+            "workload {:?} has no running instance to send from: its subnet has no room, or it has 0 instances",
+            scenario.workloads[from].name
+        );
+    };
+    if terminal.json() {
+        let mut document = to_json(&trace);
+        document["reply"] = reply.as_ref().map(to_json).into();
+        terminal.print_json(&document)?;
+    } else {
+        let what = if protocol == Protocol::Icmp { String::new() } else { format!(":{port}") };
+        terminal.print(|out| {
+            writeln!(out, "{} -> {address}{what}/{protocol}", scenario.workloads[from].name)?;
+            write_trace(out, &trace)?;
+            if let Some(reply) = &reply {
+                writeln!(out, "\nreply")?;
+                write_trace(out, reply)?;
+            }
+            Ok(())
+        })?;
+    }
+    let arrived = matches!(trace.disposition, Disposition::Deliver | Disposition::Forward);
+    Ok(if arrived { OK } else { NOT_MET })
+}
+
+/// `HOST[:PORT]`, HOST being a declared host or an address.
+fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(Ipv4Addr, u16)> {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) => match port.parse::<u16>() {
+            Ok(port) => (name, Some(port)),
+            Err(_) => bail!("{port:?} is no port: expected a number from 0 to 65535"),
+        },
+        None => (text, None),
+    };
+    let port = port.unwrap_or(match protocol {
+        Protocol::Tcp => 443,
+        Protocol::Udp => 53,
+        Protocol::Icmp => 0,
+    });
+    if let Ok(address) = name.parse() {
+        return Ok((address, port));
+    }
+    let host = scenario.hosts.iter().find(|host| host.name == name);
+    let vm = scenario.vms.iter().find(|vm| vm.name == name);
+    match (host, vm) {
+        (Some(host), _) => match host.addresses.first() {
+            // Of a range, the first address that can be a host's.
+            Some(range) if range.prefix_len() >= 31 => Ok((range.addr(), port)),
+            Some(range) => Ok((Ipv4Addr::from(u32::from(range.network()) + 1), port)),
+            None => bail!("host {name:?} has no address"),
+        },
+        (None, Some(vm)) => Ok((vm.address, port)),
+        (None, None) => {
+            let names: Vec<_> = scenario.hosts.iter().map(|host| host.name.as_str()).collect();
+            bail!("{name:?} is neither an IPv4 address nor a declared host; there are: {}", names.join(", "))
+        }
+    }
+}
+
+fn to_json(trace: &Trace) -> serde_json::Value {
+    let steps: Vec<_> = trace
+        .hops
+        .iter()
+        .flat_map(|hop| hop.steps.iter().map(move |step| (hop, step)))
+        .map(|(hop, step)| json!({"node": hop.node, "state": step.state.name(), "description": step.description}))
+        .collect();
+    json!({
+        "disposition": trace.disposition.name(),
+        "cause": trace.disposition.cause().map(|cause| cause.name()),
+        "steps": steps,
+    })
+}
+
+fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
+    for hop in &trace.hops {
+        for (number, step) in hop.steps.iter().enumerate() {
+            let node = if number == 0 { hop.node.as_str() } else { "" };
+            writeln!(out, "  {node:<28} {}", step.description)?;
+        }
+    }
+    match trace.disposition.cause() {
+        Some(cause) => writeln!(out, "{} {}: {}", trace.disposition.name(), cause.name(), cause.meaning()),
+        None => writeln!(out, "{}", trace.disposition.name()),
+    }
+}

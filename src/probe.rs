@@ -1,0 +1,81 @@
+//! One packet and its reply through a scenario's network, with everything that happened said.
+
+use std::net::Ipv4Addr;
+
+use crate::network::Network;
+use crate::node::Node;
+use crate::node::instance::SOCKETS;
+use crate::scenario::Scenario;
+use crate::sim::Outcome;
+use crate::trace::{Disposition, State, Step, Trace};
+use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
+
+/// A traced packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Its way there.
+    pub trace: Trace,
+    /// The way of the answer, if anybody answers.
+    pub reply: Option<Trace>,
+}
+
+/// Sends one packet from the first instance of a workload: a TCP SYN, a UDP datagram or an ICMP echo request. `None` when
+/// the workload has no instance. Links lose nothing here, and take no time.
+pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol: Protocol) -> Option<Probe> {
+    let mut network = Network::new(scenario);
+    network.engine_mut().make_instant();
+    let instance = network.instances(from).first()?.clone();
+    let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
+    // The first of Linux' ephemeral ports.
+    let tuple = FiveTuple { src: instance.address, dst: to, src_port: 32_768, dst_port, protocol };
+    let mut packet = Packet::empty();
+    match protocol {
+        Protocol::Tcp => {
+            packet.build_tcp(tuple, TcpSegment { flags: tcp_flags::SYN, seq: 1, ack: 0, payload: 0 });
+        }
+        Protocol::Udp => packet.build_udp(tuple, 32),
+        Protocol::Icmp => packet.build_echo(tuple, 1, 56),
+    }
+    let (trace, outcome) = network.engine_mut().trace(instance.node, SOCKETS, &mut packet);
+    let reply = answer(&mut network, &trace, outcome, &packet);
+    Some(Probe { trace, reply })
+}
+
+/// The answer of whoever was reached, traced back.
+fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packet) -> Option<Trace> {
+    let Outcome::Delivered(node, port) = outcome else { return None };
+    // Whoever is beyond a network that is not described may answer or not; and the sandbox answers by itself.
+    if trace.disposition != Disposition::Deliver || matches!(network.engine().node(node), Node::Instance(_)) {
+        return None;
+    }
+    let tuple = packet.five_tuple()?;
+    let closed = trace.hops.last()?.steps.last()?.description.contains("which refuses");
+    let mut reply = Packet::empty();
+    match tuple.protocol {
+        Protocol::Tcp if closed => reply.build_reset(packet),
+        Protocol::Tcp => {
+            let flags = tcp_flags::SYN | tcp_flags::ACK;
+            reply.build_tcp(tuple.reversed(), TcpSegment { flags, seq: 1, ack: 2, payload: 0 });
+        }
+        Protocol::Udp if closed => {
+            reply.build_icmp_error(crate::wire::IcmpError::PortUnreachable, packet, packet.dst());
+        }
+        Protocol::Udp => reply.build_udp(tuple.reversed(), 32),
+        Protocol::Icmp => reply.build_echo(tuple.reversed(), 1, 56),
+    }
+    let (mut back, _) = network.engine_mut().trace_emitted(node, port, &mut reply);
+    let state = match network.engine().node(node) {
+        Node::Host(_) if !network.is_on_internet(node) => State::StartFromInstance,
+        _ if network.is_on_internet(node) => State::StartFromInternet,
+        _ => State::StartFromGoogleService,
+    };
+    let name = network.engine().topology().name(node).to_owned();
+    let description = match (tuple.protocol, closed) {
+        (Protocol::Tcp, false) => format!("{} answers with SYN-ACK to {}:{}", tuple.dst, tuple.src, tuple.src_port),
+        (Protocol::Tcp, true) => format!("{} answers with a reset to {}:{}", tuple.dst, tuple.src, tuple.src_port),
+        (Protocol::Udp, true) => format!("{} answers with ICMP port unreachable to {}", tuple.dst, tuple.src),
+        _ => format!("{} answers to {}", tuple.dst, tuple.src),
+    };
+    back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description }] });
+    Some(back)
+}
