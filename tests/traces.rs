@@ -1,0 +1,426 @@
+//! One packet through a small scenario: the way it takes, where it ends and why, and that the rule or route is named.
+//!
+//! The states are those of Connectivity Tests. A connector translates, too, so its way has one `NAT` more than Google's
+//! analysis of the configuration would show. The whole texts are snapshots, to be read.
+
+mod common;
+
+use common::scenario;
+use egressim::probe::{Probe, probe};
+use egressim::trace::Trace;
+use egressim::wire::Protocol;
+
+/// A network with a subnet, a connector, Cloud NAT for both, a database, and every way to be attached.
+const HOUSE: &str = "\
+networks: [{name: vpc}]
+subnetworks: [{name: app, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/24}]
+connectors: [{name: conn, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28}]
+services:
+- {name: lone, region: us-central1}
+- {name: conn-all, region: us-central1, template: {vpcAccess: {connector: conn, egress: ALL_TRAFFIC}}}
+- {name: conn-private, region: us-central1, template: {vpcAccess: {connector: conn, egress: PRIVATE_RANGES_ONLY}}}
+- name: direct-all
+  region: us-central1
+  template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: app, tags: [web]}], egress: ALL_TRAFFIC}}
+- name: direct-private
+  region: us-central1
+  template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: app}], egress: PRIVATE_RANGES_ONLY}}
+hosts:
+- {name: partner, address: 198.51.100.7, ports: [443]}
+- {name: db, address: 10.9.0.200, location: vpc, network: vpc, ports: [5432]}
+";
+const NAT: &str = "\
+addresses: [{name: ip, region: us-central1, address: 203.0.113.10}]
+routers:
+- name: router
+  network: vpc
+  region: us-central1
+  nats: [{name: gw, natIpAllocateOption: MANUAL_ONLY, natIps: [ip], sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES}]
+";
+const ALLOW_DB: &str = "\
+firewalls:
+- {name: allow-db, network: vpc, sourceRanges: [10.8.0.0/28, 10.9.0.0/24], allowed: [{IPProtocol: tcp, ports: [\"5432\"]}]}
+";
+
+const LONE: &str = "START_FROM_CLOUD_RUN_REVISION > SERVERLESS_EXTERNAL_CONNECTION > DELIVER";
+const CONNECTOR: &str = "START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > NAT > APPLY_EGRESS_FIREWALL_RULE";
+const DIRECT: &str = "START_FROM_CLOUD_RUN_REVISION > DIRECT_VPC_EGRESS_CONNECTION > APPLY_EGRESS_FIREWALL_RULE";
+
+/// A traced packet, and where to look when something about it is wrong.
+struct Walk {
+    text: String,
+    probe: Probe,
+}
+
+/// Sends a packet from a workload to `address:port/protocol`.
+#[track_caller]
+fn walk(yaml: &str, from: &str, to: &str) -> Walk {
+    let scenario = scenario(yaml);
+    let workload = scenario.workloads.iter().position(|workload| workload.name == from).expect("a workload");
+    let (address, protocol) = to.split_once('/').expect("a protocol");
+    let (address, port) = address.split_once(':').unwrap_or((address, "0"));
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => Protocol::Icmp,
+    };
+    let probe =
+        probe(&scenario, workload, address.parse().expect("an address"), port.parse().expect("a port"), protocol);
+    let probe = probe.expect("the workload has an instance");
+    let mut text = format!("{from} -> {to}\n{}", told(&probe.trace));
+    if let Some(reply) = &probe.reply {
+        text += &format!("reply\n{}", told(reply));
+    }
+    Walk { text, probe }
+}
+
+fn told(trace: &Trace) -> String {
+    let mut text = String::new();
+    for step in trace.hops.iter().flat_map(|hop| &hop.steps) {
+        text += &format!("  {:<30} {}\n", step.state.name(), step.description);
+    }
+    text + &format!("{}\n", ending(trace))
+}
+
+fn ending(trace: &Trace) -> String {
+    match trace.disposition.cause() {
+        Some(cause) => format!("{} {}", trace.disposition.name(), cause.name()),
+        None => trace.disposition.name().to_owned(),
+    }
+}
+
+fn states(trace: &Trace) -> String {
+    let steps = trace.hops.iter().flat_map(|hop| &hop.steps);
+    steps.map(|step| step.state.name()).collect::<Vec<_>>().join(" > ")
+}
+
+impl Walk {
+    /// The packet takes this way, and ends there.
+    #[track_caller]
+    fn goes(self, way: &str, end: &str) -> Walk {
+        assert_eq!(states(&self.probe.trace), way, "\n{}", self.text);
+        assert_eq!(ending(&self.probe.trace), end, "\n{}", self.text);
+        // As in Connectivity Tests, the last step is the end.
+        assert_eq!(way.rsplit(" > ").next(), end.split(' ').next());
+        self
+    }
+
+    /// Some step of the packet says all this.
+    #[track_caller]
+    fn says(self, words: &[&str]) -> Walk {
+        let mut steps = self.probe.trace.hops.iter().flat_map(|hop| &hop.steps);
+        let found = steps.any(|step| words.iter().all(|word| step.description.contains(word)));
+        assert!(found, "no step says {words:?}\n{}", self.text);
+        self
+    }
+
+    /// The reply takes this way, and arrives.
+    #[track_caller]
+    fn returns(self, way: &str) -> Walk {
+        let reply = self.probe.reply.as_ref().unwrap_or_else(|| panic!("no reply\n{}", self.text));
+        assert_eq!(states(reply), way, "\n{}", self.text);
+        assert_eq!(ending(reply), "DELIVER", "\n{}", self.text);
+        self
+    }
+
+    #[track_caller]
+    fn is_not_answered(self) -> Walk {
+        assert!(self.probe.reply.is_none(), "{}", self.text);
+        self
+    }
+}
+
+fn house(parts: &[&str]) -> String {
+    HOUSE.to_owned() + &parts.concat()
+}
+
+#[test]
+fn a_public_address_is_reached_as_attachment_and_egress_setting_say() {
+    let yaml = house(&[NAT]);
+    let to = "198.51.100.7:443/tcp";
+    let mut texts = Vec::new();
+    for (from, way) in [
+        ("lone", LONE.to_owned()),
+        ("conn-private", LONE.to_owned()),
+        ("direct-private", LONE.to_owned()),
+        ("conn-all", format!("{CONNECTOR} > APPLY_ROUTE > NAT > DELIVER")),
+        ("direct-all", format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER")),
+    ] {
+        let walk = walk(&yaml, from, to).goes(&way, "DELIVER");
+        // The partner sees the static address of those, and only those, that go through the VPC.
+        let seen = walk.text.contains("203.0.113.10");
+        assert_eq!(seen, from.ends_with("-all"), "{}", walk.text);
+        texts.push(walk.text);
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn a_private_address_is_reached_by_all_that_are_attached() {
+    let yaml = house(&[ALLOW_DB]);
+    let to = "10.9.0.200:5432/tcp";
+    let arrives = "APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > ARRIVE_AT_INSTANCE > DELIVER";
+    let mut texts = Vec::new();
+    for (from, way) in [
+        ("conn-private", format!("{CONNECTOR} > {arrives}")),
+        ("conn-all", format!("{CONNECTOR} > {arrives}")),
+        ("direct-private", format!("{DIRECT} > {arrives}")),
+        ("direct-all", format!("{DIRECT} > {arrives}")),
+    ] {
+        let walk = walk(&yaml, from, to)
+            .goes(&way, "DELIVER")
+            .says(&["firewall rule allow-db"])
+            .says(&["subnet route 10.9.0.0/24 of app"]);
+        texts.push(walk.text);
+    }
+    let lone = walk(&yaml, "lone", to)
+        .goes("START_FROM_CLOUD_RUN_REVISION > DROP", "DROP VPC_CONNECTOR_NOT_SET")
+        .says(&["10.9.0.200 is private", "no VPC attachment"])
+        .is_not_answered();
+    texts.push(lone.text);
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn a_reply_comes_back_the_way_of_the_request_and_asks_no_rule() {
+    let yaml = house(&[NAT, ALLOW_DB]);
+    // Nothing allows ingress to the instances: replies pass because the firewall remembers.
+    let back = "START_FROM_INTERNET > NAT > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE";
+    walk(&yaml, "direct-all", "198.51.100.7:443/tcp").returns(&format!("{back} > DELIVER"));
+    walk(&yaml, "conn-all", "198.51.100.7:443/tcp").returns(&format!("{back} > NAT > DELIVER"));
+    walk(&yaml, "direct-all", "10.9.0.200:5432/tcp").returns(
+        "START_FROM_INSTANCE > APPLY_EGRESS_FIREWALL_RULE > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > DELIVER",
+    );
+    walk(&yaml, "lone", "198.51.100.7:443/tcp")
+        .returns("START_FROM_INTERNET > SERVERLESS_EXTERNAL_CONNECTION > DELIVER");
+}
+
+#[test]
+fn a_closed_port_is_reached_and_refuses() {
+    let walk = walk(&house(&[NAT]), "direct-all", "198.51.100.7:80/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER")
+        .says(&["partner", "refuses", "tcp port 80 is closed"]);
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn an_egress_rule_that_denies_the_port_is_named() {
+    let deny = "\
+firewalls:
+- {name: deny-8443, network: vpc, direction: EGRESS, priority: 900, denied: [{IPProtocol: tcp, ports: [\"8443\"]}]}
+";
+    let yaml = house(&[NAT, deny]);
+    let mut texts = Vec::new();
+    for (from, way) in [("conn-all", CONNECTOR), ("direct-all", DIRECT)] {
+        let walk = walk(&yaml, from, "198.51.100.7:8443/tcp")
+            .goes(&format!("{way} > DROP"), "DROP FIREWALL_RULE")
+            .says(&["denied", "deny-8443", "900"])
+            .is_not_answered();
+        texts.push(walk.text);
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+    // Its neighbour passes, and so does whoever does not go through the VPC.
+    walk(&yaml, "direct-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER");
+    walk(&yaml, "lone", "198.51.100.7:8443/tcp").goes(LONE, "DELIVER");
+}
+
+#[test]
+fn at_equal_priority_the_rule_that_denies_wins() {
+    let rules = "\
+firewalls:
+- {name: allow, network: vpc, direction: EGRESS, priority: 1000, allowed: [{IPProtocol: all}]}
+- {name: deny, network: vpc, direction: EGRESS, priority: 1000, denied: [{IPProtocol: tcp}]}
+";
+    walk(&house(&[NAT, rules]), "direct-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{DIRECT} > DROP"), "DROP FIREWALL_RULE")
+        .says(&["denied", "rule deny"]);
+}
+
+#[test]
+fn a_rule_for_other_tags_does_not_apply() {
+    let rule = "\
+firewalls:
+- {name: deny-web, network: vpc, direction: EGRESS, targetTags: [web], denied: [{IPProtocol: all}]}
+- {name: deny-connectors, network: vpc, direction: EGRESS, targetTags: [vpc-connector], destinationRanges: [10.0.0.0/8], denied: [{IPProtocol: all}]}
+";
+    let yaml = house(&[NAT, rule]);
+    let public = "198.51.100.7:443/tcp";
+    walk(&yaml, "direct-all", public).goes(&format!("{DIRECT} > DROP"), "DROP FIREWALL_RULE").says(&["deny-web"]);
+    walk(&yaml, "conn-all", public).goes(&format!("{CONNECTOR} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER");
+    walk(&yaml, "conn-all", "10.9.0.200:5432/tcp")
+        .goes(&format!("{CONNECTOR} > DROP"), "DROP FIREWALL_RULE")
+        .says(&["deny-connectors"]);
+}
+
+#[test]
+fn ingress_is_denied_unless_a_rule_allows_it() {
+    let walk = walk(HOUSE, "direct-all", "10.9.0.200:5432/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > DROP"), "DROP FIREWALL_RULE")
+        .says(&["ingress to db", "denied", "implied rule"]);
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn without_cloud_nat_nothing_public_is_reached_through_the_vpc() {
+    let mut texts = Vec::new();
+    for (from, way) in [("conn-all", CONNECTOR), ("direct-all", DIRECT)] {
+        let walk = walk(HOUSE, from, "198.51.100.7:443/tcp")
+            .goes(&format!("{way} > APPLY_ROUTE > DROP"), "DROP NO_EXTERNAL_ADDRESS")
+            .says(&["default-internet-gateway", "0.0.0.0/0"])
+            .says(&["no external address", "no Cloud NAT gateway"])
+            .is_not_answered();
+        texts.push(walk.text);
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+    walk(HOUSE, "lone", "198.51.100.7:443/tcp").goes(LONE, "DELIVER");
+}
+
+#[test]
+fn a_gateway_that_covers_another_subnet_is_no_help() {
+    let list = "LIST_OF_SUBNETWORKS, subnetworks: [{name: app, sourceIpRangesToNat: [ALL_IP_RANGES]}]";
+    let yaml = house(&[&NAT.replace("ALL_SUBNETWORKS_ALL_IP_RANGES", list)]);
+    walk(&yaml, "direct-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER");
+    walk(&yaml, "conn-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{CONNECTOR} > APPLY_ROUTE > DROP"), "DROP NO_EXTERNAL_ADDRESS");
+}
+
+#[test]
+fn without_a_default_route_there_is_no_route() {
+    let yaml = house(&[NAT]).replace("{name: vpc}]", "{name: vpc, deleteDefaultRoutesOnCreate: true}]");
+    let walk = walk(&yaml, "direct-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP NO_ROUTE")
+        .says(&["no route", "vpc", "198.51.100.7"]);
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn a_connector_that_is_not_ready_carries_nothing() {
+    let yaml = house(&[NAT]).replace("ipCidrRange: 10.8.0.0/28}", "ipCidrRange: 10.8.0.0/28, state: ERROR}");
+    let walk = walk(&yaml, "conn-all", "198.51.100.7:443/tcp")
+        .goes("START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > DROP", "DROP VPC_CONNECTOR_NOT_RUNNING")
+        .says(&["conn", "not READY"]);
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn pings_pass_by_direct_vpc_egress_and_not_through_a_connector() {
+    let yaml = house(&[NAT]);
+    let connector = walk(&yaml, "conn-all", "198.51.100.7/icmp")
+        .goes(
+            "START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > DROP",
+            "DROP SIM_CONNECTOR_PROTOCOL_UNSUPPORTED",
+        )
+        .says(&["conn", "TCP and UDP only"]);
+    let direct = walk(&yaml, "direct-all", "198.51.100.7/icmp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER")
+        .returns("START_FROM_INTERNET > NAT > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > DELIVER");
+    insta::assert_snapshot!(format!("{}\n{}", connector.text, direct.text));
+}
+
+#[test]
+fn mail_on_port_25_is_blocked_to_the_internet_and_not_inside() {
+    let yaml = house(&[NAT, "firewalls: [{name: all, network: vpc, allowed: [{IPProtocol: all}]}]\n"])
+        .replace("ports: [5432]", "ports: [25]");
+    let mut texts = Vec::new();
+    for from in ["conn-all", "direct-all"] {
+        let walk = walk(&yaml, from, "198.51.100.7:25/tcp");
+        assert_eq!(ending(&walk.probe.trace), "DROP TRAFFIC_TYPE_BLOCKED", "{}", walk.text);
+        assert!(states(&walk.probe.trace).ends_with(" > DROP"), "{}", walk.text);
+        texts.push(walk.says(&["port 25"]).text);
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+    walk(&yaml, "direct-all", "10.9.0.200:25/tcp").goes(
+        &format!("{DIRECT} > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > ARRIVE_AT_INSTANCE > DELIVER"),
+        "DELIVER",
+    );
+}
+
+#[test]
+fn a_vpn_tunnel_takes_the_packet_away() {
+    let routes = "routes: [{name: to-office, network: vpc, destRange: 172.16.0.0/12, nextHopVpnTunnel: office}]\n";
+    let walk = walk(&house(&[NAT, routes]), "direct-private", "172.16.5.5:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > ARRIVE_AT_VPN_TUNNEL > FORWARD"), "FORWARD")
+        .says(&["route to-office", "172.16.0.0/12", "office"])
+        .is_not_answered();
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn a_subnet_route_wins_over_any_other() {
+    // T11: the subnet 10.9.0.0/24 lies in the range of the tunnel's route, whose priority is better.
+    let routes =
+        "routes: [{name: to-office, network: vpc, destRange: 10.0.0.0/8, priority: 100, nextHopVpnTunnel: office}]\n";
+    let yaml = house(&[ALLOW_DB, routes]);
+    walk(&yaml, "direct-all", "10.9.0.200:5432/tcp")
+        .goes(
+            &format!("{DIRECT} > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > ARRIVE_AT_INSTANCE > DELIVER"),
+            "DELIVER",
+        )
+        .says(&["subnet route 10.9.0.0/24"]);
+    walk(&yaml, "direct-all", "10.10.0.1:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > ARRIVE_AT_VPN_TUNNEL > FORWARD"), "FORWARD");
+}
+
+#[test]
+fn behind_another_next_hop_than_the_internet_gateway_cloud_nat_does_not_apply() {
+    // T12: of two default routes the one with the lower number wins.
+    let routes =
+        "routes: [{name: through-proxy, network: vpc, destRange: 0.0.0.0/0, priority: 900, nextHopIlb: 10.9.0.99}]\n";
+    let walk = walk(&house(&[NAT, routes]), "direct-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > FORWARD"), "FORWARD")
+        .says(&["route through-proxy", "priority 900"]);
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn google_apis_need_private_google_access_and_no_nat() {
+    let vip = "199.36.153.8:443/tcp";
+    let off = walk(HOUSE, "direct-private", vip)
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP PRIVATE_GOOGLE_ACCESS_DISALLOWED")
+        .says(&["app", "Private Google Access"]);
+    let access = HOUSE.replace("ipCidrRange: 10.9.0.0/24}", "ipCidrRange: 10.9.0.0/24, privateIpGoogleAccess: true}");
+    let on = walk(&access, "direct-private", vip).goes(&format!("{DIRECT} > APPLY_ROUTE > DELIVER"), "DELIVER");
+    // Google turns Private Google Access on for a range that Public NAT serves, and uses no NAT port for it.
+    let covered =
+        walk(&house(&[NAT]), "direct-private", vip).goes(&format!("{DIRECT} > APPLY_ROUTE > DELIVER"), "DELIVER");
+    insta::assert_snapshot!(format!("{}\n{}\n{}", off.text, on.text, covered.text));
+}
+
+#[test]
+fn an_unused_address_of_a_subnet_is_unknown() {
+    let walk = walk(&house(&[NAT]), "direct-all", "10.9.0.77:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP UNKNOWN_INTERNAL_ADDRESS")
+        .says(&["subnet route 10.9.0.0/24 of app"])
+        .is_not_answered();
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn a_private_address_that_no_subnet_has_does_not_go_to_the_internet() {
+    let walk = walk(&house(&[NAT]), "direct-all", "10.77.0.1:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP PRIVATE_TRAFFIC_TO_INTERNET")
+        .says(&["0.0.0.0/0", "default-internet-gateway"]);
+    insta::assert_snapshot!(walk.text);
+}
+
+#[test]
+fn jobs_and_functions_start_under_their_own_names() {
+    let yaml = "\
+jobs: [{name: batch, region: us-central1}]
+functions: [{name: fn, region: us-central1}]
+";
+    let to = "198.51.100.7:443/tcp";
+    for (from, start) in [("batch", "START_FROM_CLOUD_RUN_JOB"), ("fn", "START_FROM_CLOUD_FUNCTION")] {
+        walk(yaml, from, to).goes(&format!("{start} > SERVERLESS_EXTERNAL_CONNECTION > DELIVER"), "DELIVER");
+    }
+}
+
+#[test]
+fn a_gateway_without_any_address_says_so() {
+    let yaml = house(&[NAT]).replace("natIps: [ip]", "natIps: []");
+    let walk = walk(&yaml, "direct-all", "198.51.100.7:443/tcp");
+    assert_eq!(ending(&walk.probe.trace), "DROP CLOUD_NAT_NO_ADDRESSES", "{}", walk.text);
+    insta::assert_snapshot!(walk.says(&["gw"]).text);
+}
