@@ -1,0 +1,185 @@
+//! What others have observed: allocations of a real Cloud NAT, and captures that break parsers. `EGRESSIM_DATA` names the
+//! folder that holds them; without it these tests have nothing to do.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use common::{assert_sums, evidence, json_lines, loaded, scenario, scenario_file};
+use egressim::scenario::{BUILT_IN, Scenario};
+use egressim::simulation;
+use egressim::traffic::replay::{Options, ReplayError, replay};
+use serde_json::Value;
+
+/// One observation: what was configured, and what came of it.
+fn observations(data: &Path) -> Vec<Value> {
+    let path = data.join("cloud-nat/port-allocation-observed.json");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("a list of observations")
+}
+
+/// A network of these VMs behind a gateway as it was configured.
+fn network_of(input: &Value) -> String {
+    let mut yaml = String::from(
+        "name: observed\nduration: 70s\nnetworks: [{name: vpc}]\n\
+         hosts: [{name: far, address: 198.51.100.7, ports: [443]}]\n",
+    );
+    let vms: Vec<(&str, Ipv4Addr)> = (input["vms"].as_array().expect("a list").iter())
+        .map(|vm| vm.as_str().and_then(|vm| vm.split_once(' ')).expect("name and address"))
+        .map(|(name, address)| (name, address.parse().expect("an address")))
+        .collect();
+    let [a, b, c, _] = vms[0].1.octets();
+    let _ = writeln!(
+        yaml,
+        "subnetworks: [{{name: sub, network: vpc, region: europe-west4, ipCidrRange: {a}.{b}.{c}.0/24}}]\ninstances:"
+    );
+    for (name, address) in vms {
+        let _ = writeln!(
+            yaml,
+            "- {{name: {name}, zone: europe-west4-a, networkInterfaces: [{{subnetwork: sub, networkIP: {address}}}]}}"
+        );
+    }
+    let nat_ips: Vec<&str> =
+        input["nat_ips"].as_array().into_iter().flatten().map(|ip| ip.as_str().expect("an address")).collect();
+    if !nat_ips.is_empty() {
+        yaml += "addresses:\n";
+    }
+    for (index, ip) in nat_ips.iter().enumerate() {
+        let _ = writeln!(yaml, "- {{name: ip-{index}, region: europe-west4, address: {ip}}}");
+    }
+    let allocate = input["allocate"].as_str().expect("an option");
+    let _ = write!(
+        yaml,
+        "routers:\n- name: router\n  network: vpc\n  region: europe-west4\n  nats:\n  - name: gw\n    \
+         natIpAllocateOption: {allocate}\n    sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES\n    \
+         enableDynamicPortAllocation: {}\n",
+        input["dynamic"]
+    );
+    if let Some(ports) = input["min_ports_per_vm"].as_u64() {
+        let _ = writeln!(yaml, "    minPortsPerVm: {ports}");
+    }
+    if !nat_ips.is_empty() {
+        let names: Vec<String> = (0..nat_ips.len()).map(|index| format!("ip-{index}")).collect();
+        let _ = writeln!(yaml, "    natIps: [{}]", names.join(", "));
+    }
+    yaml
+}
+
+#[test]
+fn observed_allocations_come_out_exactly() {
+    let Some(data) = evidence() else { return };
+    let mut compared = 0;
+    for observation in observations(&data) {
+        let out = &observation["out"];
+        let Some(mappings) = out["mappings"].as_object() else { continue };
+        let source = &observation["source"];
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let target = folder.path().join("out");
+        let scenario = scenario(&network_of(&observation["in"]));
+        let summary = simulation::run(&scenario, Some(&target), &mut |_| {}).expect("it runs");
+        let summary = serde_json::to_value(summary).expect("plain data");
+        let gateway = &summary["gateways"][0];
+
+        // Which VM is served is chance; what the served ones get is not.
+        let ranges = |value: &Value| -> Vec<String> {
+            let list = value.as_array().expect("a list of ranges").iter();
+            list.map(|range| range.as_str().expect("a text").to_owned()).collect()
+        };
+        let mut observed: Vec<_> = mappings.values().map(ranges).collect();
+        let none = out["no_mapping"].as_array().expect("a list").len();
+        observed.extend(std::iter::repeat_n(Vec::new(), none));
+        observed.sort();
+        let endpoints = gateway["endpoints"].as_array().expect("a list");
+        let mut simulated: Vec<_> = endpoints.iter().map(|endpoint| ranges(&endpoint["natIpPortRanges"])).collect();
+        simulated.sort();
+        assert_eq!(simulated, observed, "{source}");
+        assert_eq!(gateway["minExtraNatIpsNeeded"], out["minExtraNatIpsNeeded"], "{source}");
+        let served = simulated.iter().filter(|ranges| !ranges.is_empty()).count();
+        assert_eq!(out["numVmEndpointsWithNatMappings"], served, "{source}");
+
+        // `nat_allocation_failed` as the summary has it, and as the metric has it (sampled at 60 s).
+        let failed = out["nat_allocation_failed"].as_bool().unwrap_or(none > 0);
+        assert_eq!(gateway["allocationFailed"], failed, "{source}");
+        let metrics = json_lines(&target.join("metrics.jsonl"));
+        let metric = metrics.iter().rfind(|line| {
+            line["metric"]["type"].as_str().is_some_and(|name| name.ends_with("nat/nat_allocation_failed"))
+        });
+        let metric = metric.unwrap_or_else(|| panic!("{source}: no series nat_allocation_failed"));
+        assert_eq!(metric["points"][0]["value"]["boolValue"], failed, "{source}: {metric}");
+        compared += 1;
+    }
+    assert_eq!(compared, 2, "both observed allocations were compared");
+}
+
+#[test]
+fn the_first_port_of_an_automatic_address_is_the_observed_one() {
+    let Some(data) = evidence() else { return };
+    let observations = observations(&data);
+    let observation = observations.iter().find(|observation| observation["out"]["first_nat_port"].is_u64());
+    let observation = observation.expect("one observation is a log entry");
+    let vm = observation["in"]["vms"][0].as_str().expect("a VM");
+    let (name, address) = vm.split_once(' ').expect("name and address");
+    let summary = simulation::run(&scenario(&network_of(&observation["in"])), None, &mut |_| {}).expect("it runs");
+    let endpoint = &summary.gateways[0].endpoints[0];
+    assert_eq!((endpoint.name.as_str(), endpoint.address.as_str()), (name, address));
+    // 64 ports, the default without dynamic allocation; the lowest one is the first to be used.
+    let first = observation["out"]["first_nat_port"].as_u64().expect("a port");
+    let ports = format!(":{first}-{}", first + 63);
+    assert!(endpoint.nat_ip_port_ranges[0].ends_with(&ports), "{:?}", endpoint.nat_ip_port_ranges);
+}
+
+/// All files below a folder, sorted.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("the folder can be listed").path();
+        if path.is_dir() { found.extend(below(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Replays a capture; every record of it is accounted for. Returns why records were not used, or why none could be.
+fn replayed(scenario: &Scenario, path: &Path) -> BTreeSet<String> {
+    let options = Options { captures: vec![path.to_owned()], ..Options::default() };
+    let summary = match replay(scenario, &options, &mut |_| {}) {
+        Ok(summary) => serde_json::to_value(summary).expect("plain data"),
+        Err(error @ (ReplayError::Capture(_) | ReplayError::Nothing { .. })) => {
+            let text = error.to_string();
+            assert!(text.contains(&*path.file_name().expect("a name").to_string_lossy()), "{text}");
+            return BTreeSet::from(["nothing".into()]);
+        }
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
+    assert_sums(&summary);
+    let captures = &summary["captures"];
+    let skipped: BTreeMap<String, u64> = serde_json::from_value(captures["skipped"].clone()).expect("counts");
+    let records = captures["files"][0]["records"].as_u64();
+    let sent = summary["packets"]["sent"].as_u64().expect("a count");
+    // Nobody answers in a replay: what is not sent was skipped, for a reason that is told.
+    assert_eq!(records, Some(sent + skipped.values().sum::<u64>()), "{}: {summary:#}", path.display());
+    if let Some(damage) = captures["files"][0].get("damage").and_then(Value::as_str) {
+        assert!(damage.contains("at byte "), "{}: {damage}", path.display());
+    }
+    skipped.into_keys().collect()
+}
+
+#[test]
+fn every_capture_replays_through_a_connector_and_by_direct_vpc_egress() {
+    let Some(data) = evidence() else { return };
+    let (connector, direct) = (loaded(BUILT_IN), scenario_file("scenarios/direct-vpc.yaml"));
+    let files: Vec<_> =
+        ["odd", "traffic"].iter().flat_map(|folder| below(&data.join("captures").join(folder))).collect();
+    assert!(files.len() > 800, "{} captures under {}", files.len(), data.display());
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for path in &files {
+        let through = [&connector, &direct].map(|scenario| replayed(scenario, path));
+        assert_eq!(through[0], through[1], "{}: what can be used depends on the capture alone", path.display());
+        through[0].iter().for_each(|reason| *reasons.entry(reason.clone()).or_default() += 1);
+    }
+    println!("{} captures; not used, by reason and number of captures: {reasons:#?}", files.len());
+}
