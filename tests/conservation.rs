@@ -1,0 +1,278 @@
+//! Random small scenarios: nothing is lost from the books, whatever happens.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use common::{assert_sums, json_lines, scenario};
+use egressim::simulation;
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// One random load.
+#[derive(Debug, Clone)]
+struct Load {
+    from: &'static str,
+    to: &'static str,
+    protocol: &'static str,
+    /// New connections a second, or all at once.
+    pace: Result<u32, u32>,
+    lifetime_ms: u32,
+    closed_by: &'static str,
+    connect_timeout_s: u32,
+    start_s: u32,
+}
+
+/// Something that changes while the scenario runs.
+#[derive(Debug, Clone)]
+enum Event {
+    Scale(&'static str, u32),
+    Ports(u32),
+    Swap { drain: bool },
+    Timeouts(u32),
+}
+
+#[derive(Debug, Clone)]
+struct Random {
+    seed: u64,
+    duration_s: u32,
+    loads: Vec<Load>,
+    events: Vec<(u32, Event)>,
+    loss: f64,
+    min_ports: u32,
+    dynamic: bool,
+    random_ports: bool,
+    drop_midstream: bool,
+    rst_frees: bool,
+}
+
+fn load() -> impl Strategy<Value = Load> {
+    (
+        prop::sample::select(vec!["conn-api", "direct-api", "lone-api"]),
+        prop::sample::select(vec![
+            ("tcp", "far:443"),
+            ("tcp", "far:80"),
+            ("tcp", "hole:443"),
+            ("udp", "far:53"),
+            ("udp", "far:9"),
+            ("icmp", "far"),
+        ]),
+        prop_oneof![(1..12u32).prop_map(Ok), (1..80u32).prop_map(Err)],
+        1..4000u32,
+        prop::sample::select(vec!["client", "server", "nobody"]),
+        1..15u32,
+        0..10u32,
+    )
+        .prop_map(|(from, (protocol, to), pace, lifetime_ms, closed_by, connect_timeout_s, start_s)| Load {
+            from,
+            to,
+            protocol,
+            pace,
+            lifetime_ms,
+            closed_by,
+            connect_timeout_s,
+            start_s,
+        })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (prop::sample::select(vec!["conn-api", "direct-api", "lone-api"]), 0..5u32)
+            .prop_map(|(workload, instances)| Event::Scale(workload, instances)),
+        (5..8u32).prop_map(|power| Event::Ports(1 << power)),
+        any::<bool>().prop_map(|drain| Event::Swap { drain }),
+        (1..40u32).prop_map(Event::Timeouts),
+    ]
+}
+
+fn random() -> impl Strategy<Value = Random> {
+    (
+        (
+            any::<u64>(),
+            12..45u32,
+            prop::collection::vec(load(), 1..4),
+            prop::collection::vec((1..40u32, event()), 0..4),
+        ),
+        (0.0..0.2f64, 5..8u32, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+    )
+        .prop_map(
+            |((seed, duration_s, loads, events), (loss, power, dynamic, random_ports, drop_midstream, rst_frees))| {
+                Random {
+                    seed,
+                    duration_s,
+                    loads,
+                    events,
+                    loss,
+                    min_ports: 1 << power,
+                    dynamic,
+                    random_ports,
+                    drop_midstream,
+                    rst_frees,
+                }
+            },
+        )
+}
+
+/// The NAT IPs that the scenario has or may get.
+const NAT_IPS: [&str; 2] = ["203.0.113.10", "203.0.113.11"];
+
+impl Random {
+    fn yaml(&self) -> String {
+        let Random { seed, duration_s, loss, min_ports, dynamic, .. } = self;
+        let maximum = if *dynamic { "\n    maxPortsPerVm: 256" } else { "" };
+        let choose = |yes: bool, one: &'static str, other: &'static str| if yes { one } else { other };
+        let mut yaml = format!(
+            "\
+name: random
+seed: {}
+duration: {duration_s}s
+networks: [{{name: vpc}}]
+subnetworks: [{{name: app, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26}}]
+connectors: [{{name: conn, region: r1, network: vpc, ipCidrRange: 10.8.0.0/28}}]
+addresses: [{{name: ip-1, region: r1, address: {}}}, {{name: ip-2, region: r1, address: {}}}]
+routers:
+- name: router
+  network: vpc
+  region: r1
+  nats:
+  - name: gw
+    natIpAllocateOption: MANUAL_ONLY
+    natIps: [ip-1]
+    sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES
+    minPortsPerVm: {min_ports}
+    enableDynamicPortAllocation: {dynamic}{maximum}
+services:
+- {{name: conn-api, region: r1, instances: 2, template: {{vpcAccess: {{connector: conn, egress: ALL_TRAFFIC}}}}}}
+- name: direct-api
+  region: r1
+  instances: 2
+  template: {{vpcAccess: {{networkInterfaces: [{{subnetwork: app}}], egress: ALL_TRAFFIC}}}}
+- {{name: lone-api, region: r1}}
+hosts:
+- {{name: far, address: 198.51.100.7, ports: [443, udp/53], rtt: 30ms, loss: {loss}}}
+- {{name: hole, address: 198.51.100.8, unreachable: true}}
+model:
+  nat:
+    portSelection: {}
+    midstream: {}
+    rst: {}
+traffic:
+",
+            // A seed is read as a signed number of YAML.
+            seed >> 1,
+            NAT_IPS[0],
+            NAT_IPS[1],
+            choose(self.random_ports, "random", "lowest-free"),
+            choose(self.drop_midstream, "drop", "new-mapping"),
+            choose(self.rst_frees, "immediate", "time-wait"),
+        );
+        for (number, load) in self.loads.iter().enumerate() {
+            let Load { from, to, protocol, lifetime_ms, closed_by, connect_timeout_s, start_s, .. } = load;
+            let pace = match load.pace {
+                Ok(rate) => format!("rate: {rate}/s"),
+                Err(count) => format!("count: {count}"),
+            };
+            let _ = writeln!(
+                yaml,
+                "- {{name: load-{number}, from: {from}, to: '{to}', protocol: {protocol}, {pace}, start: {start_s}s, \
+                 lifetime: {lifetime_ms}ms, closedBy: {closed_by}, connectTimeout: {connect_timeout_s}s}}"
+            );
+        }
+        let mut events: Vec<_> = self.events.iter().filter(|(at, _)| at < duration_s).collect();
+        events.sort_by_key(|(at, _)| *at);
+        if !events.is_empty() {
+            yaml += "events:\n";
+        }
+        let mut swapped = false;
+        for (at, event) in events {
+            let change = match event {
+                Event::Scale(workload, instances) => {
+                    format!("scale: {{workload: {workload}, instances: {instances}}}")
+                }
+                Event::Ports(ports) => patch(&format!("minPortsPerVm: {ports}")),
+                // Only an address that is in use can be drained.
+                Event::Swap { drain } => match std::mem::replace(&mut swapped, true) {
+                    false if *drain => patch("natIps: [ip-2], drainNatIps: [ip-1]"),
+                    _ => patch("natIps: [ip-2]"),
+                },
+                Event::Timeouts(seconds) => {
+                    patch(&format!("tcpEstablishedIdleTimeoutSec: {seconds}, tcpTimeWaitTimeoutSec: {seconds}"))
+                }
+            };
+            let _ = writeln!(yaml, "- {{at: {at}s, {change}}}");
+        }
+        yaml
+    }
+}
+
+fn patch(fields: &str) -> String {
+    format!("patchNat: {{gateway: gw, set: {{{fields}}}}}")
+}
+
+/// Checks one scenario at its end.
+fn check(random: &Random) {
+    let yaml = random.yaml();
+    let scenario = scenario(&yaml);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out");
+    let summary = simulation::run(&scenario, Some(&out), &mut |_| {}).expect("it runs");
+    let summary = serde_json::to_value(summary).expect("plain data");
+    assert_sums(&summary);
+    let plain = simulation::run(&scenario, None, &mut |_| {}).expect("it runs");
+    assert_eq!(serde_json::to_value(plain).expect("plain data"), summary, "recorded or not\n{yaml}");
+
+    // Loads add up to the whole.
+    let loads = summary["traffic"].as_array().expect("a list");
+    for count in ["attempted", "established", "failed", "pending", "broken"] {
+        let total: u64 = loads.iter().map(|load| load[count].as_u64().expect("a count")).sum();
+        assert_eq!(summary["connections"][count], total, "{count}\n{yaml}");
+    }
+
+    let connections = json_lines(&out.join("connections.jsonl"));
+    assert_eq!(summary["connections"]["attempted"], connections.len(), "{yaml}");
+    let by_outcome = |outcomes: &[&str]| {
+        connections.iter().filter(|one| outcomes.iter().any(|outcome| one["outcome"] == *outcome)).count()
+    };
+    assert_eq!(summary["connections"]["established"], by_outcome(&["established", "broken"]), "{yaml}");
+    assert_eq!(summary["connections"]["failed"], by_outcome(&["failed"]), "{yaml}");
+    assert_eq!(summary["connections"]["pending"], by_outcome(&["pending"]), "{yaml}");
+
+    // Whoever got through from behind the NAT wears one of its addresses, and a port that is not a well-known one.
+    for connection in connections.iter().filter(|connection| !connection["established"].is_null()) {
+        let seen = connection["outside"]["srcIp"].as_str();
+        let load = &scenario.traffic.iter().find(|load| connection["traffic"] == load.name.as_str()).expect("a load");
+        if scenario.workloads[load.from].name == "lone-api" {
+            assert!(seen.is_none_or(|ip| !NAT_IPS.contains(&ip)), "{connection}\n{yaml}");
+        } else {
+            assert!(seen.is_some_and(|ip| NAT_IPS.contains(&ip)), "{connection}\n{yaml}");
+            assert!(connection["outside"]["srcPort"].as_u64() >= Some(1024), "{connection}\n{yaml}");
+        }
+    }
+
+    // Blocks of different endpoints do not overlap, and nobody has used more ports than it had.
+    let gateway = &summary["gateways"][0];
+    let mut owned = BTreeSet::new();
+    for endpoint in gateway["endpoints"].as_array().expect("a list") {
+        let mut ports = 0;
+        for range in endpoint["natIpPortRanges"].as_array().expect("a list").iter().filter_map(Value::as_str) {
+            let (ip, range) = range.split_once(':').expect("address and ports");
+            let (first, last) = range.split_once('-').expect("first and last port");
+            for port in first.parse::<u32>().expect("a port")..=last.parse::<u32>().expect("a port") {
+                assert!(owned.insert((ip.to_owned(), port)), "{ip}:{port} is in two blocks\n{yaml}");
+                ports += 1;
+            }
+        }
+        assert_eq!(endpoint["allocatedPorts"], ports, "{endpoint}\n{yaml}");
+        assert!(endpoint["peakPortUsage"].as_u64() <= endpoint["peakAllocatedPorts"].as_u64(), "{endpoint}\n{yaml}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_packets_and_connections_add_up(random in random()) {
+        check(&random);
+    }
+}
