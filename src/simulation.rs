@@ -16,12 +16,14 @@ use crate::report::summary::{
 };
 use crate::scenario::{Scenario, TrafficProtocol};
 use crate::sim::Occurrence;
-use crate::time::SimTime;
+use crate::time::{SimTime, nanos};
 use crate::trace::DropCause;
 use crate::traffic::flows::Flows;
 
 /// How many things happen between two looks at logs and progress.
 const BATCH: u32 = 8192;
+/// How long nothing may happen before samples of it are left out.
+const LONG_SILENCE: Duration = Duration::from_secs(3600);
 
 /// Runs a scenario. With `out`, files are written there; `progress` is told now and then how far the run is (0 to 1).
 ///
@@ -142,6 +144,15 @@ impl Changes {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is going to happen until then. A silence of more than an hour gets one sample, at its end: a capture with
+    /// wrong times may be silent for decades.
+    pub(crate) fn expect_silence(&mut self, now: SimTime, until: SimTime) {
+        if until - now > LONG_SILENCE {
+            let interval = nanos(SAMPLE_INTERVAL);
+            self.next_sample = self.next_sample.max(SimTime::from_nanos(until.as_nanos() / interval * interval));
+        }
     }
 
     pub(crate) fn sampled_at(&self, time: SimTime) -> bool {

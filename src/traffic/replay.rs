@@ -264,6 +264,7 @@ impl Run<'_> {
         let start = replay.start.expect("it was set just now");
         // A capture may go back in time by a little; the network does not.
         let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(replay.network.engine().now());
+        self.changes.expect_silence(replay.network.engine().now(), now);
         while self.changes.next(replay.network) <= now {
             let due = self.changes.next(replay.network);
             replay.network.engine_mut().advance_to(due);

@@ -6,6 +6,7 @@ use super::endpoint::Growth;
 use super::mapping::Ended;
 use super::usage::{Destination, Destinations, Taken};
 use super::*;
+use crate::time::nanos;
 
 /// Google gives an interface at least this many ports, with static allocation, when it serves an alias range of more
 /// than one address: a GKE node.
@@ -50,7 +51,7 @@ impl Gateway {
 
     /// When [`Gateway::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> SimTime {
-        self.next_growth.min(self.next_evaluation)
+        if self.resting { self.next_growth } else { self.next_growth.min(self.next_evaluation) }
     }
 
     /// Does what is due: a doubling becomes usable, usage is looked at.
@@ -72,10 +73,32 @@ impl Gateway {
             for index in 0..self.endpoints.len() {
                 self.evaluate(index as u32, now);
             }
-            while self.next_evaluation <= now {
-                self.next_evaluation += self.behaviour.evaluate_every;
-            }
+            self.next_evaluation = self.evaluation_after(now);
+            self.resting =
+                self.next_growth == SimTime::NEVER && self.table.live() == 0 && self.has_no_more_than_minima();
         }
+    }
+
+    /// Something may be to be looked at again.
+    pub(super) fn stop_resting(&mut self, now: SimTime) {
+        if std::mem::take(&mut self.resting) {
+            self.next_evaluation = self.evaluation_after(now);
+        }
+    }
+
+    /// The first look at usage after `now`. They come at fixed intervals from the beginning.
+    fn evaluation_after(&self, now: SimTime) -> SimTime {
+        if self.next_evaluation > now {
+            return self.next_evaluation;
+        }
+        let every = nanos(self.behaviour.evaluate_every).max(1);
+        let missed = (now.as_nanos() - self.next_evaluation.as_nanos()) / every;
+        SimTime::from_nanos(self.next_evaluation.as_nanos().saturating_add((missed + 1).saturating_mul(every)))
+    }
+
+    fn has_no_more_than_minima(&self) -> bool {
+        let mut endpoints = self.endpoints.iter().enumerate();
+        endpoints.all(|(index, endpoint)| endpoint.gone || endpoint.ports <= self.min_ports_of(index as u32))
     }
 
     /// Whether some endpoint has fewer ports than its minimum (the metric `nat_allocation_failed`).
@@ -104,6 +127,7 @@ impl Gateway {
     /// endpoint back to its minimum; turning it off breaks all connections; a removed NAT IP ends its connections at
     /// once, a drained one lets them end by themselves; timeouts hold from a mapping's next packet on.
     pub fn reconfigure(&mut self, config: Config, now: SimTime) {
+        self.stop_resting(now);
         self.forget_expired(now);
         let old = std::mem::replace(&mut self.config, config);
         self.table.set_timeouts(self.config.timeouts);

@@ -123,6 +123,8 @@ pub struct Gateway {
     rng: ChaCha8Rng,
     /// Next look at the endpoints' usage (dynamic allocation only).
     next_evaluation: SimTime,
+    /// Nothing is mapped and nobody has more than its minimum: until the next packet out a look would change nothing.
+    resting: bool,
     /// When the next doubling becomes usable.
     next_growth: SimTime,
     exhaustions: Exhaustions,
@@ -144,6 +146,7 @@ impl Gateway {
             destinations: Destinations::default(),
             rng,
             next_evaluation: if config.dynamic { SimTime::ZERO + behaviour.evaluate_every } else { SimTime::NEVER },
+            resting: false,
             next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
             dropped_out_of_resources: 0,
@@ -219,6 +222,7 @@ impl Gateway {
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
         self.forget_expired(now);
         if from == INSIDE {
+            self.stop_resting(now);
             self.translate_outbound(packet, now, explain)
         } else {
             let verdict = self.translate_inbound(packet, now, explain);
