@@ -3,6 +3,8 @@
 //! The names are Google's (`DropInfo.Cause` of Connectivity Tests, the `reason` of the NAT metrics) and the simulator's
 //! own `SIM_…`.
 
+use crate::trace::DropCause;
+
 /// Cause, meaning. Sorted by name.
 const MEANINGS: &[(&str, &str)] = &[
     ("CLOUD_NAT_NO_ADDRESSES", "the gateway has no NAT IP at all: give it one, or let it allocate them automatically"),
@@ -52,6 +54,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("ROUTE_NEXT_HOP_RESOURCE_NOT_FOUND", "the route's next hop does not exist"),
     ("ROUTE_NEXT_HOP_VPN_TUNNEL_NOT_ESTABLISHED", "the route's VPN tunnel is not up"),
     ("ROUTING_LOOP", "routes send the packet in a circle: `egressim trace` shows it"),
+    ("SIM_CONNECTION_REFUSED", "the host answered with a reset: nothing listens on that port"),
+    ("SIM_CONNECTION_RESET", "the host reset an established connection"),
     (
         "SIM_CONNECTOR_PORTS_EXHAUSTED",
         "a connector VM had no free source port for that destination: more connector instances, or Direct VPC egress",
@@ -66,6 +70,9 @@ const MEANINGS: &[(&str, &str)] = &[
          often, or raise the timeout",
     ),
     ("SIM_MALFORMED_PACKET", "the packet's headers contradict each other or its length"),
+    ("SIM_NO_ANSWER", "nobody answered, though nothing was dropped on the way"),
+    ("SIM_NO_INSTANCE", "the workload had no running instance to connect from"),
+    ("SIM_NO_SOURCE_PORT", "the instance itself had no free source port for that destination"),
     (
         "SIM_THROUGHPUT_EXCEEDED",
         "more was sent than the connector's instances carry: more or larger instances, or Direct VPC egress",
@@ -92,10 +99,12 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The cause in a sentence; `None` for one that is not in the table.
+/// The cause in a sentence: the table's, which helps, else what the cause's own definition says. `None` for an unknown one.
 pub(super) fn meaning(cause: &str) -> Option<&'static str> {
-    let place = MEANINGS.binary_search_by_key(&cause, |(name, _)| name).ok()?;
-    Some(MEANINGS[place].1)
+    match MEANINGS.binary_search_by_key(&cause, |(name, _)| name) {
+        Ok(place) => Some(MEANINGS[place].1),
+        Err(_) => DropCause::ALL.iter().find(|known| known.name() == cause).map(|known| known.meaning()),
+    }
 }
 
 #[cfg(test)]
@@ -107,5 +116,17 @@ mod tests {
         assert!(MEANINGS.is_sorted_by_key(|(name, _)| name));
         assert!(meaning("OUT_OF_RESOURCES").is_some_and(|text| text.contains("TIME_WAIT")));
         assert_eq!(meaning("SIM_SOMETHING_NEW"), None);
+    }
+
+    #[test]
+    fn every_drop_cause_and_failure_has_a_sentence() {
+        assert!(DropCause::ALL.iter().all(|cause| meaning(cause.name()).is_some()));
+        use crate::traffic::flows::Failure::{NoAnswer, NoInstance, NoSourcePort, Refused, Reset};
+        assert!(
+            [NoAnswer, NoInstance, NoSourcePort, Refused, Reset]
+                .iter()
+                .all(|failure| meaning(failure.name()).is_some())
+        );
+        assert_eq!(meaning("SIM_LINK_LOSS"), Some("lost on the way, by the link's loss rate"));
     }
 }
