@@ -11,9 +11,10 @@ use std::process::Stdio;
 
 use assert_cmd::assert::Assert;
 use common::{Tapped, assert_sums, egressim, files, json_lines, packets, repository, tapped};
+use egressim::capture::PacketWriter;
 use egressim::scenario::BUILT_IN;
 use egressim::scenario::load::load;
-use egressim::wire::Protocol;
+use egressim::wire::{FiveTuple, Packet, Protocol};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -261,6 +262,35 @@ fn a_damaged_capture_is_replayed_up_to_the_damage() {
         damage.split("at byte ").nth(1).expect("an offset").chars().take_while(char::is_ascii_digit).collect();
     let offset: usize = digits.parse().expect("a number");
     assert!((100_001 - 1600..=100_001).contains(&offset), "{damage}");
+}
+
+#[test]
+fn a_capture_that_is_silent_for_a_century_is_no_burden() {
+    let folder = folder();
+    let century = 100 * 365 * 86_400 * 1_000_000_000;
+    let tuple = FiveTuple {
+        src: Ipv4Addr::new(10, 0, 0, 1),
+        dst: Ipv4Addr::new(198, 51, 100, 7),
+        src_port: 5000,
+        dst_port: 53,
+        protocol: Protocol::Udp,
+    };
+    let mut packet = Packet::empty();
+    packet.build_udp(tuple, 10);
+    let mut writer = PacketWriter::create(&folder.path().join("wrong.pcap")).expect("writable");
+    for time in [0, 1_000_000_000, century] {
+        writer.write(time, packet.bytes(), packet.wire_length()).expect("writable");
+    }
+    writer.finish().expect("writable");
+    let arguments = ["replay", "wrong.pcap", "--out", "out", "--format", "json"];
+    let summary = json(&egressim(folder.path()).args(arguments).assert().success());
+    assert_eq!(summary["packets"]["sent"], 3);
+    // A sample every minute would be 52,560,000 of each series; there is one, for the whole silence.
+    let metrics = json_lines(&folder.path().join("out/metrics.jsonl"));
+    let failures = metrics
+        .iter()
+        .filter(|line| line["metric"]["type"].as_str().is_some_and(|name| name.ends_with("nat/nat_allocation_failed")));
+    assert_eq!(failures.count(), 1);
 }
 
 // trace
