@@ -102,14 +102,14 @@ pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64
 pub(crate) struct Changes {
     next_event: usize,
     next_sample: SimTime,
-    last_sample: SimTime,
+    last_sample: Option<SimTime>,
     samples: bool,
 }
 
 impl Changes {
     pub(crate) fn new(_scenario: &Scenario, samples: bool) -> Changes {
         let first = SimTime::ZERO + SAMPLE_INTERVAL;
-        Changes { next_event: 0, next_sample: first, last_sample: SimTime::ZERO, samples }
+        Changes { next_event: 0, next_sample: first, last_sample: None, samples }
     }
 
     /// When the next of them is.
@@ -139,7 +139,7 @@ impl Changes {
             recording.learn(network)?;
             while self.next_sample <= now {
                 recording.sample(network)?;
-                self.last_sample = self.next_sample;
+                self.last_sample = Some(self.next_sample);
                 self.next_sample += SAMPLE_INTERVAL;
             }
         }
@@ -156,7 +156,7 @@ impl Changes {
     }
 
     pub(crate) fn sampled_at(&self, time: SimTime) -> bool {
-        self.last_sample == time
+        self.last_sample == Some(time)
     }
 }
 

@@ -134,7 +134,7 @@ impl Instance {
             explain.say(State::Drop, || format!("{dst} does not leave the sandbox"));
             return Verdict::Drop(DropCause::SimNotUnicast);
         }
-        match (&self.attachment, self.into_vpc(dst)) {
+        match (&self.attachment, self.is_for_vpc(dst)) {
             (Attachment::None, true) => {
                 explain.say(State::Drop, || format!("{dst} is private, and {} has no VPC attachment", self.workload));
                 Verdict::Drop(DropCause::VpcConnectorNotSet)
@@ -155,7 +155,7 @@ impl Instance {
     }
 
     /// Whether a destination belongs to the VPC network, by its address and the egress setting.
-    fn into_vpc(&self, destination: Ipv4Addr) -> bool {
+    fn is_for_vpc(&self, destination: Ipv4Addr) -> bool {
         let attached = self.attachment != Attachment::None;
         let direct = matches!(self.attachment, Attachment::Direct { .. });
         attached && self.all_traffic || goes_to_vpc(destination, direct)
@@ -168,7 +168,7 @@ impl Instance {
         }
         let dst = packet.dst();
         let setting = if self.all_traffic { "all-traffic" } else { "private-ranges-only" };
-        match (&self.attachment, self.into_vpc(dst)) {
+        match (&self.attachment, self.is_for_vpc(dst)) {
             (Attachment::None, false) => "; without VPC attachment it takes Cloud Run's own internet egress".into(),
             // It goes nowhere, as the next step says.
             (Attachment::None, true) => String::new(),
