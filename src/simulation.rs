@@ -16,7 +16,7 @@ use crate::report::summary::{
 };
 use crate::scenario::{Scenario, TrafficProtocol};
 use crate::sim::Occurrence;
-use crate::time::SimTime;
+use crate::time::{SimTime, nanos};
 use crate::trace::DropCause;
 use crate::traffic::flows::Flows;
 
@@ -142,6 +142,15 @@ impl Changes {
             }
         }
         Ok(())
+    }
+
+    /// A capture may be silent for years. An hour after the last packet there is nothing new to sample until the next one.
+    pub(crate) fn skip_silence(&mut self, last_packet: SimTime, now: SimTime) {
+        let minute = nanos(SAMPLE_INTERVAL);
+        if self.next_sample > last_packet + Duration::from_secs(3600) {
+            let latest = SimTime::from_nanos(now.as_nanos() / minute * minute);
+            self.next_sample = self.next_sample.max(latest);
+        }
     }
 
     pub(crate) fn sampled_at(&self, time: SimTime) -> bool {

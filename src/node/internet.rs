@@ -123,10 +123,15 @@ impl ServerlessEgress {
             };
         }
         match self.snat.inbound(packet, now) {
-            Ok(memo) => match self.instances.get(&packet.dst()) {
-                Some(&port) => Verdict::Forward(port, memo),
-                None => Verdict::Drop(DropCause::SimInstanceGone),
-            },
+            Ok(memo) => {
+                explain.say(State::ServerlessExternalConnection, || {
+                    format!("Cloud Run's internet egress translates the destination back to {}", packet.dst())
+                });
+                match self.instances.get(&packet.dst()) {
+                    Some(&port) => Verdict::Forward(port, memo),
+                    None => Verdict::Drop(DropCause::SimInstanceGone),
+                }
+            }
             Err(cause) => {
                 explain.say(State::Drop, || format!("Cloud Run's internet egress: {}", cause.meaning()));
                 Verdict::Drop(cause)

@@ -263,11 +263,13 @@ impl Run<'_> {
         }
         let start = replay.start.expect("it was set just now");
         // A capture may go back in time by a little; the network does not.
-        let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(replay.network.engine().now());
+        let before = replay.network.engine().now();
+        let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(before);
         while self.changes.next(replay.network) <= now {
             let due = self.changes.next(replay.network);
             replay.network.engine_mut().advance_to(due);
             self.changes.make(replay.network, &mut self.recording)?;
+            self.changes.skip_silence(before, now);
         }
         replay.network.engine_mut().advance_to(now);
         replay.frame(frame)?;

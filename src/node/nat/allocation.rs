@@ -6,6 +6,7 @@ use super::endpoint::Growth;
 use super::mapping::Ended;
 use super::usage::{Destination, Destinations, Taken};
 use super::*;
+use crate::time::nanos;
 
 /// Google gives an interface at least this many ports, with static allocation, when it serves an alias range of more
 /// than one address: a GKE node.
@@ -72,9 +73,23 @@ impl Gateway {
             for index in 0..self.endpoints.len() {
                 self.evaluate(index as u32, now);
             }
-            while self.next_evaluation <= now {
-                self.next_evaluation += self.behaviour.evaluate_every;
+            self.next_evaluation = SimTime::NEVER;
+            // Nothing in use and nothing to give back: there is nothing to look at until the next connection.
+            let busy = self.table.live() > 0
+                || (0..self.endpoints.len() as u32)
+                    .any(|index| self.endpoints[index as usize].ports > self.min_ports_of(index));
+            if busy {
+                self.schedule_evaluation(now);
             }
+        }
+    }
+
+    /// Usage is looked at at whole multiples of the interval.
+    pub(super) fn schedule_evaluation(&mut self, now: SimTime) {
+        if self.config.dynamic && self.next_evaluation == SimTime::NEVER {
+            let every = nanos(self.behaviour.evaluate_every).max(1);
+            let next = (now.as_nanos() / every).saturating_add(1).saturating_mul(every);
+            self.next_evaluation = SimTime::from_nanos(next);
         }
     }
 
@@ -138,11 +153,10 @@ impl Gateway {
         }
         self.recount(now);
         self.top_up_all();
-        self.next_evaluation = match self.config.dynamic {
-            true if turned_on => now + self.behaviour.evaluate_every,
-            true => self.next_evaluation,
-            false => SimTime::NEVER,
-        };
+        if !self.config.dynamic {
+            self.next_evaluation = SimTime::NEVER;
+        }
+        self.schedule_evaluation(now);
     }
 
     /// The ports an endpoint is to have at least.

@@ -143,7 +143,7 @@ impl Gateway {
             table: MappingTable::new(config.timeouts),
             destinations: Destinations::default(),
             rng,
-            next_evaluation: if config.dynamic { SimTime::ZERO + behaviour.evaluate_every } else { SimTime::NEVER },
+            next_evaluation: SimTime::NEVER,
             next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
             dropped_out_of_resources: 0,
@@ -321,6 +321,7 @@ impl Gateway {
         if self.config.dynamic && f64::from(count) >= self.behaviour.growth_trigger * f64::from(ports) {
             owner.wants_growth = true;
         }
+        self.schedule_evaluation(now);
         let entry = self.table.insert(&tuple, Outside(ip, port), phase, endpoint, taken, now);
         if !phase.is_open() {
             self.destinations.time_wait(taken);
