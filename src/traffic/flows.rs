@@ -25,41 +25,12 @@ use crate::topology::NodeId;
 use crate::trace::{DropCause, PortId};
 use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
 
+pub use crate::trace::Failure;
+
 /// Linux' ephemeral ports.
 const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
-
-/// Why a connection failed or broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failure {
-    /// Its packets were dropped; this was the last reason.
-    Dropped(DropCause),
-    /// The far side answered with a reset while connecting.
-    Refused,
-    /// The far side reset an established connection.
-    Reset,
-    /// Nobody answered, though nothing was dropped on the way.
-    NoAnswer,
-    /// The workload had no instance to connect from.
-    NoInstance,
-    /// The instance has no free port for the destination.
-    NoSourcePort,
-}
-
-impl Failure {
-    /// The fixed name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Failure::Dropped(cause) => cause.name(),
-            Failure::Refused => "SIM_CONNECTION_REFUSED",
-            Failure::Reset => "SIM_CONNECTION_RESET",
-            Failure::NoAnswer => "SIM_NO_ANSWER",
-            Failure::NoInstance => "SIM_NO_INSTANCE",
-            Failure::NoSourcePort => "SIM_NO_SOURCE_PORT",
-        }
-    }
-}
 
 /// How a connection stands, or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
