@@ -19,7 +19,7 @@ const fn advice(failure: Failure) -> Option<&'static str> {
     Some(match failure {
         Failure::Refused => "is that port open?",
         Failure::Reset => "look at the far side",
-        Failure::NoAnswer => "is the host declared under `hosts:`, and was there time for the answer?",
+        Failure::NoAnswer => "is the host declared under `hosts:`, or, in a replay, is the answer in the capture?",
         Failure::NoInstance => "give it instances, or let the load begin later",
         Failure::NoSourcePort => "fewer connections at a time to one destination, or more instances",
         Failure::Dropped(cause) => match cause {
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn every_name_that_a_summary_can_have_is_explained() {
         for failure in Failure::all() {
-            let text = explanation(failure.name()).expect(failure.name());
+            let text = explanation(failure.name()).expect("every cause has its sentence");
             assert!(text.starts_with(failure.meaning()), "{text}");
             for part in text.split("; ") {
                 assert!(!part.is_empty() && !part.ends_with('.'), "{}: {text:?} is no clause", failure.name());
