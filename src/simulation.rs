@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,22 +24,29 @@ use crate::traffic::flows::Flows;
 /// How many things happen between two looks at logs and progress.
 const BATCH: u32 = 8192;
 
-/// Runs a scenario. With `out`, files are written there; `progress` is told now and then how far the run is (0 to 1).
+/// Runs a scenario. With `out`, files are written there; `progress` is told now and then how far the run is (0 to 1), and
+/// may end it.
 ///
 /// # Errors
-/// When the files cannot be written.
+/// When the files cannot be written, or `progress` ends the run: then nothing is written.
 ///
 /// ```
+/// use std::ops::ControlFlow;
+///
 /// use egressim::scenario::{self, load};
 ///
 /// let loaded = load::load(scenario::BUILT_IN);
 /// let scenario = loaded.scenario.expect("the built-in scenario is sound");
-/// let summary = egressim::simulation::run(&scenario, None, &mut |_| {})?;
+/// let summary = egressim::simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(()))?;
 /// assert_eq!(summary.packets.sent, summary.packets.delivered + summary.packets.dropped + summary.packets.in_flight);
 /// assert!(summary.packets.dropped_by["OUT_OF_RESOURCES"] > 0);
 /// # Ok::<(), egressim::recording::RecordingError>(())
 /// ```
-pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64)) -> Result<Summary, RecordingError> {
+pub fn run(
+    scenario: &Scenario,
+    out: Option<&Path>,
+    progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+) -> Result<Summary, RecordingError> {
     let mut network = Network::new(scenario);
     let mut flows = Flows::new(scenario, &mut network);
     let mut recording = match out {
@@ -70,7 +78,10 @@ pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64
             batch += 1;
             if batch == BATCH {
                 batch = 0;
-                progress(network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9));
+                let done = network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9);
+                if progress(done).is_break() {
+                    return Err(RecordingError::Interrupted);
+                }
                 if let Some(recording) = &mut recording {
                     recording.drain(&mut network, flows.take_records())?;
                 }

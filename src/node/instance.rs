@@ -113,8 +113,21 @@ impl Instance {
             explain.say(State::Deliver, || format!("reaches {}", self.name));
             return Verdict::Deliver(Memo::Pure);
         }
-        explain
-            .say(self.start, || format!("leaves {} of {} with source {}", self.name, self.workload, packet.source()));
+        let dst = packet.dst();
+        let direct = matches!(self.attachment, Attachment::Direct { .. });
+        let private = goes_to_vpc(dst, direct);
+        explain.say(self.start, || {
+            let (name, workload, source) = (&self.name, &self.workload, packet.source());
+            let way = match (&self.attachment, self.all_traffic, private) {
+                (Attachment::None, _, _) => "without VPC attachment".to_owned(),
+                (_, true, _) => "egress setting all-traffic: everything goes to the VPC".to_owned(),
+                (_, false, true) => format!("egress setting private-ranges-only: {dst} is private and goes to the VPC"),
+                (_, false, false) => {
+                    format!("egress setting private-ranges-only: {dst} is public and does not go to the VPC")
+                }
+            };
+            format!("leaves {name} of {workload} with source {source}, {way}")
+        });
         if !packet.is_ipv4() {
             explain.say(State::Drop, || "the instance has IPv4 only".into());
             return Verdict::Drop(DropCause::SimIpv6Unavailable);
@@ -123,7 +136,6 @@ impl Instance {
             explain.say(State::Drop, || format!("{} is not an address of {}", packet.src(), self.name));
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }
-        let dst = packet.dst();
         if dst == METADATA || dst.is_loopback() {
             explain.say(State::Deliver, || format!("{dst} is answered inside the sandbox"));
             return Verdict::Deliver(Memo::Pure);
@@ -132,38 +144,23 @@ impl Instance {
             explain.say(State::Drop, || format!("{dst} does not leave the sandbox"));
             return Verdict::Drop(DropCause::SimNotUnicast);
         }
-        let direct = matches!(self.attachment, Attachment::Direct { .. });
-        let private = goes_to_vpc(dst, direct);
-        let setting = if self.all_traffic { "all-traffic" } else { "private-ranges-only" };
         match &self.attachment {
             Attachment::None if private => {
                 explain.say(State::Drop, || format!("{dst} is private, and {} has no VPC attachment", self.workload));
                 Verdict::Drop(DropCause::VpcConnectorNotSet)
             }
-            Attachment::Connector | Attachment::Direct { .. } if self.all_traffic || private => {
-                if let Attachment::Direct { subnetwork, opens_at } = &self.attachment {
-                    explain.say(State::DirectVpcEgressConnection, || {
-                        format!(
-                            "egress setting {setting}: {dst} goes to the VPC by Direct VPC egress, subnet {subnetwork}"
-                        )
-                    });
-                    if *opens_at > now {
-                        explain.say(State::Drop, || format!("the instance's egress opens at {opens_at}"));
-                        return Verdict::Drop(DropCause::SimEgressNotOpen);
-                    }
+            Attachment::Direct { subnetwork, opens_at } if self.all_traffic || private => {
+                explain.say(State::DirectVpcEgressConnection, || {
+                    format!("enters the VPC by Direct VPC egress in subnet {subnetwork}")
+                });
+                if *opens_at > now {
+                    explain.say(State::Drop, || format!("the instance's egress opens at {opens_at}"));
+                    return Verdict::Drop(DropCause::SimEgressNotOpen);
                 }
                 Verdict::Forward(VPC, Memo::Pure)
             }
-            Attachment::None => {
-                explain.say(State::ServerlessExternalConnection, || {
-                    format!("no VPC attachment: {dst} goes out by Cloud Run's own internet egress")
-                });
-                Verdict::Forward(EXTERNAL, Memo::Pure)
-            }
-            Attachment::Connector | Attachment::Direct { .. } => {
-                explain.say(State::ServerlessExternalConnection, || {
-                    format!("egress setting {setting}: {dst} is public and goes out by Cloud Run's own internet egress")
-                });
+            Attachment::Connector if self.all_traffic || private => Verdict::Forward(VPC, Memo::Pure),
+            Attachment::None | Attachment::Connector | Attachment::Direct { .. } => {
                 Verdict::Forward(EXTERNAL, Memo::Pure)
             }
         }

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -162,12 +163,16 @@ struct Replay<'a> {
     tally: Tally,
 }
 
-/// Replays captures through a scenario. `progress` is told now and then how many records were read.
+/// Replays captures through a scenario. `progress` is told now and then how many records were read, and may end it.
 ///
 /// # Errors
 /// [`ReplayError`]: nothing can be read, or the outputs cannot be written. A damaged capture is no error as long as
 /// anything of it could be read; the summary says what was lost.
-pub fn replay(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Summary, ReplayError> {
+pub fn replay(
+    scenario: &Scenario,
+    options: &Options,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Summary, ReplayError> {
     let mut readers = Vec::new();
     for path in &options.captures {
         readers.push((path.clone(), Reader::open(path)?));
@@ -253,7 +258,7 @@ impl Run<'_> {
         &mut self,
         replay: &mut Replay<'_>,
         frame: Frame<'_>,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), ReplayError> {
         if replay.start.is_none() {
             replay.start = Some(frame.time);
@@ -275,7 +280,9 @@ impl Run<'_> {
         replay.frame(frame)?;
         self.records += 1;
         if self.records.is_multiple_of(BATCH) {
-            progress(self.records);
+            if progress(self.records).is_break() {
+                return Err(RecordingError::Interrupted.into());
+            }
             if let Some(recording) = &mut self.recording {
                 recording.drain(replay.network, Vec::new())?;
             }
