@@ -39,6 +39,8 @@
 //! 30 seconds.
 //!
 //! ```
+//! use std::ops::ControlFlow;
+//!
 //! use egressim::scenario::load::{Source, load};
 //! use egressim::simulation;
 //!
@@ -67,7 +69,7 @@
 //! let loaded = load(Source::Text { name: "burst.yaml", text });
 //! let scenario = loaded.scenario.expect("the scenario has no errors");
 //!
-//! let summary = simulation::run(&scenario, None, &mut |_| {})?;
+//! let summary = simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(()))?;
 //! assert_eq!(summary.connections.established, 64);
 //! assert_eq!(summary.connections.failed_by["OUT_OF_RESOURCES"], 36);
 //!

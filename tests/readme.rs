@@ -1,6 +1,7 @@
 //! The README is true: its examples are run, its scenario is loaded, its table of values is compared with the program.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::{env, fs};
 
@@ -139,7 +140,8 @@ fn loaded(name: &str, text: &str) -> Scenario {
 fn the_scenario_needs_no_correction_and_meets_its_own_expectation() {
     let blocks = blocks();
     let yaml = blocks.iter().find(|block| block.info == "yaml").expect("there is a scenario");
-    let summary = simulation::run(&loaded("readme.yaml", &yaml.lines.join("\n")), None, &mut |_| {}).unwrap();
+    let scenario = loaded("readme.yaml", &yaml.lines.join("\n"));
+    let summary = simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(summary.connections.established > 100);
     assert!(!summary.expectations.is_empty() && summary.expectations.iter().all(|expectation| expectation.met));
 }
