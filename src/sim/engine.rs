@@ -885,6 +885,6 @@ mod tests {
         assert_eq!(trace.disposition, Disposition::Deliver);
         let states: Vec<_> = trace.hops.iter().flat_map(|hop| &hop.steps).map(|step| step.state).collect();
         let external = State::ServerlessExternalConnection;
-        assert_eq!(states, [State::StartFromCloudRunRevision, external, external, State::Deliver]);
+        assert_eq!(states, [State::StartFromCloudRunRevision, external, State::Deliver]);
     }
 }
