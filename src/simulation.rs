@@ -70,6 +70,7 @@ pub fn run(
                     flows.delivered(&mut network, node, from, &packet, tag);
                     network.engine_mut().recycle(packet);
                 }
+                Occurrence::Answered { packet, .. } => network.engine_mut().recycle(packet),
                 Occurrence::Dropped { cause, packet, tag, .. } => {
                     flows.dropped(tag, cause, &packet);
                     network.engine_mut().recycle(packet);

@@ -471,7 +471,7 @@ impl<'a> Replay<'a> {
         let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, Some(outbound));
         self.take_answers();
         let (node, port, cause) = match outcome {
-            Outcome::Delivered(node, port) => (node, port, None),
+            Outcome::Delivered(node, port) | Outcome::Answered(node, port) => (node, port, None),
             Outcome::Dropped(node, cause) => (node, PortId(0), Some(cause)),
             Outcome::Travelling => unreachable!("links take no time in a replay"),
         };
@@ -544,6 +544,7 @@ impl<'a> Replay<'a> {
                 self.count_answer(slot, flags, now);
             }
             Outcome::Dropped(_, cause) => self.lost(slot, cause),
+            Outcome::Answered(..) => unreachable!("instances answer nothing by themselves"),
             Outcome::Travelling => unreachable!("links take no time in a replay"),
         }
         Ok(())
@@ -598,7 +599,9 @@ impl<'a> Replay<'a> {
         let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, None);
         self.take_answers();
         match outcome {
-            Outcome::Delivered(node, _) | Outcome::Dropped(node, _) if self.network.is_on_internet(node) => {
+            Outcome::Delivered(node, _) | Outcome::Answered(node, _) | Outcome::Dropped(node, _)
+                if self.network.is_on_internet(node) =>
+            {
                 self.write(time)
             }
             _ => Ok(()),
