@@ -38,7 +38,7 @@ const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;
 /// How long a packet waits for a full link before it is dropped. Assumed.
 const QUEUE: Duration = Duration::from_millis(50);
 /// Cloud Run's own address pool: documentation addresses, since Google publishes no narrower list than all of Google Cloud.
-const EXTERNAL_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 0, 2, 129), 8);
+const EXTERNAL_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 0, 2, 129), 126);
 /// Addresses that a gateway with automatic allocation adds: the upper half of a documentation range.
 const AUTO_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(203, 0, 113, 128), 127);
 
@@ -550,7 +550,7 @@ impl Network {
         let index = self.instances_ever;
         self.instances_ever += 1;
         let name: Arc<str> = format!("{}-{}", spec.name, self.started[workload]).into();
-        let address = held.first().copied().unwrap_or_else(|| link_local(index));
+        let address = held.first().copied().unwrap_or_else(|| sandbox_address(index));
 
         // One draw for both windows: the way into the VPC opens in proportion to the way through NAT.
         let (median, p90) = (model.egress_open_nat_median.as_secs_f64(), model.egress_open_nat_p90.as_secs_f64());
@@ -712,11 +712,15 @@ fn addresses((first, count): (Ipv4Addr, u8)) -> impl Iterator<Item = Ipv4Addr> {
     (0..u32::from(count)).map(move |index| Ipv4Addr::from(u32::from(first) + index))
 }
 
-/// A link-local address for an instance without an interface in a subnet: 169.254.8.1 and on, as containers see
-/// themselves behind a connector, without the metadata server's.
-fn link_local(index: u32) -> Ipv4Addr {
-    let address = Ipv4Addr::new(169, 254, 8 + (index / 254) as u8, 1 + (index % 254) as u8);
-    if address == instance::METADATA { Ipv4Addr::new(169, 254, 7, 254) } else { address }
+/// An address for an instance without an interface in a subnet: 169.254.8.1 and on, as containers see themselves behind a
+/// connector, without the metadata server's; the benchmark range 198.18.0.0/15 when there are tens of thousands.
+fn sandbox_address(index: u32) -> Ipv4Addr {
+    let (net, host) = (index / 254, 1 + (index % 254) as u8);
+    match u8::try_from(8 + net) {
+        Ok(third) if Ipv4Addr::new(169, 254, third, host) == instance::METADATA => Ipv4Addr::new(169, 254, 7, 254),
+        Ok(third) => Ipv4Addr::new(169, 254, third, host),
+        Err(_) => Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + index),
+    }
 }
 
 fn next_hop_name(hop: &NextHop) -> String {

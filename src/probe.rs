@@ -43,13 +43,16 @@ pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol
 
 /// The answer of whoever was reached, traced back.
 fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packet) -> Option<Trace> {
-    let Outcome::Delivered(node, port) = outcome else { return None };
+    let (node, port, closed) = match outcome {
+        Outcome::Delivered(node, port) => (node, port, false),
+        Outcome::Answered(node, port) => (node, port, true),
+        Outcome::Dropped(..) | Outcome::Travelling => return None,
+    };
     // Whoever is beyond a network that is not described may answer or not; and the sandbox answers by itself.
     if trace.disposition != Disposition::Deliver || matches!(network.engine().node(node), Node::Instance(_)) {
         return None;
     }
     let tuple = packet.five_tuple()?;
-    let closed = trace.hops.last()?.steps.last()?.description.contains("which refuses");
     let mut reply = Packet::empty();
     match tuple.protocol {
         Protocol::Tcp if closed => reply.build_reset(packet),

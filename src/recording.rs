@@ -38,6 +38,9 @@ pub enum RecordingError {
     /// The capture in it.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// Whoever asked for the run has ended it.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
     /// Data that does not fit JSON, or a write that failed.
     #[error("cannot write the output: {0}")]
     Io(#[from] io::Error),

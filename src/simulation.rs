@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,25 +23,30 @@ use crate::traffic::flows::Flows;
 
 /// How many things happen between two looks at logs and progress.
 const BATCH: u32 = 8192;
-/// How long nothing may happen before samples of it are left out.
-const LONG_SILENCE: Duration = Duration::from_secs(3600);
 
-/// Runs a scenario. With `out`, files are written there; `progress` is told now and then how far the run is (0 to 1).
+/// Runs a scenario. With `out`, files are written there; `progress` is told now and then how far the run is (0 to 1), and
+/// may end it.
 ///
 /// # Errors
-/// When the files cannot be written.
+/// When the files cannot be written, or `progress` ends the run: then nothing is written.
 ///
 /// ```
+/// use std::ops::ControlFlow;
+///
 /// use egressim::scenario::{self, load};
 ///
 /// let loaded = load::load(scenario::BUILT_IN);
 /// let scenario = loaded.scenario.expect("the built-in scenario is sound");
-/// let summary = egressim::simulation::run(&scenario, None, &mut |_| {})?;
+/// let summary = egressim::simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(()))?;
 /// assert_eq!(summary.packets.sent, summary.packets.delivered + summary.packets.dropped + summary.packets.in_flight);
 /// assert!(summary.packets.dropped_by["OUT_OF_RESOURCES"] > 0);
 /// # Ok::<(), egressim::recording::RecordingError>(())
 /// ```
-pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64)) -> Result<Summary, RecordingError> {
+pub fn run(
+    scenario: &Scenario,
+    out: Option<&Path>,
+    progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+) -> Result<Summary, RecordingError> {
     let mut network = Network::new(scenario);
     let mut flows = Flows::new(scenario, &mut network);
     let mut recording = match out {
@@ -64,6 +70,7 @@ pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64
                     flows.delivered(&mut network, node, from, &packet, tag);
                     network.engine_mut().recycle(packet);
                 }
+                Occurrence::Answered { packet, .. } => network.engine_mut().recycle(packet),
                 Occurrence::Dropped { cause, packet, tag, .. } => {
                     flows.dropped(tag, cause, &packet);
                     network.engine_mut().recycle(packet);
@@ -72,7 +79,10 @@ pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64
             batch += 1;
             if batch == BATCH {
                 batch = 0;
-                progress(network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9));
+                let done = network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9);
+                if progress(done).is_break() {
+                    return Err(RecordingError::Interrupted);
+                }
                 if let Some(recording) = &mut recording {
                     recording.drain(&mut network, flows.take_records())?;
                 }
@@ -102,14 +112,14 @@ pub fn run(scenario: &Scenario, out: Option<&Path>, progress: &mut dyn FnMut(f64
 pub(crate) struct Changes {
     next_event: usize,
     next_sample: SimTime,
-    last_sample: Option<SimTime>,
+    last_sample: SimTime,
     samples: bool,
 }
 
 impl Changes {
     pub(crate) fn new(_scenario: &Scenario, samples: bool) -> Changes {
         let first = SimTime::ZERO + SAMPLE_INTERVAL;
-        Changes { next_event: 0, next_sample: first, last_sample: None, samples }
+        Changes { next_event: 0, next_sample: first, last_sample: SimTime::ZERO, samples }
     }
 
     /// When the next of them is.
@@ -139,24 +149,24 @@ impl Changes {
             recording.learn(network)?;
             while self.next_sample <= now {
                 recording.sample(network)?;
-                self.last_sample = Some(self.next_sample);
+                self.last_sample = self.next_sample;
                 self.next_sample += SAMPLE_INTERVAL;
             }
         }
         Ok(())
     }
 
-    /// Nothing is going to happen until then. A silence of more than an hour gets one sample, at its end: a capture with
-    /// wrong times may be silent for decades.
-    pub(crate) fn expect_silence(&mut self, now: SimTime, until: SimTime) {
-        if until - now > LONG_SILENCE {
-            let interval = nanos(SAMPLE_INTERVAL);
-            self.next_sample = self.next_sample.max(SimTime::from_nanos(until.as_nanos() / interval * interval));
+    /// A capture may be silent for years. An hour after the last packet there is nothing new to sample until the next one.
+    pub(crate) fn skip_silence(&mut self, last_packet: SimTime, now: SimTime) {
+        let minute = nanos(SAMPLE_INTERVAL);
+        if self.next_sample > last_packet + Duration::from_secs(3600) {
+            let latest = SimTime::from_nanos(now.as_nanos() / minute * minute);
+            self.next_sample = self.next_sample.max(latest);
         }
     }
 
     pub(crate) fn sampled_at(&self, time: SimTime) -> bool {
-        self.last_sample == Some(time)
+        self.last_sample == time
     }
 }
 

@@ -188,6 +188,58 @@ impl fmt::Display for DropCause {
     }
 }
 
+/// Why a connection failed or broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// Its packets were dropped; this was the last reason.
+    Dropped(DropCause),
+    /// The far side answered with a reset while connecting.
+    Refused,
+    /// The far side reset an established connection.
+    Reset,
+    /// Nobody answered, though nothing was dropped on the way.
+    NoAnswer,
+    /// The workload had no instance to connect from.
+    NoInstance,
+    /// The instance has no free port for the destination.
+    NoSourcePort,
+}
+
+impl Failure {
+    /// Those without a dropped packet, in a fixed order.
+    pub const WITHOUT_DROP: &[Failure] =
+        &[Failure::Refused, Failure::Reset, Failure::NoAnswer, Failure::NoInstance, Failure::NoSourcePort];
+
+    /// All of them, in a fixed order.
+    pub fn all() -> impl Iterator<Item = Failure> {
+        DropCause::ALL.iter().copied().map(Failure::Dropped).chain(Failure::WITHOUT_DROP.iter().copied())
+    }
+
+    /// The fixed name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Failure::Dropped(cause) => cause.name(),
+            Failure::Refused => "SIM_CONNECTION_REFUSED",
+            Failure::Reset => "SIM_CONNECTION_RESET",
+            Failure::NoAnswer => "SIM_NO_ANSWER",
+            Failure::NoInstance => "SIM_NO_INSTANCE",
+            Failure::NoSourcePort => "SIM_NO_SOURCE_PORT",
+        }
+    }
+
+    /// What it means, as a sentence for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Failure::Dropped(cause) => cause.meaning(),
+            Failure::Refused => "the far side answered with a reset instead of accepting",
+            Failure::Reset => "the far side reset the established connection",
+            Failure::NoAnswer => "nobody answered, although nothing was dropped on the way",
+            Failure::NoInstance => "the workload had no running instance to connect from",
+            Failure::NoSourcePort => "the instance had no free source port of its own for this destination",
+        }
+    }
+}
+
 /// What a step is, in the vocabulary of Connectivity Tests (`Step.State`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -330,6 +382,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), DropCause::ALL.len());
+        for failure in Failure::WITHOUT_DROP {
+            assert!(names.binary_search(&failure.name()).is_err(), "{} means two things", failure.name());
+        }
     }
 
     #[test]

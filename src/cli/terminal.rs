@@ -1,12 +1,17 @@
 //! Standard output and standard error: colours, progress, and what is said in which form.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{Colour, Common, Format};
+use crate::report::output::OutputFolder;
 use crate::report::text::TextStyle;
 
 /// Where a command speaks.
@@ -14,6 +19,7 @@ pub(super) struct Terminal {
     quiet: bool,
     json: bool,
     colour: Colour,
+    out: Option<PathBuf>,
 }
 
 impl Terminal {
@@ -23,7 +29,12 @@ impl Terminal {
             Colour::Always => anstream::ColorChoice::Always.write_global(),
             Colour::Never => anstream::ColorChoice::Never.write_global(),
         }
-        Terminal { quiet: common.quiet, json: common.format == Format::Json, colour: common.color }
+        Terminal {
+            quiet: common.quiet,
+            json: common.format == Format::Json,
+            colour: common.color,
+            out: common.out.clone(),
+        }
     }
 
     /// Whether the result is to be one JSON document.
@@ -62,6 +73,17 @@ impl Terminal {
         Ok(())
     }
 
+    /// Writes a document to the folder of `--out`, if there is one.
+    pub(super) fn keep_json(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+        let Some(target) = &self.out else { return Ok(()) };
+        let mut folder = OutputFolder::create(target)?;
+        folder.write(name, |out| {
+            serde_json::to_writer_pretty(&mut *out, value)?;
+            out.write_all(b"\n")
+        })?;
+        Ok(folder.commit()?)
+    }
+
     /// Writes a result as JSON.
     pub(super) fn print_json(&self, value: &impl Serialize) -> anyhow::Result<()> {
         self.print(|out| {
@@ -81,12 +103,23 @@ impl Terminal {
     /// Something to show how far a long job is; it appears after a second, on a terminal only.
     pub(super) fn progress(&self, what: &'static str) -> Progress {
         let shows = !self.quiet && io::stderr().is_terminal();
-        Progress { what, shows, began: Instant::now(), bar: None }
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = interrupted.clone();
+        // Where there is no such signal, or somebody else handles it, the run simply cannot be interrupted cleanly.
+        let _ = ctrlc::set_handler(move || {
+            // Once asks; twice insists.
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(super::FAILED));
+            }
+        });
+        Progress { interrupted, what, shows, began: Instant::now(), bar: None }
     }
 }
 
-/// A progress bar that is not there for the first second.
+/// A progress bar that is not there for the first second. It also learns of Ctrl-C, so that a run can end without leaving
+/// half of a file behind.
 pub(super) struct Progress {
+    interrupted: Arc<AtomicBool>,
     what: &'static str,
     shows: bool,
     began: Instant,
@@ -95,21 +128,27 @@ pub(super) struct Progress {
 
 impl Progress {
     /// How far the job is, from 0 to 1.
-    pub(super) fn fraction(&mut self, fraction: f64) {
+    pub(super) fn fraction(&mut self, fraction: f64) -> ControlFlow<()> {
         let what = self.what;
         if let Some(bar) = self.bar(1000, "{msg} {wide_bar} {percent} %") {
             bar.set_message(what);
             bar.set_position((fraction * 1000.0) as u64);
         }
+        self.goes_on()
     }
 
     /// How much of an unknown whole is done.
-    pub(super) fn count(&mut self, count: u64) {
+    pub(super) fn count(&mut self, count: u64) -> ControlFlow<()> {
         let what = self.what;
         if let Some(bar) = self.bar(u64::MAX, "{spinner} {msg} {human_pos} records ({per_sec})") {
             bar.set_message(what);
             bar.set_position(count);
         }
+        self.goes_on()
+    }
+
+    fn goes_on(&self) -> ControlFlow<()> {
+        if self.interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn bar(&mut self, length: u64, template: &str) -> Option<&ProgressBar> {

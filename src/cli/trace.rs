@@ -55,9 +55,10 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
             scenario.workloads[from].name
         );
     };
+    let mut document = to_json(&trace);
+    document["reply"] = reply.as_ref().map(to_json).into();
+    terminal.keep_json("trace.json", &document)?;
     if terminal.json() {
-        let mut document = to_json(&trace);
-        document["reply"] = reply.as_ref().map(to_json).into();
         terminal.print_json(&document)?;
     } else {
         let what = if protocol == Protocol::Icmp { String::new() } else { format!(":{port}") };
@@ -124,8 +125,11 @@ fn to_json(trace: &Trace) -> serde_json::Value {
 }
 
 fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
+    // The last line says the plain meaning of a cause; a step that says no more than that is left out.
+    let meaning = trace.disposition.cause().map(|cause| cause.meaning());
     for hop in &trace.hops {
-        for (number, step) in hop.steps.iter().enumerate() {
+        let telling = hop.steps.iter().filter(|step| Some(step.description.as_str()) != meaning);
+        for (number, step) in telling.enumerate() {
             let node = if number == 0 { hop.node.as_str() } else { "" };
             writeln!(out, "  {node:<28} {}", step.description)?;
         }

@@ -65,12 +65,13 @@ impl Connector {
                 None => Verdict::Drop(DropCause::SimInstanceGone),
             };
         }
-        explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector {} ({} VMs)", self.name, self.vms));
         if !self.ready {
+            explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector {}", self.name));
             explain.say(State::Drop, || format!("connector {} is not READY", self.name));
             return Verdict::Drop(DropCause::VpcConnectorNotRunning);
         }
         let Some(tuple) = packet.five_tuple().filter(|tuple| tuple.protocol != Protocol::Icmp) else {
+            explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector {}", self.name));
             explain.say(State::Drop, || format!("connector {} carries TCP and UDP only", self.name));
             return Verdict::Drop(match packet.transport() {
                 Transport::Fragment => DropCause::SimFragmentUnsupported,
@@ -122,15 +123,17 @@ impl ConnectorVm {
             let before = packet.five_tuple();
             return match self.snat.outbound(packet, 0, now) {
                 Ok(memo) => {
-                    explain.say(State::Nat, || {
+                    explain.say(State::ArriveAtVpcConnector, || {
                         let port = packet.five_tuple().map_or(0, |tuple| tuple.src_port);
                         let flow = before.map(|tuple| tuple.to_string()).unwrap_or_default();
-                        format!("{} translates {flow} to source {}:{port}", self.name, packet.src())
+                        let (name, address) = (&self.name, packet.src());
+                        format!("reaches VPC connector VM {name}, which gives {flow} its own source {address}:{port}")
                     });
                     Verdict::Forward(NIC, memo)
                 }
                 Err(Refusal::Cause(cause)) => Verdict::Drop(cause),
                 Err(Refusal::NoPort) => {
+                    explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector VM {}", self.name));
                     explain.say(State::Drop, || format!("{} has no free source port for {}", self.name, packet.dst()));
                     let cause = DropCause::SimConnectorPortsExhausted;
                     if can_be_reset(packet) {
@@ -150,8 +153,9 @@ impl ConnectorVm {
         }
         match self.snat.inbound(packet, now) {
             Ok(memo) => {
-                explain
-                    .say(State::Nat, || format!("{} translates the destination back to {}", self.name, packet.dst()));
+                explain.say(State::ArriveAtVpcConnector, || {
+                    format!("{} translates the destination back to {}", self.name, packet.dst())
+                });
                 Verdict::Forward(TUNNEL, memo)
             }
             Err(cause) => {

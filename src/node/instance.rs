@@ -113,9 +113,20 @@ impl Instance {
             explain.say(State::Deliver, || format!("reaches {}", self.name));
             return Verdict::Deliver(Memo::Pure);
         }
+        let dst = packet.dst();
+        let direct = matches!(self.attachment, Attachment::Direct { .. });
+        let private = goes_to_vpc(dst, direct);
         explain.say(self.start, || {
             let (name, workload, source) = (&self.name, &self.workload, packet.source());
-            format!("leaves {name} of {workload} with source {source}{}", self.way_out(packet))
+            let way = match (&self.attachment, self.all_traffic, private) {
+                (Attachment::None, _, _) => "without VPC attachment".to_owned(),
+                (_, true, _) => "egress setting all-traffic: everything goes to the VPC".to_owned(),
+                (_, false, true) => format!("egress setting private-ranges-only: {dst} is private and goes to the VPC"),
+                (_, false, false) => {
+                    format!("egress setting private-ranges-only: {dst} is public and does not go to the VPC")
+                }
+            };
+            format!("leaves {name} of {workload} with source {source}, {way}")
         });
         if !packet.is_ipv4() {
             explain.say(State::Drop, || "the instance has IPv4 only".into());
@@ -125,23 +136,22 @@ impl Instance {
             explain.say(State::Drop, || format!("{} is not an address of {}", packet.src(), self.name));
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }
-        let dst = packet.dst();
         if dst == METADATA || dst.is_loopback() {
             explain.say(State::Deliver, || format!("{dst} is answered inside the sandbox"));
             return Verdict::Deliver(Memo::Pure);
         }
-        if stays_inside(dst) {
+        if dst.is_multicast() || dst.is_broadcast() || dst.is_unspecified() || dst.is_link_local() {
             explain.say(State::Drop, || format!("{dst} does not leave the sandbox"));
             return Verdict::Drop(DropCause::SimNotUnicast);
         }
-        match (&self.attachment, self.is_for_vpc(dst)) {
-            (Attachment::None, true) => {
+        match &self.attachment {
+            Attachment::None if private => {
                 explain.say(State::Drop, || format!("{dst} is private, and {} has no VPC attachment", self.workload));
                 Verdict::Drop(DropCause::VpcConnectorNotSet)
             }
-            (Attachment::Direct { subnetwork, opens_at }, true) => {
+            Attachment::Direct { subnetwork, opens_at } if self.all_traffic || private => {
                 explain.say(State::DirectVpcEgressConnection, || {
-                    format!("takes its own interface in subnet {subnetwork}: Direct VPC egress")
+                    format!("enters the VPC by Direct VPC egress in subnet {subnetwork}")
                 });
                 if *opens_at > now {
                     explain.say(State::Drop, || format!("the instance's egress opens at {opens_at}"));
@@ -149,48 +159,17 @@ impl Instance {
                 }
                 Verdict::Forward(VPC, Memo::Pure)
             }
-            (Attachment::Connector, true) => Verdict::Forward(VPC, Memo::Pure),
-            (_, false) => Verdict::Forward(EXTERNAL, Memo::Pure),
+            Attachment::Connector if self.all_traffic || private => Verdict::Forward(VPC, Memo::Pure),
+            Attachment::None | Attachment::Connector | Attachment::Direct { .. } => {
+                Verdict::Forward(EXTERNAL, Memo::Pure)
+            }
         }
     }
-
-    /// Whether a destination belongs to the VPC network, by its address and the egress setting.
-    fn is_for_vpc(&self, destination: Ipv4Addr) -> bool {
-        let attached = self.attachment != Attachment::None;
-        let direct = matches!(self.attachment, Attachment::Direct { .. });
-        attached && self.all_traffic || goes_to_vpc(destination, direct)
-    }
-
-    /// The same in words, as the end of a sentence; nothing for what never leaves the instance.
-    fn way_out(&self, packet: &Packet) -> String {
-        if !packet.is_ipv4() || packet.src() != self.address || stays_inside(packet.dst()) {
-            return String::new();
-        }
-        let dst = packet.dst();
-        let setting = if self.all_traffic { "all-traffic" } else { "private-ranges-only" };
-        match (&self.attachment, self.is_for_vpc(dst)) {
-            (Attachment::None, false) => "; without VPC attachment it takes Cloud Run's own internet egress".into(),
-            // It goes nowhere, as the next step says.
-            (Attachment::None, true) => String::new(),
-            (_, true) => format!("; egress setting {setting} sends {dst} into the VPC network"),
-            (_, false) => format!("; egress setting {setting} sends {dst} by Cloud Run's own internet egress"),
-        }
-    }
-}
-
-/// What is answered inside the sandbox, or does not leave it.
-fn stays_inside(destination: Ipv4Addr) -> bool {
-    destination.is_loopback()
-        || destination.is_multicast()
-        || destination.is_broadcast()
-        || destination.is_unspecified()
-        || destination.is_link_local()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{FiveTuple, Protocol};
 
     fn ip(text: &str) -> Ipv4Addr {
         text.parse().unwrap()
@@ -215,35 +194,6 @@ mod tests {
         for last in 0..=255u8 {
             assert_eq!(goes_to_vpc(Ipv4Addr::new(199, 36, 153, last), true), (4..=11).contains(&last), "{last}");
         }
-    }
-
-    #[test]
-    fn the_way_out_is_told_with_its_reason() {
-        let told = |attachment: Attachment, all_traffic: bool, dst: &str| {
-            let own = ip("169.254.8.1");
-            let start = State::StartFromCloudRunRevision;
-            let mut instance = Instance::new("api-1".into(), "api".into(), start, own, attachment, all_traffic);
-            let tuple = FiveTuple { src: own, dst: ip(dst), src_port: 1, dst_port: 1, protocol: Protocol::Udp };
-            let mut packet = Packet::empty();
-            packet.build_udp(tuple, 0);
-            let mut explain = Explain::listening();
-            instance.handle_packet(&mut packet, SOCKETS, SimTime::ZERO, &mut explain);
-            explain.take()[0].description.clone()
-        };
-        let begin = "leaves api-1 of api with source 169.254.8.1";
-        assert_eq!(
-            told(Attachment::Connector, true, "8.8.8.8"),
-            format!("{begin}; egress setting all-traffic sends 8.8.8.8 into the VPC network")
-        );
-        assert_eq!(
-            told(Attachment::Connector, false, "8.8.8.8"),
-            format!("{begin}; egress setting private-ranges-only sends 8.8.8.8 by Cloud Run's own internet egress")
-        );
-        assert_eq!(
-            told(Attachment::None, false, "8.8.8.8"),
-            format!("{begin}; without VPC attachment it takes Cloud Run's own internet egress")
-        );
-        assert_eq!(told(Attachment::Connector, true, "169.254.169.254"), begin);
     }
 
     #[test]

@@ -75,8 +75,8 @@ const EXTERNAL_IDLE: Duration = Duration::from_secs(20 * 60);
 const EXTERNAL_TRANSITORY: Duration = Duration::from_secs(120);
 
 /// Cloud Run's own internet egress: a shared, changing pool of Google's addresses. No VPC firewall, route or Cloud NAT
-/// applies. Google publishes neither the pool nor its ports; here it is a few addresses, each instance prefers one of them,
-/// and ports do not run out before all of them are used up. Port 0 leads to the internet, port `i + 1` to instance `i`.
+/// applies. Google publishes neither the pool nor its ports; here it is half of a documentation range, each instance prefers one
+/// address, and ports do not run out: a destination can have eight million connections. Port 0 leads to the internet, port `i + 1` to instance `i`.
 #[derive(Debug)]
 pub struct ServerlessEgress {
     snat: Snat,
@@ -125,7 +125,7 @@ impl ServerlessEgress {
         match self.snat.inbound(packet, now) {
             Ok(memo) => {
                 explain.say(State::ServerlessExternalConnection, || {
-                    format!("comes back to {} through Cloud Run's own internet egress", packet.dst())
+                    format!("Cloud Run's internet egress translates the destination back to {}", packet.dst())
                 });
                 match self.instances.get(&packet.dst()) {
                     Some(&port) => Verdict::Forward(port, memo),

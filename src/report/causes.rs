@@ -1,110 +1,70 @@
-//! What each drop cause means, in a sentence for somebody who has not met it, and where to look.
+//! Where to look when packets were dropped or connections failed for a cause.
 //!
-//! The names are Google's (`DropInfo.Cause` of Connectivity Tests, the `reason` of the NAT metrics) and the simulator's
-//! own `SIM_…`.
+//! What a cause means is said once, by [`Failure::meaning`]; this adds the remedy, or the place to look, for those where
+//! there is one.
 
-use crate::trace::DropCause;
+use crate::trace::{DropCause, Failure};
 
-/// Cause, meaning. Sorted by name.
-const MEANINGS: &[(&str, &str)] = &[
-    ("CLOUD_NAT_NO_ADDRESSES", "the gateway has no NAT IP at all: give it one, or let it allocate them automatically"),
-    ("CLOUD_NAT_PROTOCOL_UNSUPPORTED", "Cloud NAT translates TCP, UDP and ICMP only"),
-    ("CLOUD_RUN_REVISION_NOT_READY", "the revision is not ready, so nothing of it runs: see why it does not start"),
-    (
-        "ENDPOINT_INDEPENDENCE_CONFLICT",
-        "with endpoint-independent mapping two sources shared a NAT port and wanted the same destination: turn it off, \
-         or give each VM more ports",
-    ),
-    ("FIREWALL_RULE", "a firewall rule, or the implied deny of ingress, matched: `egressim trace` names the rule"),
-    ("FOREIGN_IP_DISALLOWED", "the source address is not the sender's own, and IP forwarding is off there"),
-    (
-        "INGRESS_FIREWALL_TAGS_UNSUPPORTED_BY_DIRECT_VPC_EGRESS",
-        "an ingress rule selects its sources by tag, which Direct VPC egress does not support: use address ranges",
-    ),
-    ("INSTANCE_NOT_RUNNING", "the VM that should receive or forward the packet is not running"),
-    (
-        "NO_EXTERNAL_ADDRESS",
-        "the route leads to the internet, but the sender has no external address and no Cloud NAT gateway covers its \
-         subnet range in this region",
-    ),
-    (
-        "NO_KNOWN_ROUTE_FROM_PEERED_NETWORK_TO_DESTINATION",
-        "the peered network has no route on to the destination: peering is not transitive",
-    ),
-    (
-        "NO_ROUTE",
-        "no route of the network matches the destination: see its routes and their tags, the default route above all",
-    ),
-    (
-        "OUT_OF_RESOURCES",
-        "no NAT port of the sender was free for that destination: more ports per VM, more NAT IPs, a shorter TIME_WAIT \
-         or longer-lived connections; `egressim diagnose` tries which helps",
-    ),
-    (
-        "PRIVATE_GOOGLE_ACCESS_DISALLOWED",
-        "a Google API was called from a subnet without Private Google Access and without an external address: turn it on",
-    ),
-    (
-        "PRIVATE_TRAFFIC_TO_INTERNET",
-        "a private destination matched only a route to the internet, which carries none: add a route to it",
-    ),
-    ("ROUTE_BLACKHOLE", "the best route leads nowhere on purpose or because its next hop is down"),
-    ("ROUTE_NEXT_HOP_INSTANCE_WRONG_NETWORK", "the route's next hop has no interface in the network of the route"),
-    ("ROUTE_NEXT_HOP_IP_ADDRESS_NOT_RESOLVED", "the route's next hop is an address that nothing in the network has"),
-    ("ROUTE_NEXT_HOP_RESOURCE_NOT_FOUND", "the route's next hop does not exist"),
-    ("ROUTE_NEXT_HOP_VPN_TUNNEL_NOT_ESTABLISHED", "the route's VPN tunnel is not up"),
-    ("ROUTING_LOOP", "routes send the packet in a circle: `egressim trace` shows it"),
-    ("SIM_CONNECTION_REFUSED", "the host answered with a reset: nothing listens on that port"),
-    ("SIM_CONNECTION_RESET", "the host reset an established connection"),
-    (
-        "SIM_CONNECTOR_PORTS_EXHAUSTED",
-        "a connector VM had no free source port for that destination: more connector instances, or Direct VPC egress",
-    ),
-    (
-        "SIM_EGRESS_NOT_OPEN",
-        "the instance had just started and its way out was not open yet: retry at start-up, or keep instances warm",
-    ),
-    (
-        "SIM_IDLE_EXPIRED",
-        "the connection was silent for longer than Cloud NAT's idle timeout and lost its mapping: send keepalives more \
-         often, or raise the timeout",
-    ),
-    ("SIM_MALFORMED_PACKET", "the packet's headers contradict each other or its length"),
-    ("SIM_NO_ANSWER", "nobody answered, though nothing was dropped on the way"),
-    ("SIM_NO_INSTANCE", "the workload had no running instance to connect from"),
-    ("SIM_NO_SOURCE_PORT", "the instance itself had no free source port for that destination"),
-    (
-        "SIM_THROUGHPUT_EXCEEDED",
-        "more was sent than the connector's instances carry: more or larger instances, or Direct VPC egress",
-    ),
-    (
-        "SIM_UNSOLICITED",
-        "it came from outside to a port where no connection of ours was ever open: scanners, or a server that spoke \
-         first; harmless as a rule",
-    ),
-    ("TRAFFIC_TYPE_BLOCKED", "Google Cloud blocks this kind of traffic to the internet, TCP port 25 above all"),
-    ("UNKNOWN_EXTERNAL_ADDRESS", "a public destination of Google's that belongs to no resource known here"),
-    (
-        "UNKNOWN_INTERNAL_ADDRESS",
-        "no VM, host or other resource has this internal destination: is the address right, is the host declared?",
-    ),
-    ("VPC_CONNECTOR_NOT_RUNNING", "the connector is not READY and carries nothing: see its state"),
-    (
-        "VPC_CONNECTOR_NOT_SET",
-        "a private destination, and the workload has neither a connector nor Direct VPC egress: attach it to a network",
-    ),
-    (
-        "VPC_CONNECTOR_SERVERLESS_TRAFFIC_BLOCKED",
-        "a firewall rule keeps Cloud Run from reaching the connector: allow its ranges to the connector's tag",
-    ),
-];
+/// What the cause of this name means, and what to do about it. `None` for a name that is not known here.
+pub(super) fn explanation(name: &str) -> Option<String> {
+    let failure = Failure::all().find(|failure| failure.name() == name)?;
+    Some(match advice(failure) {
+        Some(advice) => format!("{}; {advice}", failure.meaning()),
+        None => failure.meaning().to_owned(),
+    })
+}
 
-/// The cause in a sentence: the table's, which helps, else what the cause's own definition says. `None` for an unknown one.
-pub(super) fn meaning(cause: &str) -> Option<&'static str> {
-    match MEANINGS.binary_search_by_key(&cause, |(name, _)| name) {
-        Ok(place) => Some(MEANINGS[place].1),
-        Err(_) => DropCause::ALL.iter().find(|known| known.name() == cause).map(|known| known.meaning()),
-    }
+/// What to do, or where to look. A new cause does not compile before somebody has thought about it.
+const fn advice(failure: Failure) -> Option<&'static str> {
+    Some(match failure {
+        Failure::Refused => "is that port open?",
+        Failure::Reset => "look at the far side",
+        Failure::NoAnswer => "is the host declared under `hosts:`, or, in a replay, is the answer in the capture?",
+        Failure::NoInstance => "give it instances, or let the load begin later",
+        Failure::NoSourcePort => "fewer connections at a time to one destination, or more instances",
+        Failure::Dropped(cause) => match cause {
+            DropCause::FirewallRule => "`egressim trace` names the rule, or the implied one",
+            DropCause::NoRoute => "see its routes and their tags, the default route above all",
+            DropCause::RouteBlackhole => "start the VM, or change the route",
+            DropCause::PrivateTrafficToInternet => "add a route to it",
+            DropCause::PrivateGoogleAccessDisallowed => "turn it on",
+            DropCause::NoExternalAddress => "let a gateway of the region serve the subnet's range",
+            DropCause::UnknownInternalAddress => "is the address right, is the host declared?",
+            DropCause::TrafficTypeBlocked => "send mail through a relay on port 587 or 465",
+            DropCause::ForeignIpDisallowed => return None,
+            DropCause::VpcConnectorNotSet => "attach it with a connector or Direct VPC egress",
+            DropCause::VpcConnectorNotRunning => "see its `state`",
+            DropCause::CloudNatNoAddresses => "give it one, or let it allocate them",
+            DropCause::CloudNatProtocolUnsupported => return None,
+            DropCause::InstanceNotRunning => "start it",
+            DropCause::OutOfResources => {
+                "what helps is more ports per VM, more NAT IPs, a shorter TIME_WAIT or longer-lived connections"
+            }
+            DropCause::EndpointIndependenceConflict => "turn it off, or give each VM more ports",
+            DropCause::SimMalformedPacket => "look at the capture",
+            DropCause::SimIdleExpired => "send keepalives more often, or raise the idle timeout",
+            DropCause::SimMappingLost => "drain a NAT IP before removing it",
+            DropCause::SimUnsolicited => "harmless as a rule: a scanner, or a server that spoke first",
+            DropCause::SimReplyWithoutRequest => "see what became of the requests",
+            DropCause::SimNeverOpened => "see what became of its SYNs",
+            DropCause::SimNoClient => return None,
+            DropCause::SimEgressNotOpen => "retry at start-up, or keep instances warm",
+            DropCause::SimConnectorProtocolUnsupported => "use Direct VPC egress",
+            DropCause::SimConnectorPortsExhausted => "more connector instances, or Direct VPC egress",
+            DropCause::SimThroughputExceeded => {
+                "more or larger connector instances, Direct VPC egress, or more Cloud Run instances"
+            }
+            DropCause::SimLinkLoss => return None,
+            DropCause::SimTtlExpired => return None,
+            DropCause::SimFragmentUnsupported => "send smaller packets",
+            DropCause::SimMidstream => return None,
+            DropCause::SimHostUnreachable => "the scenario says so with `unreachable: true`",
+            DropCause::SimInstanceGone => "let instances end their connections before they are shut down",
+            DropCause::SimIpv6Unavailable => "IPv6 is not simulated",
+            DropCause::SimNotUnicast => return None,
+            DropCause::SimIcmpUnsupported => return None,
+        },
+    })
 }
 
 #[cfg(test)]
@@ -112,21 +72,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_so_that_every_cause_is_found() {
-        assert!(MEANINGS.is_sorted_by_key(|(name, _)| name));
-        assert!(meaning("OUT_OF_RESOURCES").is_some_and(|text| text.contains("TIME_WAIT")));
-        assert_eq!(meaning("SIM_SOMETHING_NEW"), None);
+    fn every_name_that_a_summary_can_have_is_explained() {
+        for failure in Failure::all() {
+            let text = explanation(failure.name()).expect("every cause has its sentence");
+            assert!(text.starts_with(failure.meaning()), "{text}");
+            for part in text.split("; ") {
+                assert!(!part.is_empty() && !part.ends_with('.'), "{}: {text:?} is no clause", failure.name());
+            }
+        }
+        assert!(explanation("OUT_OF_RESOURCES").is_some_and(|text| text.contains("TIME_WAIT")));
     }
 
     #[test]
-    fn every_drop_cause_and_failure_has_a_sentence() {
-        assert!(DropCause::ALL.iter().all(|cause| meaning(cause.name()).is_some()));
-        use crate::traffic::flows::Failure::{NoAnswer, NoInstance, NoSourcePort, Refused, Reset};
-        assert!(
-            [NoAnswer, NoInstance, NoSourcePort, Refused, Reset]
-                .iter()
-                .all(|failure| meaning(failure.name()).is_some())
-        );
-        assert_eq!(meaning("SIM_LINK_LOSS"), Some("lost on the way, by the link's loss rate"));
+    fn an_unknown_name_is_left_alone() {
+        assert_eq!(explanation("SIM_SOMETHING_NEW"), None);
+    }
+
+    #[test]
+    fn no_advice_names_a_command_that_there_is_not() {
+        use clap::CommandFactory as _;
+
+        let program = crate::cli::Arguments::command();
+        for text in Failure::all().filter_map(|failure| explanation(failure.name())) {
+            for command in text.split("`egressim ").skip(1) {
+                let name = command.split(['`', ' ']).next().unwrap_or_default();
+                assert!(program.find_subcommand(name).is_some(), "{text}");
+            }
+        }
     }
 }

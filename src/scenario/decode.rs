@@ -207,7 +207,7 @@ impl de::Error for Fault {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        let message = format!("found `{}`, expected one of {}", shorten(found), expected.join(", "));
+        let message = format!("found `{}`, expected one of {}", shorten(found), main_spellings(expected).join(", "));
         let mut diagnostic = Diagnostic::unusable("unknown-value", message);
         if let Some(near) = nearest(found, expected.iter().copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
@@ -220,6 +220,22 @@ impl de::Error for Fault {
         fault.0.missing = Some(field);
         fault
     }
+}
+
+/// Of several spellings of one value (`ALL_TRAFFIC`, `VPC_EGRESS_ALL_TRAFFIC`, `all-traffic`, `1`), the plain one.
+fn main_spellings<'a>(all: &[&'a str]) -> Vec<&'a str> {
+    let letters = |name: &str| name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
+    let is_main = |name: &&&str| {
+        let own = letters(name);
+        !own.is_empty()
+            && !all.iter().any(|other| {
+                let theirs = letters(other);
+                let shorter = own != theirs && !theirs.is_empty() && own.ends_with(&theirs);
+                let capitals = own == theirs && *other < **name;
+                shorter || capitals
+            })
+    };
+    all.iter().filter(is_main).filter(|name| !name.ends_with("UNSPECIFIED")).copied().collect()
 }
 
 fn describe(found: Unexpected<'_>) -> String {

@@ -43,6 +43,8 @@ pub type Tag = u64;
 pub enum Outcome {
     /// It has arrived at this station, through this port.
     Delivered(NodeId, PortId),
+    /// It has arrived at this station, through this port, and the station itself has answered it: nobody else shall.
+    Answered(NodeId, PortId),
     /// It was dropped at this station.
     Dropped(NodeId, DropCause),
     /// It is on a link; the packet given is now another, empty one.
@@ -64,6 +66,13 @@ pub enum Occurrence {
         tag: Tag,
         /// It is an answer by a station (a reset, an ICMP error), not what was sent.
         answer: bool,
+    },
+    /// A packet arrived and was answered by the station it came to, such as with a reset.
+    Answered {
+        /// The packet.
+        packet: Packet,
+        /// What its sender called it.
+        tag: Tag,
     },
     /// A packet was dropped.
     Dropped {
@@ -454,8 +463,8 @@ impl Engine {
         let left = hops.last().and_then(|hop| hop.steps.last()).is_some_and(|step| step.state == State::Forward);
         let disposition = match outcome {
             Outcome::Dropped(_, cause) => Disposition::Drop(cause),
-            Outcome::Delivered(..) | Outcome::Travelling if left => Disposition::Forward,
-            Outcome::Delivered(..) | Outcome::Travelling => Disposition::Deliver,
+            Outcome::Delivered(..) | Outcome::Answered(..) | Outcome::Travelling if left => Disposition::Forward,
+            Outcome::Delivered(..) | Outcome::Answered(..) | Outcome::Travelling => Disposition::Deliver,
         };
         Trace { hops, disposition }
     }
@@ -539,10 +548,11 @@ impl Engine {
                 }
                 Verdict::Answer(answer) => {
                     self.ledger.delivered += 1;
-                    if self.hosts_answer {
-                        self.answer(*answer, walker);
+                    if !self.hosts_answer {
+                        return Outcome::Delivered(node, from);
                     }
-                    return Outcome::Delivered(node, from);
+                    self.answer(*answer, walker);
+                    return Outcome::Answered(node, from);
                 }
                 Verdict::Drop(cause) => return self.drop_at(node, cause),
                 Verdict::Refuse(cause, answer) => {
@@ -665,6 +675,7 @@ impl Engine {
 fn occurrence(outcome: Outcome, packet: Packet, tag: Tag, answer: bool) -> Occurrence {
     match outcome {
         Outcome::Delivered(node, from) => Occurrence::Delivered { node, from, packet, tag, answer },
+        Outcome::Answered(..) => Occurrence::Answered { packet, tag },
         Outcome::Dropped(node, cause) => Occurrence::Dropped { node, cause, packet, tag, answer },
         Outcome::Travelling => unreachable!("a packet on a link has no outcome yet"),
     }

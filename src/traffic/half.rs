@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use crate::wire::{TcpSegment, tcp_flags};
+use crate::wire::{MSS, TcpSegment, tcp_flags};
 
-/// Bytes of a segment: the VPC's MTU of 1460, less 40 bytes of headers.
-const SEGMENT: u32 = 1420;
+/// Bytes of a segment: what the SYNs say.
+const SEGMENT: u32 = MSS as u32;
 /// What a receiver takes before it has acknowledged anything: Linux' first window.
 const WINDOW: u32 = 64_240;
 /// Linux' smallest retransmission timeout.

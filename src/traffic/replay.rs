@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -162,12 +163,16 @@ struct Replay<'a> {
     tally: Tally,
 }
 
-/// Replays captures through a scenario. `progress` is told now and then how many records were read.
+/// Replays captures through a scenario. `progress` is told now and then how many records were read, and may end it.
 ///
 /// # Errors
 /// [`ReplayError`]: nothing can be read, or the outputs cannot be written. A damaged capture is no error as long as
 /// anything of it could be read; the summary says what was lost.
-pub fn replay(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Summary, ReplayError> {
+pub fn replay(
+    scenario: &Scenario,
+    options: &Options,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Summary, ReplayError> {
     let mut readers = Vec::new();
     for path in &options.captures {
         readers.push((path.clone(), Reader::open(path)?));
@@ -224,9 +229,7 @@ pub fn replay(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut(u
     }
     if let Some(recording) = &mut recording {
         recording.drain(&mut network, Vec::new())?;
-        if !run.changes.sampled_at(network.engine().now()) {
-            recording.sample(&mut network)?;
-        }
+        recording.sample(&mut network)?;
     }
     let mut summary = summarise(&mut network, span, None, Some(captures));
     summary.duration = seconds(nanos(span));
@@ -255,7 +258,7 @@ impl Run<'_> {
         &mut self,
         replay: &mut Replay<'_>,
         frame: Frame<'_>,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), ReplayError> {
         if replay.start.is_none() {
             replay.start = Some(frame.time);
@@ -265,18 +268,21 @@ impl Run<'_> {
         }
         let start = replay.start.expect("it was set just now");
         // A capture may go back in time by a little; the network does not.
-        let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(replay.network.engine().now());
-        self.changes.expect_silence(replay.network.engine().now(), now);
+        let before = replay.network.engine().now();
+        let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(before);
         while self.changes.next(replay.network) <= now {
             let due = self.changes.next(replay.network);
             replay.network.engine_mut().advance_to(due);
             self.changes.make(replay.network, &mut self.recording)?;
+            self.changes.skip_silence(before, now);
         }
         replay.network.engine_mut().advance_to(now);
         replay.frame(frame)?;
         self.records += 1;
         if self.records.is_multiple_of(BATCH) {
-            progress(self.records);
+            if progress(self.records).is_break() {
+                return Err(RecordingError::Interrupted.into());
+            }
             if let Some(recording) = &mut self.recording {
                 recording.drain(replay.network, Vec::new())?;
             }
@@ -465,7 +471,7 @@ impl<'a> Replay<'a> {
         let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, Some(outbound));
         self.take_answers();
         let (node, port, cause) = match outcome {
-            Outcome::Delivered(node, port) => (node, port, None),
+            Outcome::Delivered(node, port) | Outcome::Answered(node, port) => (node, port, None),
             Outcome::Dropped(node, cause) => (node, PortId(0), Some(cause)),
             Outcome::Travelling => unreachable!("links take no time in a replay"),
         };
@@ -538,6 +544,7 @@ impl<'a> Replay<'a> {
                 self.count_answer(slot, flags, now);
             }
             Outcome::Dropped(_, cause) => self.lost(slot, cause),
+            Outcome::Answered(..) => unreachable!("instances answer nothing by themselves"),
             Outcome::Travelling => unreachable!("links take no time in a replay"),
         }
         Ok(())
@@ -592,7 +599,9 @@ impl<'a> Replay<'a> {
         let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, None);
         self.take_answers();
         match outcome {
-            Outcome::Delivered(node, _) | Outcome::Dropped(node, _) if self.network.is_on_internet(node) => {
+            Outcome::Delivered(node, _) | Outcome::Answered(node, _) | Outcome::Dropped(node, _)
+                if self.network.is_on_internet(node) =>
+            {
                 self.write(time)
             }
             _ => Ok(()),
@@ -611,9 +620,8 @@ impl<'a> Replay<'a> {
     /// Stations do not answer in a replay; nothing may pile up all the same.
     #[inline]
     fn take_answers(&mut self) {
-        while let Some(occurrence) = self.network.engine_mut().take_pending() {
-            unreachable!("stations are passive in a replay: {occurrence:?}");
-        }
+        let occurrence = self.network.engine_mut().take_pending();
+        assert!(occurrence.is_none(), "stations are passive in a replay: {occurrence:?}");
     }
 
     #[inline]

@@ -17,6 +17,10 @@ const IPV4_HEADER: usize = 20;
 const TCP_HEADER: usize = 20;
 const UDP_HEADER: usize = 8;
 const ICMP_HEADER: usize = 8;
+/// The option "maximum segment size" (RFC 9293 §3.2).
+const MSS_OPTION: usize = 4;
+/// The VPC's default MTU of 1460, less 40 bytes of headers.
+pub(crate) const MSS: u16 = 1420;
 /// What Linux sends.
 const TTL: u8 = 64;
 
@@ -48,19 +52,23 @@ pub struct TcpSegment {
 }
 
 impl Packet {
-    /// Becomes a TCP segment of this flow.
+    /// Becomes a TCP segment of this flow. A SYN says the largest segment that its sender takes, as every stack's does.
     pub fn build_tcp(&mut self, tuple: FiveTuple, segment: TcpSegment) {
-        let length = IPV4_HEADER + TCP_HEADER + usize::from(segment.payload);
-        self.build_ipv4(tuple, length);
-        let mut tcp = MutableTcpPacket::new(&mut self.bytes[IPV4_HEADER..]).expect("room for a TCP header");
+        let header = if segment.flags & tcp_flags::SYN != 0 { TCP_HEADER + MSS_OPTION } else { TCP_HEADER };
+        self.build_ipv4(tuple, IPV4_HEADER + header + usize::from(segment.payload));
+        let bytes = &mut self.bytes[IPV4_HEADER..];
+        if header > TCP_HEADER {
+            bytes[TCP_HEADER..header].copy_from_slice(&[2, 4, (MSS >> 8) as u8, MSS as u8]);
+        }
+        let mut tcp = MutableTcpPacket::new(bytes).expect("room for a TCP header");
         tcp.set_source(tuple.src_port);
         tcp.set_destination(tuple.dst_port);
         tcp.set_sequence(segment.seq);
         tcp.set_acknowledgement(segment.ack);
-        tcp.set_data_offset((TCP_HEADER / 4) as u8);
+        tcp.set_data_offset((header / 4) as u8);
         tcp.set_flags(segment.flags);
         tcp.set_window(64_240);
-        self.seal_transport(tuple, 16, TCP_HEADER);
+        self.seal_transport(tuple, 16, header);
     }
 
     /// Becomes a UDP datagram of this flow.

@@ -11,6 +11,7 @@ mod icmp;
 mod packet;
 mod rewrite;
 
+pub(crate) use build::MSS;
 pub use build::{TcpSegment, tcp_flags};
 pub use flow::{Direction, FiveTuple, Protocol};
 pub use icmp::{Embedded, IcmpError};

@@ -51,7 +51,7 @@ impl Gateway {
 
     /// When [`Gateway::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> SimTime {
-        if self.resting { self.next_growth } else { self.next_growth.min(self.next_evaluation) }
+        self.next_growth.min(self.next_evaluation)
     }
 
     /// Does what is due: a doubling becomes usable, usage is looked at.
@@ -73,32 +73,24 @@ impl Gateway {
             for index in 0..self.endpoints.len() {
                 self.evaluate(index as u32, now);
             }
-            self.next_evaluation = self.evaluation_after(now);
-            self.resting =
-                self.next_growth == SimTime::NEVER && self.table.live() == 0 && self.has_no_more_than_minima();
+            self.next_evaluation = SimTime::NEVER;
+            // Nothing in use and nothing to give back: there is nothing to look at until the next connection.
+            let busy = self.table.live() > 0
+                || (0..self.endpoints.len() as u32)
+                    .any(|index| self.endpoints[index as usize].ports > self.min_ports_of(index));
+            if busy {
+                self.schedule_evaluation(now);
+            }
         }
     }
 
-    /// Something may be to be looked at again.
-    pub(super) fn stop_resting(&mut self, now: SimTime) {
-        if std::mem::take(&mut self.resting) {
-            self.next_evaluation = self.evaluation_after(now);
+    /// Usage is looked at at whole multiples of the interval.
+    pub(super) fn schedule_evaluation(&mut self, now: SimTime) {
+        if self.config.dynamic && self.next_evaluation == SimTime::NEVER {
+            let every = nanos(self.behaviour.evaluate_every).max(1);
+            let next = (now.as_nanos() / every).saturating_add(1).saturating_mul(every);
+            self.next_evaluation = SimTime::from_nanos(next);
         }
-    }
-
-    /// The first look at usage after `now`. They come at fixed intervals from the beginning.
-    fn evaluation_after(&self, now: SimTime) -> SimTime {
-        if self.next_evaluation > now {
-            return self.next_evaluation;
-        }
-        let every = nanos(self.behaviour.evaluate_every).max(1);
-        let missed = (now.as_nanos() - self.next_evaluation.as_nanos()) / every;
-        SimTime::from_nanos(self.next_evaluation.as_nanos().saturating_add((missed + 1).saturating_mul(every)))
-    }
-
-    fn has_no_more_than_minima(&self) -> bool {
-        let mut endpoints = self.endpoints.iter().enumerate();
-        endpoints.all(|(index, endpoint)| endpoint.gone || endpoint.ports <= self.min_ports_of(index as u32))
     }
 
     /// Whether some endpoint has fewer ports than its minimum (the metric `nat_allocation_failed`).
@@ -127,7 +119,6 @@ impl Gateway {
     /// endpoint back to its minimum; turning it off breaks all connections; a removed NAT IP ends its connections at
     /// once, a drained one lets them end by themselves; timeouts hold from a mapping's next packet on.
     pub fn reconfigure(&mut self, config: Config, now: SimTime) {
-        self.stop_resting(now);
         self.forget_expired(now);
         let old = std::mem::replace(&mut self.config, config);
         self.table.set_timeouts(self.config.timeouts);
@@ -162,11 +153,10 @@ impl Gateway {
         }
         self.recount(now);
         self.top_up_all();
-        self.next_evaluation = match self.config.dynamic {
-            true if turned_on => now + self.behaviour.evaluate_every,
-            true => self.next_evaluation,
-            false => SimTime::NEVER,
-        };
+        if !self.config.dynamic {
+            self.next_evaluation = SimTime::NEVER;
+        }
+        self.schedule_evaluation(now);
     }
 
     /// The ports an endpoint is to have at least.

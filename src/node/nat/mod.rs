@@ -123,8 +123,6 @@ pub struct Gateway {
     rng: ChaCha8Rng,
     /// Next look at the endpoints' usage (dynamic allocation only).
     next_evaluation: SimTime,
-    /// Nothing is mapped and nobody has more than its minimum: until the next packet out a look would change nothing.
-    resting: bool,
     /// When the next doubling becomes usable.
     next_growth: SimTime,
     exhaustions: Exhaustions,
@@ -145,8 +143,7 @@ impl Gateway {
             table: MappingTable::new(config.timeouts),
             destinations: Destinations::default(),
             rng,
-            next_evaluation: if config.dynamic { SimTime::ZERO + behaviour.evaluate_every } else { SimTime::NEVER },
-            resting: false,
+            next_evaluation: SimTime::NEVER,
             next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
             dropped_out_of_resources: 0,
@@ -222,7 +219,6 @@ impl Gateway {
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
         self.forget_expired(now);
         if from == INSIDE {
-            self.stop_resting(now);
             self.translate_outbound(packet, now, explain)
         } else {
             let verdict = self.translate_inbound(packet, now, explain);
@@ -325,6 +321,7 @@ impl Gateway {
         if self.config.dynamic && f64::from(count) >= self.behaviour.growth_trigger * f64::from(ports) {
             owner.wants_growth = true;
         }
+        self.schedule_evaluation(now);
         let entry = self.table.insert(&tuple, Outside(ip, port), phase, endpoint, taken, now);
         if !phase.is_open() {
             self.destinations.time_wait(taken);

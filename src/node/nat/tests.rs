@@ -356,23 +356,6 @@ fn dynamic(min_ports: u32, max_ports: u32) -> Config {
 }
 
 #[test]
-fn a_gateway_without_connections_looks_at_nothing_until_the_next_one() {
-    let mut gateway = with_vms(dynamic(32, 256), 1);
-    assert_eq!(gateway.next_timeout(), SimTime::from_secs(10));
-    gateway.handle_timeout(SimTime::from_secs(10));
-    assert_eq!(gateway.next_timeout(), SimTime::NEVER);
-    // A century and 5.5 s later: the looks keep to whole tens of seconds.
-    let century = 100 * 365 * 86_400;
-    open(&mut gateway, 0, 5000, (century * 10 + 55) * 100).unwrap();
-    assert_eq!(gateway.next_timeout(), SimTime::from_secs(century + 10));
-    gateway.handle_timeout(SimTime::from_secs(century + 10));
-    assert_eq!(gateway.next_timeout(), SimTime::from_secs(century + 20));
-    // An established connection is forgotten after 1200 s.
-    gateway.handle_timeout(SimTime::from_secs(century + 1210));
-    assert_eq!(gateway.next_timeout(), SimTime::NEVER);
-}
-
-#[test]
 fn dynamic_allocation_doubles_from_its_minimum_to_its_maximum() {
     let mut gateway = with_vms(dynamic(32, 256), 1);
     let mut sizes = vec![gateway.endpoints()[0].ports()];

@@ -168,8 +168,8 @@ impl<W: Write> Page<'_, W> {
             if connections > 0 {
                 harm.push(counted(connections, "connection"));
             }
-            let meaning = causes::meaning(cause).map(|meaning| format!(": {meaning}"));
-            let text = format!("({}){}", harm.join(", "), meaning.unwrap_or_default());
+            let explanation = causes::explanation(cause).map(|explanation| format!(": {explanation}"));
+            let text = format!("({}){}", harm.join(", "), explanation.unwrap_or_default());
             self.item(cause, self.style.bad, &text)?;
         }
         self.more(hidden.len(), "cause")

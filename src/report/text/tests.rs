@@ -140,11 +140,11 @@ fn a_burst_that_runs_out_of_ports() {
         of 512 taken: all open): dynamic port allocation was still catching up; 17 packets dropped
 
     Causes
-      OUT_OF_RESOURCES (1,079 packets, 318 connections): no NAT port of the sender was free for that
-        destination: more ports per VM, more NAT IPs, a shorter TIME_WAIT or longer-lived connections;
-        `egressim diagnose` tries which helps
-      SIM_UNSOLICITED (12 packets): it came from outside to a port where no connection of ours was
-        ever open: scanners, or a server that spoke first; harmless as a rule
+      OUT_OF_RESOURCES (1,079 packets, 318 connections): Cloud NAT had no free source port for this
+        destination; what helps is more ports per VM, more NAT IPs, a shorter TIME_WAIT or
+        longer-lived connections
+      SIM_UNSOLICITED (12 packets): nobody inside had asked for it; harmless as a rule: a scanner, or
+        a server that spoke first
 
     Expectations: 1 of 2 met
       ✗ traffic.geocoding.failed equals 1: it is 0
@@ -301,13 +301,13 @@ fn a_disaster_still_fits_a_screen_or_so() {
         the peak, 59 at the end
 
     Causes
-      OUT_OF_RESOURCES (1,079 packets, 318 connections): no NAT port of the sender was free for that
-        destination: more ports per VM, more NAT IPs, a shorter TIME_WAIT or longer-lived connections;
-        `egressim diagnose` tries which helps
-      FIREWALL_RULE (240 connections): a firewall rule, or the implied deny of ingress, matched:
-        `egressim trace` names the rule
-      SIM_IDLE_EXPIRED (21 connections): the connection was silent for longer than Cloud NAT's idle
-        timeout and lost its mapping: send keepalives more often, or raise the timeout
+      OUT_OF_RESOURCES (1,079 packets, 318 connections): Cloud NAT had no free source port for this
+        destination; what helps is more ports per VM, more NAT IPs, a shorter TIME_WAIT or
+        longer-lived connections
+      FIREWALL_RULE (240 connections): a VPC firewall rule denies it; `egressim trace` names the rule,
+        or the implied one
+      SIM_IDLE_EXPIRED (21 connections): its connection had been idle for too long and was forgotten;
+        send keepalives more often, or raise the idle timeout
       … and 4 more causes in --format json
 
     Expectations: 10 of 11 met
@@ -366,8 +366,8 @@ fn a_replay_says_what_became_of_its_captures() {
       · monday.pcap: tolerated 2 timestamps that go back
 
     Causes
-      SIM_IDLE_EXPIRED (1 packet): the connection was silent for longer than Cloud NAT's idle timeout
-        and lost its mapping: send keepalives more often, or raise the timeout
+      SIM_IDLE_EXPIRED (1 packet): its connection had been idle for too long and was forgotten; send
+        keepalives more often, or raise the idle timeout
     ");
 }
 

@@ -15,6 +15,9 @@ use crate::scenario::{
     Arrivals, Change, ClosedBy, Event, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol,
 };
 
+/// Connections that begin at one instant: each is in memory at once.
+const MOST_AT_ONCE: u64 = 10_000_000;
+
 impl Resolver<'_> {
     pub(super) fn hosts(&mut self) {
         let mut taken: HashMap<Ipv4Net, Place> = HashMap::new();
@@ -173,6 +176,15 @@ impl Resolver<'_> {
                         Diagnostic::unusable("missing-field", message).at(traffic.to.place).help("add `rate: 10/s`"),
                     );
                 }
+                None
+            }
+            (None, Some(count)) if count.value > MOST_AT_ONCE => {
+                let message = format!("count is {}, expected at most {MOST_AT_ONCE}", count.value);
+                self.push(
+                    Diagnostic::unusable("out-of-range", message)
+                        .at(count.place)
+                        .help("spread the connections over time with `rate`"),
+                );
                 None
             }
             (None, Some(count)) => Some(Arrivals::Count(count.value)),
