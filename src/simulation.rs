@@ -112,14 +112,14 @@ pub fn run(
 pub(crate) struct Changes {
     next_event: usize,
     next_sample: SimTime,
-    last_sample: SimTime,
+    last_sample: Option<SimTime>,
     samples: bool,
 }
 
 impl Changes {
     pub(crate) fn new(_scenario: &Scenario, samples: bool) -> Changes {
         let first = SimTime::ZERO + SAMPLE_INTERVAL;
-        Changes { next_event: 0, next_sample: first, last_sample: SimTime::ZERO, samples }
+        Changes { next_event: 0, next_sample: first, last_sample: None, samples }
     }
 
     /// When the next of them is.
@@ -149,7 +149,7 @@ impl Changes {
             recording.learn(network)?;
             while self.next_sample <= now {
                 recording.sample(network)?;
-                self.last_sample = self.next_sample;
+                self.last_sample = Some(self.next_sample);
                 self.next_sample += SAMPLE_INTERVAL;
             }
         }
@@ -166,7 +166,7 @@ impl Changes {
     }
 
     pub(crate) fn sampled_at(&self, time: SimTime) -> bool {
-        self.last_sample == time
+        self.last_sample == Some(time)
     }
 }
 

@@ -229,7 +229,9 @@ pub fn replay(
     }
     if let Some(recording) = &mut recording {
         recording.drain(&mut network, Vec::new())?;
-        recording.sample(&mut network)?;
+        if !run.changes.sampled_at(network.engine().now()) {
+            recording.sample(&mut network)?;
+        }
     }
     let mut summary = summarise(&mut network, span, None, Some(captures));
     summary.duration = seconds(nanos(span));
