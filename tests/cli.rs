@@ -285,12 +285,13 @@ fn a_capture_that_is_silent_for_a_century_is_no_burden() {
     let arguments = ["replay", "wrong.pcap", "--out", "out", "--format", "json"];
     let summary = json(&egressim(folder.path()).args(arguments).assert().success());
     assert_eq!(summary["packets"]["sent"], 3);
-    // A sample every minute would be 52,560,000 of each series; there is one, for the whole silence.
+    // A sample every minute would be 52,560,000 of each series. The first hour after the last packet (at 1 s) is sampled,
+    // from the 1st to the 60th minute, and the minute in which the silence ends.
     let metrics = json_lines(&folder.path().join("out/metrics.jsonl"));
     let failures = metrics
         .iter()
         .filter(|line| line["metric"]["type"].as_str().is_some_and(|name| name.ends_with("nat/nat_allocation_failed")));
-    assert_eq!(failures.count(), 1);
+    assert_eq!(failures.count(), 60 + 1);
 }
 
 // trace
@@ -381,7 +382,15 @@ fn check_warns_of_what_will_hurt_and_that_is_status_0() {
     assert!(text.contains("warning[no-cloud-nat]") && text.ends_with("0 errors, 1 warning\n"), "{text}");
     let document = json(&run(&["check", &scenario, "--format", "json"]).success());
     assert_eq!(document["findings"][0]["severity"], "warning");
-    assert_eq!(document["scenario"]["name"], "no-nat");
+    assert_eq!(document["name"], "no-nat");
+}
+
+#[test]
+fn what_check_prints_as_json_is_a_scenario_that_runs_alike() {
+    let folder = folder();
+    let merged = stdout(&run(&["check", "--format", "json"]).success());
+    let again = egressim(folder.path()).args(["run", "-", "--format", "json"]).write_stdin(merged).assert().success();
+    assert_eq!(json(&again), json(&run(&["run", "--format", "json"]).success()));
 }
 
 #[test]

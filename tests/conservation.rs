@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use common::{assert_sums, json_lines, scenario};
 use egressim::simulation;
@@ -216,10 +217,10 @@ fn check(random: &Random) {
     let scenario = scenario(&yaml);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("out");
-    let summary = simulation::run(&scenario, Some(&out), &mut |_| {}).expect("it runs");
+    let summary = simulation::run(&scenario, Some(&out), &mut |_| ControlFlow::Continue(())).expect("it runs");
     let summary = serde_json::to_value(summary).expect("plain data");
     assert_sums(&summary);
-    let plain = simulation::run(&scenario, None, &mut |_| {}).expect("it runs");
+    let plain = simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(())).expect("it runs");
     assert_eq!(serde_json::to_value(plain).expect("plain data"), summary, "recorded or not\n{yaml}");
 
     // Loads add up to the whole.

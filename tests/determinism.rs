@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{egressim, files, loaded, repository, scenario, scenario_file};
@@ -69,7 +70,7 @@ fn seeded(mut scenario: Scenario, seed: u64) -> Scenario {
 fn recorded(scenario: &Scenario) -> (Vec<(String, Vec<u8>)>, Value) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("out");
-    let summary = simulation::run(scenario, Some(&out), &mut |_| {}).expect("it runs");
+    let summary = simulation::run(scenario, Some(&out), &mut |_| ControlFlow::Continue(())).expect("it runs");
     (files(&out), serde_json::to_value(summary).expect("plain data"))
 }
 
@@ -119,7 +120,7 @@ fn a_run_that_is_recorded_comes_to_the_same_result_as_one_that_is_not() {
     let mut scenarios: Vec<_> = names.iter().map(|name| scenario_file(&format!("scenarios/{name}.yaml"))).collect();
     scenarios.extend([loaded(BUILT_IN), scenario(LIVELY), seeded(scenario(LIVELY), 3)]);
     for scenario in scenarios {
-        let summary = simulation::run(&scenario, None, &mut |_| {}).expect("it runs");
+        let summary = simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(())).expect("it runs");
         let plain = serde_json::to_value(summary).expect("plain data");
         assert_eq!(recorded(&scenario).1, plain, "{}, seed {}", scenario.name, scenario.seed);
     }
@@ -138,7 +139,7 @@ fn a_replay_writes_the_same_bytes_whether_recorded_or_not() {
                 out: out.map(Path::to_owned),
                 ..Options::default()
             };
-            let summary = replay(&scenario, &options, &mut |_| {}).expect("it replays");
+            let summary = replay(&scenario, &options, &mut |_| ControlFlow::Continue(())).expect("it replays");
             (std::fs::read(write).expect("written"), serde_json::to_value(summary).expect("plain data"))
         };
         let [a, b, write] = ["a", "b", "w.pcap"].map(|name| folder.path().join(name));

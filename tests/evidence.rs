@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use common::{assert_sums, evidence, json_lines, loaded, scenario, scenario_file};
@@ -80,7 +81,7 @@ fn observed_allocations_come_out_exactly() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = folder.path().join("out");
         let scenario = scenario(&network_of(&observation["in"]));
-        let summary = simulation::run(&scenario, Some(&target), &mut |_| {}).expect("it runs");
+        let summary = simulation::run(&scenario, Some(&target), &mut |_| ControlFlow::Continue(())).expect("it runs");
         let summary = serde_json::to_value(summary).expect("plain data");
         let gateway = &summary["gateways"][0];
 
@@ -123,7 +124,8 @@ fn the_first_port_of_an_automatic_address_is_the_observed_one() {
     let observation = observation.expect("one observation is a log entry");
     let vm = observation["in"]["vms"][0].as_str().expect("a VM");
     let (name, address) = vm.split_once(' ').expect("name and address");
-    let summary = simulation::run(&scenario(&network_of(&observation["in"])), None, &mut |_| {}).expect("it runs");
+    let summary = simulation::run(&scenario(&network_of(&observation["in"])), None, &mut |_| ControlFlow::Continue(()))
+        .expect("it runs");
     let endpoint = &summary.gateways[0].endpoints[0];
     assert_eq!((endpoint.name.as_str(), endpoint.address.as_str()), (name, address));
     // 64 ports, the default without dynamic allocation; the lowest one is the first to be used.
@@ -146,7 +148,7 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 /// Replays a capture; every record of it is accounted for. Returns why records were not used, or why none could be.
 fn replayed(scenario: &Scenario, path: &Path) -> BTreeSet<String> {
     let options = Options { captures: vec![path.to_owned()], ..Options::default() };
-    let summary = match replay(scenario, &options, &mut |_| {}) {
+    let summary = match replay(scenario, &options, &mut |_| ControlFlow::Continue(())) {
         Ok(summary) => serde_json::to_value(summary).expect("plain data"),
         Err(error @ (ReplayError::Capture(_) | ReplayError::Nothing { .. })) => {
             let text = error.to_string();

@@ -8,7 +8,7 @@ mod common;
 use std::collections::HashMap;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ impl Case {
 
     fn replay(&self, output: PathBuf) -> Value {
         let options = Options { captures: vec![self.input.clone()], write: Some(output), ..Options::default() };
-        let summary = replay(&self.scenario, &options, &mut |_| {});
+        let summary = replay(&self.scenario, &options, &mut |_| ControlFlow::Continue(()));
         serde_json::to_value(summary.expect("the case can be replayed")).expect("plain data")
     }
 

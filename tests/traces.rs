@@ -1,7 +1,6 @@
 //! One packet through a small scenario: the way it takes, where it ends and why, and that the rule or route is named.
 //!
-//! The states are those of Connectivity Tests. A connector translates, too, so its way has one `NAT` more than Google's
-//! analysis of the configuration would show. The whole texts are snapshots, to be read.
+//! The states, and their order, are those of Connectivity Tests. The whole texts are snapshots, to be read.
 
 mod common;
 
@@ -43,7 +42,7 @@ firewalls:
 ";
 
 const LONE: &str = "START_FROM_CLOUD_RUN_REVISION > SERVERLESS_EXTERNAL_CONNECTION > DELIVER";
-const CONNECTOR: &str = "START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > NAT > APPLY_EGRESS_FIREWALL_RULE";
+const CONNECTOR: &str = "START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > APPLY_EGRESS_FIREWALL_RULE";
 const DIRECT: &str = "START_FROM_CLOUD_RUN_REVISION > DIRECT_VPC_EGRESS_CONNECTION > APPLY_EGRESS_FIREWALL_RULE";
 
 /// A traced packet, and where to look when something about it is wrong.
@@ -124,7 +123,7 @@ impl Walk {
     }
 
     #[track_caller]
-    fn is_not_answered(self) -> Walk {
+    fn stays_unanswered(self) -> Walk {
         assert!(self.probe.reply.is_none(), "{}", self.text);
         self
     }
@@ -176,7 +175,7 @@ fn a_private_address_is_reached_by_all_that_are_attached() {
     let lone = walk(&yaml, "lone", to)
         .goes("START_FROM_CLOUD_RUN_REVISION > DROP", "DROP VPC_CONNECTOR_NOT_SET")
         .says(&["10.9.0.200 is private", "no VPC attachment"])
-        .is_not_answered();
+        .stays_unanswered();
     texts.push(lone.text);
     insta::assert_snapshot!(texts.join("\n"));
 }
@@ -187,7 +186,7 @@ fn a_reply_comes_back_the_way_of_the_request_and_asks_no_rule() {
     // Nothing allows ingress to the instances: replies pass because the firewall remembers.
     let back = "START_FROM_INTERNET > NAT > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE";
     walk(&yaml, "direct-all", "198.51.100.7:443/tcp").returns(&format!("{back} > DELIVER"));
-    walk(&yaml, "conn-all", "198.51.100.7:443/tcp").returns(&format!("{back} > NAT > DELIVER"));
+    walk(&yaml, "conn-all", "198.51.100.7:443/tcp").returns(&format!("{back} > ARRIVE_AT_VPC_CONNECTOR > DELIVER"));
     walk(&yaml, "direct-all", "10.9.0.200:5432/tcp").returns(
         "START_FROM_INSTANCE > APPLY_EGRESS_FIREWALL_RULE > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > DELIVER",
     );
@@ -215,7 +214,7 @@ firewalls:
         let walk = walk(&yaml, from, "198.51.100.7:8443/tcp")
             .goes(&format!("{way} > DROP"), "DROP FIREWALL_RULE")
             .says(&["denied", "deny-8443", "900"])
-            .is_not_answered();
+            .stays_unanswered();
         texts.push(walk.text);
     }
     insta::assert_snapshot!(texts.join("\n"));
@@ -269,7 +268,7 @@ fn without_cloud_nat_nothing_public_is_reached_through_the_vpc() {
             .goes(&format!("{way} > APPLY_ROUTE > DROP"), "DROP NO_EXTERNAL_ADDRESS")
             .says(&["default-internet-gateway", "0.0.0.0/0"])
             .says(&["no external address", "no Cloud NAT gateway"])
-            .is_not_answered();
+            .stays_unanswered();
         texts.push(walk.text);
     }
     insta::assert_snapshot!(texts.join("\n"));
@@ -343,7 +342,7 @@ fn a_vpn_tunnel_takes_the_packet_away() {
     let walk = walk(&house(&[NAT, routes]), "direct-private", "172.16.5.5:443/tcp")
         .goes(&format!("{DIRECT} > APPLY_ROUTE > ARRIVE_AT_VPN_TUNNEL > FORWARD"), "FORWARD")
         .says(&["route to-office", "172.16.0.0/12", "office"])
-        .is_not_answered();
+        .stays_unanswered();
     insta::assert_snapshot!(walk.text);
 }
 
@@ -393,7 +392,7 @@ fn an_unused_address_of_a_subnet_is_unknown() {
     let walk = walk(&house(&[NAT]), "direct-all", "10.9.0.77:443/tcp")
         .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP UNKNOWN_INTERNAL_ADDRESS")
         .says(&["subnet route 10.9.0.0/24 of app"])
-        .is_not_answered();
+        .stays_unanswered();
     insta::assert_snapshot!(walk.text);
 }
 
