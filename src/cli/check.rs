@@ -1,4 +1,5 @@
-//! `egressim check`.
+//! `egressim check`: what Google Cloud would reject, and what will hurt. As JSON it prints the merged scenario, which the
+//! other commands take, with the `findings` as one more key.
 
 use std::path::PathBuf;
 
@@ -18,28 +19,32 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, _: &Common, terminal: &Terminal) -> Result<u8> {
     let loaded = scenario::read(arguments.scenario.as_deref());
     let (diagnostics, sources) = (&loaded.diagnostics, &loaded.sources);
-    if terminal.json() {
-        let findings: Vec<_> = diagnostics
-            .iter()
-            .map(|finding| {
-                let position = finding.place.and_then(|place| sources.position(place));
-                json!({
-                    "severity": match finding.severity {
-                        Severity::Unusable | Severity::Rejected => "error",
-                        Severity::Warning => "warning",
-                        Severity::Note => "note",
-                    },
-                    "rejectedByGoogle": finding.severity == Severity::Rejected,
-                    "code": finding.code,
-                    "message": finding.message,
-                    "help": finding.help,
-                    "file": position.as_ref().map(|position| position.file.to_string()),
-                    "line": position.as_ref().map(|position| position.line),
-                    "column": position.as_ref().map(|position| position.column),
-                })
+    let findings: Vec<_> = diagnostics
+        .iter()
+        .map(|finding| {
+            let position = finding.place.and_then(|place| sources.position(place));
+            json!({
+                "severity": match finding.severity {
+                    Severity::Unusable | Severity::Rejected => "error",
+                    Severity::Warning => "warning",
+                    Severity::Note => "note",
+                },
+                "rejectedByGoogle": finding.severity == Severity::Rejected,
+                "code": finding.code,
+                "message": finding.message,
+                "help": finding.help,
+                "file": position.as_ref().map(|position| position.file.to_string()),
+                "line": position.as_ref().map(|position| position.line),
+                "column": position.as_ref().map(|position| position.column),
             })
-            .collect();
-        terminal.print_json(&json!({"findings": findings, "scenario": loaded.file}))?;
+        })
+        .collect();
+    // The merged scenario as it can be loaded again, and what there is to say of it beside its own keys.
+    let mut document = serde_json::to_value(&loaded.file)?;
+    document["findings"] = findings.into();
+    terminal.keep_json("check.json", &document)?;
+    if terminal.json() {
+        terminal.print_json(&document)?;
     } else {
         let style = terminal.colours_results();
         terminal.print(|out| {

@@ -6,6 +6,8 @@ use super::OK;
 use super::terminal::Terminal;
 
 pub(super) fn run(terminal: &Terminal) -> Result<u8> {
-    terminal.print_json(&crate::scenario::schema::schema())?;
+    let schema = crate::scenario::schema::schema();
+    terminal.keep_json("schema.json", &schema)?;
+    terminal.print_json(&schema)?;
     Ok(OK)
 }

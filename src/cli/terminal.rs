@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{Colour, Common, Format};
+use crate::report::output::OutputFolder;
 use crate::report::text::TextStyle;
 
 /// Where a command speaks.
@@ -17,6 +19,7 @@ pub(super) struct Terminal {
     quiet: bool,
     json: bool,
     colour: Colour,
+    out: Option<PathBuf>,
 }
 
 impl Terminal {
@@ -26,7 +29,12 @@ impl Terminal {
             Colour::Always => anstream::ColorChoice::Always.write_global(),
             Colour::Never => anstream::ColorChoice::Never.write_global(),
         }
-        Terminal { quiet: common.quiet, json: common.format == Format::Json, colour: common.color }
+        Terminal {
+            quiet: common.quiet,
+            json: common.format == Format::Json,
+            colour: common.color,
+            out: common.out.clone(),
+        }
     }
 
     /// Whether the result is to be one JSON document.
@@ -63,6 +71,17 @@ impl Terminal {
         write(&mut out)?;
         out.flush()?;
         Ok(())
+    }
+
+    /// Writes a document to the folder of `--out`, if there is one.
+    pub(super) fn keep_json(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+        let Some(target) = &self.out else { return Ok(()) };
+        let mut folder = OutputFolder::create(target)?;
+        folder.write(name, |out| {
+            serde_json::to_writer_pretty(&mut *out, value)?;
+            out.write_all(b"\n")
+        })?;
+        Ok(folder.commit()?)
     }
 
     /// Writes a result as JSON.

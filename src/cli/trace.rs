@@ -55,9 +55,10 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
             scenario.workloads[from].name
         );
     };
+    let mut document = to_json(&trace);
+    document["reply"] = reply.as_ref().map(to_json).into();
+    terminal.keep_json("trace.json", &document)?;
     if terminal.json() {
-        let mut document = to_json(&trace);
-        document["reply"] = reply.as_ref().map(to_json).into();
         terminal.print_json(&document)?;
     } else {
         let what = if protocol == Protocol::Icmp { String::new() } else { format!(":{port}") };

@@ -60,6 +60,8 @@ macro_rules! scenario_file {
                             let left_out = |node: &Node| lost.extend(name_of(node).map(|name| ($lkey, name)));
                             file.$list = decoder.list(node, left_out).unwrap_or_default();
                         })*
+                        // What `check --format json` adds to the merged scenario, which can be loaded again.
+                        "findings" => {}
                         _ => decoder.unknown_key(entry, TOP_LEVEL_KEYS.iter().copied(), "a scenario"),
                     }
                 }
