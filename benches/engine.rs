@@ -27,6 +27,8 @@ const FLOWS: usize = 1000;
 const SCENARIO: &str = "
 networks: [{name: vpc, autoCreateSubnetworks: false}]
 subnetworks: [{name: subnet, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/24}]
+connectors:
+- {name: connector, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28, minInstances: 2, maxInstances: 3}
 addresses: [{name: ip, region: us-central1, address: 203.0.113.10}]
 routers:
 - name: router
@@ -44,8 +46,7 @@ services:
   template: {vpcAccess: {egress: ALL_TRAFFIC, {access}}}
 ";
 const DIRECT: &str = "networkInterfaces: [{network: vpc, subnetwork: subnet}]";
-const CONNECTOR: &str = "connector: connector}}}\nconnectors: \
-    [{name: connector, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28, minInstances: 2, maxInstances: 3";
+const CONNECTOR: &str = "connector: connector";
 
 /// A network and the packets of its one instance, each a flow of its own.
 struct Bench {
