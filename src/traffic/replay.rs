@@ -611,10 +611,10 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Stations do not answer in a replay; nothing may pile up all the same.
+    /// Stations do not answer in a replay.
     #[inline]
     fn take_answers(&mut self) {
-        while let Some(occurrence) = self.network.engine_mut().take_pending() {
+        if let Some(occurrence) = self.network.engine_mut().take_pending() {
             unreachable!("stations are passive in a replay: {occurrence:?}");
         }
     }

@@ -89,8 +89,8 @@ impl FreePorts {
     fn new(ip: Ipv4Addr) -> Self {
         let mut by_order: [BTreeSet<u32>; ORDERS] = Default::default();
         // 1024..2048, 2048..4096, …, 32768..65536.
-        for order in 10..16 {
-            by_order[order].insert(1 << order);
+        for (order, blocks) in by_order.iter_mut().enumerate().take(16).skip(10) {
+            blocks.insert(1 << order);
         }
         FreePorts { ip, by_order }
     }

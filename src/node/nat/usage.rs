@@ -295,13 +295,13 @@ impl Use {
     fn any_missing(&self, random: u64, ports: u32, lowest: u32) -> u32 {
         let mut bits = random;
         for _ in 0..4 {
-            let ordinal = ((bits & 0xffff_ffff) * u64::from(ports) >> 32) as u32;
+            let ordinal = (((bits & 0xffff_ffff) * u64::from(ports)) >> 32) as u32;
             if !self.taken.contains(ordinal) {
                 return ordinal;
             }
             bits = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (bits >> 29);
         }
-        let start = ((bits >> 32) * u64::from(ports) >> 32) as u32;
+        let start = (((bits >> 32) * u64::from(ports)) >> 32) as u32;
         let upwards = self.taken.first_missing_from(start);
         if upwards < ports { upwards } else { lowest }
     }
