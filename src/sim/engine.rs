@@ -150,6 +150,24 @@ struct PathHop {
     link: Option<LinkId>,
 }
 
+/// A way through the stations, as one or more flows take it. It ends with a delivery, or on a link that takes time.
+#[derive(Debug)]
+struct Path {
+    hops: Box<[PathHop]>,
+    /// For each hop, the first one from there on where there is anything to do: an entry to look at, a TTL, a link that
+    /// takes time, the end. What lies before it is passed without a look.
+    next_stop: Box<[u8]>,
+}
+
+impl Path {
+    /// The next hop where there is anything to do, not before the hop of this number.
+    #[inline]
+    fn stop_from(&self, hop: usize) -> Option<(usize, &PathHop)> {
+        let stop = usize::from(*self.next_stop.get(hop)?);
+        Some((stop, self.hops.get(stop)?))
+    }
+}
+
 /// The longest path: instance, connector, VM, firewall, routes, NAT, gateway, internet, host, and some room.
 const MAX_HOPS: usize = 16;
 /// Stations with a table on one path: connector VM, firewall, NAT, or the firewall twice.
@@ -210,7 +228,7 @@ pub struct Engine {
     epoch: u32,
     flows: Vec<Known>,
     free_flows: Vec<FlowId>,
-    paths: Vec<Box<[PathHop]>>,
+    paths: Vec<Path>,
     path_index: HashMap<Box<[PathHop]>, u32, FixedState>,
     /// When each link is free again.
     busy_until: Vec<SimTime>,
@@ -257,13 +275,14 @@ impl Engine {
     /// For a replay: links take no time and lose nothing, and hosts do not answer, because a capture holds its own times
     /// and its own answers.
     pub fn make_passive(&mut self) {
-        self.links_apply = false;
+        self.make_instant();
         self.hosts_answer = false;
     }
 
-    /// For a trace: links lose nothing.
+    /// For a trace: links take no time and lose nothing.
     pub fn make_instant(&mut self) {
         self.links_apply = false;
+        self.epoch += 1;
     }
 
     /// Adds a station.
@@ -481,29 +500,30 @@ impl Engine {
             && !listens
             && let Some(&known) = self.known(flow)
         {
-            {
-                let path = &self.paths[known.path as usize];
-                while let Some(hop) = path.get(walker.hop) {
-                    let passed = match hop.action {
-                        Action::Pure => true,
-                        Action::DecrementTtl => packet.decrement_ttl(),
-                        Action::Entry(number) => {
-                            let entry = known.entries[usize::from(number)];
-                            self.nodes[hop.node.index()].handle_known(entry, packet, hop.from, self.now)
-                        }
-                    };
-                    if !passed {
-                        (walker.node, walker.from) = (hop.node, hop.from);
-                        break;
+            let path = &self.paths[known.path as usize];
+            while let Some((number, hop)) = path.stop_from(walker.hop) {
+                walker.hop = number;
+                let passed = match hop.action {
+                    Action::Pure => true,
+                    Action::DecrementTtl => packet.decrement_ttl(),
+                    Action::Entry(number) => {
+                        let entry = known.entries[usize::from(number)];
+                        self.nodes[hop.node.index()].handle_known(entry, packet, hop.from, self.now)
                     }
-                    let Some(link) = hop.link else {
-                        self.ledger.delivered += 1;
-                        return Outcome::Delivered(hop.node, hop.from);
-                    };
+                };
+                if !passed {
+                    (walker.node, walker.from) = (hop.node, hop.from);
+                    break;
+                }
+                let Some(link) = hop.link else {
+                    self.ledger.delivered += 1;
+                    return Outcome::Delivered(hop.node, hop.from);
+                };
+                walker.hop += 1;
+                if self.links_apply {
                     let to = self.topology.link(link);
-                    (walker.node, walker.from) = (to.to, to.to_port);
-                    walker.hop += 1;
-                    if self.links_apply && !to.is_immediate() {
+                    if !to.is_immediate() {
+                        (walker.node, walker.from) = (to.to, to.to_port);
                         return self.put_on_link(link, walker, packet);
                     }
                 }
@@ -666,9 +686,21 @@ impl Engine {
             return path;
         }
         let path = self.paths.len() as u32;
-        self.paths.push(hops.into());
+        let mut next_stop: Box<[u8]> = (0..hops.len() as u8).collect();
+        for number in (0..hops.len().saturating_sub(1)).rev() {
+            if !self.is_stop(&hops[number]) {
+                next_stop[number] = next_stop[number + 1];
+            }
+        }
+        self.paths.push(Path { hops: hops.into(), next_stop });
         self.path_index.insert(hops.into(), path);
         path
+    }
+
+    /// Whether there is anything to do at this hop, or on the link after it.
+    fn is_stop(&self, hop: &PathHop) -> bool {
+        let takes_time = |link| self.links_apply && !self.topology.link(link).is_immediate();
+        hop.action != Action::Pure || hop.link.is_none_or(takes_time)
     }
 }
 
@@ -700,7 +732,7 @@ impl Recorder {
         let Some(flow) = walker.flow else { return recorder };
         if walker.hop > 0 {
             let Some(known) = engine.known(flow) else { return recorder };
-            let Some(front) = engine.paths[known.path as usize].get(..walker.hop) else { return recorder };
+            let Some(front) = engine.paths[known.path as usize].hops.get(..walker.hop) else { return recorder };
             recorder.hops[..front.len()].copy_from_slice(front);
             recorder.length = front.len();
             recorder.entries = known.entries;

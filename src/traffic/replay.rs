@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet, HashTable};
+use hashbrown::{HashMap, HashTable};
 use hdrhistogram::Histogram;
 use ipnet::Ipv4Net;
 use thiserror::Error;
@@ -150,8 +150,7 @@ struct Replay<'a> {
     hasher: FixedState,
     /// Who may be forgotten when, in order.
     idle: VecDeque<(SimTime, u32)>,
-    /// Source tuples in use, since several clients share an instance.
-    inside: HashSet<u128, FixedState>,
+    inside: InsidePorts,
     instances: HashMap<Ipv4Addr, (NodeId, Ipv4Addr), FixedState>,
     /// Where a client's packets were last seen to end: the address for whatever has no flow of its own.
     last_far: HashMap<Ipv4Addr, FarEnd, FixedState>,
@@ -184,12 +183,9 @@ pub fn replay(
         return Err(ReplayError::NoInstance { workload });
     }
     let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
-    let mut run = Run {
-        changes: Changes::new(scenario, options.out.is_some()),
-        recording: None,
-        out: options.out.as_deref(),
-        records: 0,
-    };
+    let changes = Changes::new(scenario, options.out.is_some());
+    let mut run =
+        Run { due: changes.next(&network), changes, recording: None, out: options.out.as_deref(), records: 0 };
     let mut replay = Replay::new(&mut network, options, writer);
     let mut merge = Merge::new(&mut readers);
     merge.each(&mut |frame| run.frame(&mut replay, frame, progress))?;
@@ -249,6 +245,8 @@ pub fn replay(
 /// What accompanies a replay: changes at their times, output files, progress.
 struct Run<'a> {
     changes: Changes,
+    /// When the next of them is.
+    due: SimTime,
     recording: Option<Recording>,
     out: Option<&'a Path>,
     records: u64,
@@ -272,11 +270,11 @@ impl Run<'_> {
         // A capture may go back in time by a little; the network does not.
         let before = replay.network.engine().now();
         let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(before);
-        while self.changes.next(replay.network) <= now {
-            let due = self.changes.next(replay.network);
-            replay.network.engine_mut().advance_to(due);
+        while self.due <= now {
+            replay.network.engine_mut().advance_to(self.due);
             self.changes.make(replay.network, &mut self.recording)?;
             self.changes.skip_silence(before, now);
+            self.due = self.changes.next(replay.network);
         }
         replay.network.engine_mut().advance_to(now);
         replay.frame(frame)?;
@@ -304,7 +302,7 @@ impl<'a> Replay<'a> {
             index: HashTable::new(),
             hasher: FixedState::default(),
             idle: VecDeque::new(),
-            inside: HashSet::default(),
+            inside: InsidePorts::default(),
             instances: HashMap::default(),
             last_far: HashMap::default(),
             packet: Packet::empty(),
@@ -387,9 +385,12 @@ impl<'a> Replay<'a> {
 
     #[inline]
     fn find(&self, tuple: &FiveTuple) -> Option<u32> {
-        let key = flow_key(tuple);
-        let hash = self.hasher.hash_one(key);
-        self.index.find(hash, |&slot| flow_key(&self.flows[slot as usize].captured) == key).copied()
+        let hash = self.hasher.hash_one(flow_key(tuple));
+        let is_same = |&slot: &u32| {
+            let captured = self.flows[slot as usize].captured;
+            captured == *tuple || captured.reversed() == *tuple
+        };
+        self.index.find(hash, is_same).copied()
     }
 
     /// A flow that was not seen before.
@@ -400,8 +401,7 @@ impl<'a> Replay<'a> {
             Direction::Inbound => tuple.reversed(),
         };
         let (instance, address) = self.instance_of(captured.src);
-        let inside = self.inside_port(FiveTuple { src: address, ..captured });
-        self.inside.insert(FiveTuple { src: address, src_port: inside, ..captured }.key());
+        let inside = self.inside.take(FiveTuple { src: address, ..captured });
         self.flow_count += 1;
         let engine = self.network.engine_mut();
         let flow = CapturedFlow {
@@ -449,12 +449,6 @@ impl<'a> Replay<'a> {
         let chosen = chosen.expect("the workload had an instance at the start");
         self.instances.insert(client, chosen);
         chosen
-    }
-
-    /// The captured source port, or the next one that no other client of the same instance uses.
-    fn inside_port(&self, tuple: FiveTuple) -> u16 {
-        let free = |port: &u16| !self.inside.contains(&FiveTuple { src_port: *port, ..tuple }.key());
-        (0..=u16::MAX).map(|step| tuple.src_port.wrapping_add(step)).find(free).unwrap_or(tuple.src_port)
     }
 
     /// A packet of the client.
@@ -619,7 +613,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Stations do not answer in a replay; nothing may pile up all the same.
+    /// Stations do not answer in a replay.
     #[inline]
     fn take_answers(&mut self) {
         let occurrence = self.network.engine_mut().take_pending();
@@ -713,7 +707,7 @@ impl<'a> Replay<'a> {
             let (outbound, inbound) = (flow.outbound, flow.inbound);
             let inside = FiveTuple { src: flow.inside.0, src_port: flow.inside.1, ..flow.captured };
             let hash = self.hasher.hash_one(flow_key(&flow.captured));
-            self.inside.remove(&inside.key());
+            self.inside.release(inside);
             if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
                 found.remove();
             }
@@ -730,10 +724,50 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// The same for both directions of a flow.
+/// The same for both directions of a flow: 48 bits of either end, the lower one first, and the protocol.
 #[inline]
 fn flow_key(tuple: &FiveTuple) -> u128 {
-    tuple.key().min(tuple.reversed().key())
+    let end = |address: Ipv4Addr, port: u16| u64::from(u32::from(address)) << 16 | u64::from(port);
+    let (src, dst) = (end(tuple.src, tuple.src_port), end(tuple.dst, tuple.dst_port));
+    u128::from(src.min(dst)) << 56 | u128::from(src.max(dst)) << 8 | u128::from(tuple.protocol.number())
+}
+
+/// Source ports in use by the instances, for each destination: several clients may share an instance and use the same
+/// ports. Many clients in step leave long runs of taken ports, so 64 of them are looked at in one go.
+#[derive(Debug, Default)]
+struct InsidePorts(HashMap<u128, u64, FixedState>);
+
+impl InsidePorts {
+    /// Where the ports around this tuple's source port are kept.
+    fn word(tuple: FiveTuple) -> u128 {
+        FiveTuple { src_port: tuple.src_port / 64, ..tuple }.key()
+    }
+
+    /// Takes this tuple's source port or the next one that is free; when none is, the port is shared.
+    fn take(&mut self, tuple: FiveTuple) -> u16 {
+        let wanted = tuple.src_port;
+        // Once around, and once more the word that it began in, from its first port on.
+        let begins = std::iter::once((wanted, wanted % 64));
+        let mut words = begins.chain((1..=1024).map(|step: u16| (wanted.wrapping_add(step.wrapping_mul(64)), 0)));
+        let free = |(port, first): (u16, u16)| {
+            let taken = self.0.get(&Self::word(FiveTuple { src_port: port, ..tuple })).copied().unwrap_or(0);
+            let free = !taken >> first << first;
+            (free != 0).then(|| port / 64 * 64 + free.trailing_zeros() as u16)
+        };
+        let port = words.find_map(free).unwrap_or(wanted);
+        *self.0.entry(Self::word(FiveTuple { src_port: port, ..tuple })).or_default() |= 1 << (port % 64);
+        port
+    }
+
+    fn release(&mut self, tuple: FiveTuple) {
+        let key = Self::word(tuple);
+        if let Some(taken) = self.0.get_mut(&key) {
+            *taken &= !(1 << (tuple.src_port % 64));
+            if *taken == 0 {
+                self.0.remove(&key);
+            }
+        }
+    }
 }
 
 fn idle_limit(protocol: Protocol) -> Duration {
@@ -806,4 +840,63 @@ fn next_head(reader: &mut Reader, mut buffer: Vec<u8>) -> Option<Head> {
     buffer.extend_from_slice(frame.bytes);
     let Frame { time, link_type, original_length, .. } = frame;
     Some(Head { time, link_type, original_length, bytes: buffer })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tuple(src_port: u16, dst_port: u16) -> FiveTuple {
+        let (src, dst) = (Ipv4Addr::new(10, 9, 0, 2), Ipv4Addr::new(198, 51, 100, 7));
+        FiveTuple { src, dst, src_port, dst_port, protocol: Protocol::Udp }
+    }
+
+    #[test]
+    fn every_port_of_a_destination_is_taken_before_one_is_shared() {
+        let mut ports = InsidePorts::default();
+        let mut taken: Vec<_> = (0..=u16::MAX).map(|_| ports.take(tuple(65_000, 443))).collect();
+        assert_eq!(taken[..3], [65_000, 65_001, 65_002]);
+        assert_eq!((ports.take(tuple(65_000, 443)), ports.take(tuple(65_000, 444))), (65_000, 65_000));
+        taken.sort_unstable();
+        taken.dedup();
+        assert_eq!(taken.len(), 65_536);
+    }
+
+    proptest! {
+        #[test]
+        fn the_port_taken_is_the_next_free_one(steps in prop::collection::vec((any::<bool>(), 65_400u32..65_700), 1..600)) {
+            let mut ports = InsidePorts::default();
+            let mut model = BTreeSet::new();
+            for (take, port) in steps {
+                let port = port as u16;
+                if take {
+                    let next = (0..=u16::MAX).map(|step| port.wrapping_add(step)).find(|port| !model.contains(port));
+                    prop_assert_eq!(Some(ports.take(tuple(port, 443))), next);
+                    model.extend(next);
+                } else if model.remove(&port) {
+                    ports.release(tuple(port, 443));
+                }
+            }
+            model.iter().for_each(|&port| ports.release(tuple(port, 443)));
+            prop_assert!(ports.0.is_empty());
+        }
+
+        #[test]
+        fn both_directions_of_a_flow_have_one_key(ends in any::<[u32; 2]>(), ports in any::<[u16; 2]>(), other in any::<u16>()) {
+            let there = FiveTuple {
+                src: ends[0].into(),
+                dst: ends[1].into(),
+                src_port: ports[0],
+                dst_port: ports[1],
+                protocol: Protocol::Tcp,
+            };
+            prop_assert_eq!(flow_key(&there), flow_key(&there.reversed()));
+            let elsewhere = FiveTuple { src_port: other, ..there };
+            prop_assert_eq!(flow_key(&there) == flow_key(&elsewhere), other == ports[0] || elsewhere == there.reversed());
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The table of live translations, and when each of them ends.
 //!
 //! A [`Mapping`] joins an inside and an outside address and port for one destination. It is found from either side by a
-//! hash over a slab: the two indices hold slot numbers only, so a mapping costs about a hundred bytes. For each timeout
+//! hash over a slab: the two indices hold slot numbers, so a mapping costs about a hundred bytes. For each timeout
 //! there is one list in order of expiry, threaded through the slab: a refresh moves an entry to the end of its list, and
 //! whoever is due stands at the front. A mapping is gone at exactly its deadline, whether or not anything happened then.
 //!
@@ -141,14 +141,55 @@ struct List {
     tail: u32,
 }
 
+/// Slots by a tuple, each with 32 bits of the tuple's hash: enough to tell most others without looking at their slots, and to
+/// grow without looking at any.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    table: HashTable<(u32, u32)>,
+    hasher: FixedState,
+}
+
+impl Index {
+    #[inline]
+    fn hash(&self, tuple: &FiveTuple) -> u32 {
+        self.hasher.hash_one(tuple.key()) as u32
+    }
+
+    /// The table takes its position from the low bits and its tag from the high ones.
+    #[inline]
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
+
+    /// The slot that `is_same` says to hold this tuple.
+    #[inline]
+    fn find(&self, tuple: &FiveTuple, is_same: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = self.hash(tuple);
+        let found = self.table.find(Self::spread(hash), |&(other, slot)| other == hash && is_same(slot));
+        found.map(|&(_, slot)| slot)
+    }
+
+    fn insert(&mut self, tuple: &FiveTuple, slot: u32) {
+        let hash = self.hash(tuple);
+        self.table.insert_unique(Self::spread(hash), (hash, slot), |&(hash, _)| Self::spread(hash));
+    }
+
+    /// Removes the slot of this tuple.
+    fn remove(&mut self, tuple: &FiveTuple, slot: u32) {
+        let hash = self.hash(tuple);
+        if let Ok(found) = self.table.find_entry(Self::spread(hash), |&entry| entry == (hash, slot)) {
+            found.remove();
+        }
+    }
+}
+
 /// The table.
 #[derive(Debug, Clone)]
 pub struct MappingTable {
     slots: Vec<Mapping>,
     free: Vec<u32>,
-    inside: HashTable<u32>,
-    outside: HashTable<u32>,
-    hasher: FixedState,
+    inside: Index,
+    outside: Index,
     lists: Vec<List>,
     /// Which list a timer uses now.
     list_of: [u8; Timer::COUNT],
@@ -162,9 +203,8 @@ impl MappingTable {
         let mut table = MappingTable {
             slots: Vec::new(),
             free: Vec::new(),
-            inside: HashTable::new(),
-            outside: HashTable::new(),
-            hasher: FixedState::default(),
+            inside: Index::default(),
+            outside: Index::default(),
             lists: Vec::new(),
             list_of: [0; Timer::COUNT],
             ended: std::collections::VecDeque::new(),
@@ -236,16 +276,14 @@ impl MappingTable {
     /// The live mapping of a flow as the inside sends it.
     #[inline]
     pub fn by_inside(&self, tuple: &FiveTuple, now: SimTime) -> Option<EntryId> {
-        let hash = self.hasher.hash_one(tuple.key());
-        let &slot = self.inside.find(hash, |&slot| self.slots[slot as usize].inside_tuple() == *tuple)?;
+        let slot = self.inside.find(tuple, |slot| self.slots[slot as usize].inside_tuple() == *tuple)?;
         let entry = EntryId { slot, generation: self.slots[slot as usize].generation };
         self.live_at(entry, now).map(|_| entry)
     }
 
     /// What is known of a flow as the outside would see it leave.
     pub fn by_outside(&self, tuple: &FiveTuple, now: SimTime) -> Lookup {
-        let hash = self.hasher.hash_one(tuple.key());
-        let Some(&slot) = self.outside.find(hash, |&slot| self.slots[slot as usize].outside_tuple() == *tuple) else {
+        let Some(slot) = self.outside.find(tuple, |slot| self.slots[slot as usize].outside_tuple() == *tuple) else {
             return Lookup::Unknown;
         };
         let mapping = &self.slots[slot as usize];
@@ -269,8 +307,7 @@ impl MappingTable {
         now: SimTime,
     ) -> EntryId {
         let outside_tuple = FiveTuple { src: outside.0, src_port: outside.1, ..*tuple };
-        let outside_hash = self.hasher.hash_one(outside_tuple.key());
-        self.forget_ended(&outside_tuple, outside_hash);
+        self.forget_ended(&outside_tuple);
 
         let mut mapping = Mapping {
             inside: (tuple.src.into(), tuple.src_port),
@@ -299,12 +336,8 @@ impl MappingTable {
                 (self.slots.len() - 1) as u32
             }
         };
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let inside_hash = hasher.hash_one(tuple.key());
-        self.inside
-            .insert_unique(inside_hash, slot, |&other| hasher.hash_one(slots[other as usize].inside_tuple().key()));
-        self.outside
-            .insert_unique(outside_hash, slot, |&other| hasher.hash_one(slots[other as usize].outside_tuple().key()));
+        self.inside.insert(tuple, slot);
+        self.outside.insert(&outside_tuple, slot);
         self.live += 1;
         self.start_timer(slot, now);
         EntryId { slot, generation: self.slots[slot as usize].generation }
@@ -349,10 +382,7 @@ impl MappingTable {
     pub fn detach_inside(&mut self, entry: EntryId) {
         let slot = entry.slot;
         if std::mem::take(&mut self.slots[slot as usize].by_inside) {
-            let hash = self.hasher.hash_one(self.slots[slot as usize].inside_tuple().key());
-            if let Ok(found) = self.inside.find_entry(hash, |&other| other == slot) {
-                found.remove();
-            }
+            self.inside.remove(&self.slots[slot as usize].inside_tuple(), slot);
         }
     }
 
@@ -395,12 +425,11 @@ impl MappingTable {
     }
 
     /// Forgets an ended mapping that has this outside tuple, because a new one takes it.
-    fn forget_ended(&mut self, tuple: &FiveTuple, hash: u64) {
-        let slots = &self.slots;
-        if let Ok(found) = self.outside.find_entry(hash, |&slot| slots[slot as usize].outside_tuple() == *tuple) {
-            let (slot, _) = found.remove();
+    fn forget_ended(&mut self, tuple: &FiveTuple) {
+        if let Some(slot) = self.outside.find(tuple, |slot| self.slots[slot as usize].outside_tuple() == *tuple) {
+            self.outside.remove(tuple, slot);
             debug_assert!(
-                matches!(slots[slot as usize].state, State::Ended(_)),
+                matches!(self.slots[slot as usize].state, State::Ended(_)),
                 "a live outside tuple is not given twice"
             );
             self.slots[slot as usize].state = State::Free;
@@ -413,10 +442,7 @@ impl MappingTable {
     fn bury(&mut self, entry: EntryId) {
         let mapping = &self.slots[entry.slot as usize];
         if mapping.generation == entry.generation && matches!(mapping.state, State::Ended(_)) {
-            let hash = self.hasher.hash_one(mapping.outside_tuple().key());
-            if let Ok(found) = self.outside.find_entry(hash, |&slot| slot == entry.slot) {
-                found.remove();
-            }
+            self.outside.remove(&mapping.outside_tuple(), entry.slot);
             self.slots[entry.slot as usize].state = State::Free;
             self.free.push(entry.slot);
         }
@@ -477,7 +503,7 @@ impl MappingTable {
             assert_eq!(list.tail, previous);
         }
         assert_eq!(listed, self.live);
-        assert_eq!(self.inside.len(), live.iter().filter(|(_, mapping)| mapping.by_inside).count());
+        assert_eq!(self.inside.table.len(), live.iter().filter(|(_, mapping)| mapping.by_inside).count());
     }
 }
 

@@ -42,6 +42,25 @@ impl Words {
         }
     }
 
+    /// The same from `ordinal` on.
+    fn first_missing_from(&self, ordinal: usize) -> usize {
+        let bits_from = |bits: u64, bit: usize| !bits >> bit << bit;
+        let Some(&bits) = self.words.get(ordinal / 64) else { return ordinal };
+        let free = bits_from(bits, ordinal % 64);
+        if free != 0 {
+            return ordinal / 64 * 64 + free.trailing_zeros() as usize;
+        }
+        let next = ordinal / 64 + 1;
+        let words_free = |group: usize, from: usize| bits_from(self.full.get(group).copied().unwrap_or(0), from);
+        let (mut group, mut free) = (next / 64, words_free(next / 64, next % 64));
+        while free == 0 {
+            group += 1;
+            free = words_free(group, 0);
+        }
+        let word = group * 64 + free.trailing_zeros() as usize;
+        word * 64 + self.words.get(word).map_or(0, |bits| (!bits).trailing_zeros() as usize)
+    }
+
     fn insert(&mut self, ordinal: usize) {
         let (word, group) = (ordinal / 64, ordinal / 4096);
         if self.words.len() <= word {
@@ -74,6 +93,14 @@ impl OrdinalSet {
         match self {
             OrdinalSet::Small(bits) => (!bits).trailing_zeros(),
             OrdinalSet::Large(words) => words.first_missing() as u32,
+        }
+    }
+
+    fn first_missing_from(&self, ordinal: u32) -> u32 {
+        match self {
+            OrdinalSet::Small(bits) if ordinal < 64 => (!bits >> ordinal << ordinal).trailing_zeros(),
+            OrdinalSet::Small(_) => ordinal,
+            OrdinalSet::Large(words) => words.first_missing_from(ordinal as usize) as u32,
         }
     }
 
@@ -275,7 +302,8 @@ impl Use {
             bits = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (bits >> 29);
         }
         let start = (((bits >> 32) * u64::from(ports)) >> 32) as u32;
-        (start..ports).chain(lowest..start).find(|&ordinal| !self.taken.contains(ordinal)).unwrap_or(lowest)
+        let upwards = self.taken.first_missing_from(start);
+        if upwards < ports { upwards } else { lowest }
     }
 }
 
@@ -317,7 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_lowest_missing_ordinal_is_found_at_any_size(steps in prop::collection::vec((any::<bool>(), 0u32..9000), 1..300), filled in 0u32..9000) {
+        fn the_lowest_missing_ordinal_is_found_at_any_size(steps in prop::collection::vec((any::<bool>(), 0u32..9000), 1..300), filled in 0u32..9000, from in 0u32..9200) {
             let mut set = OrdinalSet::Small(0);
             let mut model = BTreeSet::new();
             for ordinal in 0..filled { set.insert(ordinal); model.insert(ordinal); }
@@ -327,6 +355,8 @@ mod tests {
                 let lowest = (0..).find(|o| !model.contains(o)).unwrap();
                 prop_assert_eq!(set.first_missing(), lowest);
                 prop_assert_eq!(set.contains(ordinal), model.contains(&ordinal));
+                let upwards = (from..).find(|o| !model.contains(o)).unwrap();
+                prop_assert_eq!(set.first_missing_from(from), upwards);
             }
         }
     }

@@ -1,0 +1,72 @@
+//! What do bytes cost? From a captured packet to its 5-tuple, another source with both checksums kept, one less TTL.
+//!
+//! A packet's length should matter to the first of them only, which copies it.
+//!
+//! ```text
+//! cargo bench --bench wire
+//! ```
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use egressim::wire::{Packet, Protocol, TcpSegment, tcp_flags};
+
+mod common;
+
+/// Nothing but headers, what old modems took, and what Ethernet carries.
+const LENGTHS: [u16; 3] = [40, 552, 1500];
+const HEADERS: u16 = 40;
+const INSTANCE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+
+fn segment(length: u16) -> Packet {
+    let mut packet = Packet::empty();
+    let segment = TcpSegment { flags: tcp_flags::ACK, seq: 1, ack: 1, payload: length - HEADERS };
+    packet.build_tcp(common::tuple(Protocol::Tcp, INSTANCE, 40_000, 7), segment);
+    packet
+}
+
+fn parse(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wire/parse");
+    group.throughput(Throughput::Elements(1));
+    for length in LENGTHS {
+        let captured = segment(length);
+        let mut packet = Packet::empty();
+        group.bench_function(length.to_string(), |bencher| {
+            bencher.iter(|| {
+                let bytes = black_box(captured.bytes());
+                packet.load(bytes, bytes.len()).expect("it is valid");
+                packet.five_tuple()
+            });
+        });
+    }
+}
+
+fn rewrite(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wire/rewrite");
+    group.throughput(Throughput::Elements(1));
+    for length in LENGTHS {
+        let mut packet = segment(length);
+        // Between two sources, so that there is always something to change.
+        let sources = [(Ipv4Addr::new(203, 0, 113, 10), 1024), (INSTANCE, 40_000)];
+        let mut turn = 0;
+        group.bench_function(format!("source-{length}"), |bencher| {
+            bencher.iter(|| {
+                turn ^= 1;
+                let (address, port) = black_box(sources[turn]);
+                black_box(&mut packet).set_source(address, port);
+            });
+        });
+    }
+    // From the 64 that hosts send with down to 1.
+    let fresh = segment(HEADERS);
+    let hops = u32::from(fresh.ttl()) - 1;
+    group.throughput(Throughput::Elements(hops.into()));
+    group.bench_function("ttl", |bencher| {
+        let pass = |packet: &mut Packet| (0..hops).all(|_| black_box(&mut *packet).decrement_ttl());
+        bencher.iter_batched_ref(|| fresh.clone(), pass, BatchSize::SmallInput);
+    });
+}
+
+criterion_group! { name = benches; config = common::short(); targets = parse, rewrite }
+criterion_main!(benches);
