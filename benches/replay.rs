@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use egressim::capture::{CaptureError, PacketWriter};
-use egressim::traffic::replay::{Options, replay};
+use egressim::simulation::replay::{Options, replay};
 use egressim::wire::Protocol;
 
 mod common;

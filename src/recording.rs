@@ -75,7 +75,7 @@ pub struct Recording {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConnectionLine<'a> {
-    traffic: &'a str,
+    traffic: Option<&'a str>,
     instance: Option<&'a str>,
     start: f64,
     established: Option<f64>,
@@ -209,7 +209,7 @@ impl Recording {
                 Fate::Broken(failure) => ("broken", Some(failure)),
             };
             let line = ConnectionLine {
-                traffic: &network.scenario().traffic[record.traffic].name,
+                traffic: record.traffic.map(|index| network.scenario().traffic[index].name.as_str()),
                 instance: record.instance.map(|node| network.engine().topology().name(node)),
                 start: at(record.started),
                 established: record.established.map(at),

@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{egressim, files, loaded, repository, scenario, scenario_file};
 use egressim::scenario::{BUILT_IN, Scenario};
 use egressim::simulation;
-use egressim::traffic::replay::{Options, replay};
+use egressim::simulation::replay::{Options, replay};
 use serde_json::Value;
 
 /// Everything that draws: arrivals, loss, random ports, instances that start during the run, several connector VMs and

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use common::{assert_sums, evidence, json_lines, loaded, scenario, scenario_file};
 use egressim::scenario::{BUILT_IN, Scenario};
 use egressim::simulation;
-use egressim::traffic::replay::{Options, ReplayError, replay};
+use egressim::simulation::replay::{Options, ReplayError, replay};
 use serde_json::Value;
 
 /// One observation: what was configured, and what came of it.

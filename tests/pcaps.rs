@@ -16,7 +16,7 @@ use common::headers::{Client, beyond_nat, checksums_are_right};
 use common::{Captured, assert_sums, loaded, packets, repository, subset};
 use egressim::scenario::load::Source;
 use egressim::scenario::{BUILT_IN, NatTimeouts, Scenario};
-use egressim::traffic::replay::{Options, replay};
+use egressim::simulation::replay::{Options, replay};
 use egressim::wire::{FiveTuple, Protocol};
 use serde_json::Value;
 

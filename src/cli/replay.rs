@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use super::run::conclude;
 use super::terminal::Terminal;
 use super::{Common, scenario};
-use crate::traffic::replay::{Options, replay};
+use crate::simulation::replay::{Options, replay};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Arguments {

@@ -48,8 +48,8 @@ pub enum Fate {
 /// What `connections.jsonl` says of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// Index of the load.
-    pub traffic: usize,
+    /// Index of the load; a captured connection has none.
+    pub traffic: Option<usize>,
     /// Station of the instance, if there was one.
     pub instance: Option<NodeId>,
     /// The flow as the instance sends it.
@@ -423,7 +423,7 @@ impl Flows {
         *self.counts[traffic].failed_by.entry(failure).or_default() += 1;
         if let Some(records) = &mut self.records {
             records.push(Record {
-                traffic,
+                traffic: Some(traffic),
                 instance,
                 inside,
                 outside: None,
@@ -876,7 +876,7 @@ impl Flows {
 impl Connection {
     fn record(&self, ended: Option<SimTime>, fate: Fate) -> Record {
         Record {
-            traffic: self.traffic as usize,
+            traffic: Some(self.traffic as usize),
             instance: Some(self.instance),
             inside: self.tuple,
             outside: self.outside,

@@ -2,4 +2,4 @@
 
 pub mod flows;
 mod half;
-pub mod replay;
+pub(crate) mod replay;

@@ -11,81 +11,30 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use hdrhistogram::Histogram;
 use ipnet::Ipv4Net;
-use thiserror::Error;
 
-use super::flows::Failure;
-use crate::capture::{CaptureError, Frame, LinkType, NotIp, PacketWriter, Reader, network_layer};
+use super::flows::{Failure, Fate, Record};
+use crate::capture::{CaptureError, Frame, NotIp, PacketWriter, network_layer};
 use crate::network::Network;
 use crate::node::instance::SOCKETS;
 use crate::node::router::is_private;
-use crate::recording::{Recording, RecordingError};
-use crate::report::clock::seconds;
-use crate::report::summary::{CaptureFileSummary, CaptureSummary, Summary};
-use crate::scenario::Scenario;
+use crate::report::summary::Summary;
 use crate::sim::{FlowId, Outcome};
-use crate::simulation::{Changes, summarise};
-use crate::time::{SimTime, nanos};
+use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::trace::{DropCause, PortId};
 use crate::wire::{Direction, FiveTuple, Packet, Protocol, tcp_flags};
 
-/// A flow of datagrams that has been silent for this long is forgotten, so that memory does not grow with a capture.
+/// A flow of datagrams that has been silent for this long is forgotten, so that memory does not grow with a capture; not
+/// before twice the longest timeout of any gateway.
 const DATAGRAM_IDLE: Duration = Duration::from_secs(600);
-/// The same for TCP: longer than any timer of Cloud NAT's defaults.
+/// The same for TCP.
 const TCP_IDLE: Duration = Duration::from_secs(3600);
-/// How many records between two looks at logs and progress.
-const BATCH: u64 = 16_384;
-
-/// What to replay.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Capture files; `-` is standard input.
-    pub captures: Vec<PathBuf>,
-    /// The sending workload, by its index in the scenario.
-    pub from: usize,
-    /// Which captured addresses are clients; empty means private and link-local ones.
-    pub clients: Vec<Ipv4Net>,
-    /// Where to write the packets as the internet saw them.
-    pub write: Option<PathBuf>,
-    /// Folder for the output files.
-    pub out: Option<PathBuf>,
-}
-
-/// Why a replay could not be done.
-#[derive(Debug, Error)]
-pub enum ReplayError {
-    /// A capture cannot be read, or the result not be written.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// The output folder cannot be written.
-    #[error(transparent)]
-    Recording(#[from] RecordingError),
-    /// Nothing could be read of any capture.
-    #[error("nothing could be read of {}: {reason}", path.display())]
-    Nothing {
-        /// The first such file.
-        path: PathBuf,
-        /// Where and why.
-        reason: String,
-    },
-    /// The workload has nobody to send.
-    #[error(
-        "workload {workload:?} has no running instance to send from: give it instances, or name another with --from"
-    )]
-    NoInstance {
-        /// Its name.
-        workload: String,
-    },
-}
-
 /// How far a captured connection has come in this network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -124,13 +73,16 @@ struct CapturedFlow {
     counted: bool,
     broken: bool,
     first_sent: SimTime,
+    established: Option<SimTime>,
+    /// SYNs, or datagrams before the first answer.
+    attempts: u32,
     last_seen: SimTime,
     failure: Option<Failure>,
 }
 
 /// Connections, as far as packets tell.
 #[derive(Debug)]
-struct Tally {
+pub(crate) struct Tally {
     attempted: u64,
     established: u64,
     failed: u64,
@@ -140,7 +92,7 @@ struct Tally {
 }
 
 /// A replay under way.
-struct Replay<'a> {
+pub(crate) struct Replay<'a> {
     network: &'a mut Network,
     from: usize,
     clients: &'a [Ipv4Net],
@@ -156,147 +108,41 @@ struct Replay<'a> {
     last_far: HashMap<Ipv4Addr, FarEnd, FixedState>,
     packet: Packet,
     writer: Option<PacketWriter>,
-    start: Option<u64>,
     skipped: BTreeMap<NotIp, u64>,
     flow_count: u64,
     tally: Tally,
+    /// Connections that are over, when somebody wants to know.
+    records: Option<Vec<Record>>,
+    datagram_idle: Duration,
+    tcp_idle: Duration,
 }
 
-/// Replays captures through a scenario. `progress` is told now and then how many records were read, and may end it.
-///
-/// # Errors
-/// [`ReplayError`]: nothing can be read, or the outputs cannot be written. A damaged capture is no error as long as
-/// anything of it could be read; the summary says what was lost.
-pub fn replay(
-    scenario: &Scenario,
-    options: &Options,
-    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> Result<Summary, ReplayError> {
-    let mut readers = Vec::new();
-    for path in &options.captures {
-        readers.push((path.clone(), Reader::open(path)?));
-    }
-    let mut network = Network::new(scenario);
-    network.engine_mut().make_passive();
-    if network.instances(options.from).is_empty() {
-        let workload = scenario.workloads[options.from].name.clone();
-        return Err(ReplayError::NoInstance { workload });
-    }
-    let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
-    let changes = Changes::new(scenario, options.out.is_some());
-    let mut run =
-        Run { due: changes.next(&network), changes, recording: None, out: options.out.as_deref(), records: 0 };
-    let mut replay = Replay::new(&mut network, options, writer);
-    let mut merge = Merge::new(&mut readers);
-    merge.each(&mut |frame| run.frame(&mut replay, frame, progress))?;
-
-    let Replay { writer, start, skipped, flow_count, instances, .. } = &mut replay;
-    let mut captures = CaptureSummary {
-        skipped: skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
-        clients: instances.len() as u64,
-        flows: *flow_count,
-        ..CaptureSummary::default()
-    };
-    let (writer, start) = (writer.take(), *start);
-    replay.finish();
-    let tally = replay.tally;
-    for (path, reader) in &readers {
-        let damage = reader.damage().map(ToString::to_string);
-        if reader.records() == 0
-            && let Some(reason) = &damage
-            && readers.len() == 1
-        {
-            return Err(ReplayError::Nothing { path: path.clone(), reason: reason.clone() });
-        }
-        captures.files.push(CaptureFileSummary {
-            path: path.display().to_string(),
-            records: reader.records(),
-            oddities: reader.oddities().iter().map(|(oddity, count)| (oddity.name().to_owned(), count)).collect(),
-            damage,
-        });
-    }
-    let span = network.engine().now() - SimTime::ZERO;
-    let mut recording = run.recording;
-    if recording.is_none()
-        && let Some(target) = &options.out
-    {
-        // A capture without any packet still has its (empty) files.
-        recording = Some(Recording::create(target, &mut network, start)?);
-    }
-    if let Some(recording) = &mut recording {
-        recording.drain(&mut network, Vec::new())?;
-        if !run.changes.sampled_at(network.engine().now()) {
-            recording.sample(&mut network)?;
-        }
-    }
-    let mut summary = summarise(&mut network, span, None, Some(captures));
-    summary.duration = seconds(nanos(span));
-    tally.fill(&mut summary);
-    summary.expectations = crate::report::expect::evaluate(&scenario.expect, &summary);
-    if let Some(writer) = writer {
-        writer.finish()?;
-    }
-    if let Some(recording) = recording {
-        recording.finish(&mut network, &summary)?;
-    }
-    Ok(summary)
-}
-
-/// What accompanies a replay: changes at their times, output files, progress.
-struct Run<'a> {
-    changes: Changes,
-    /// When the next of them is.
-    due: SimTime,
-    recording: Option<Recording>,
-    out: Option<&'a Path>,
-    records: u64,
-}
-
-impl Run<'_> {
-    #[inline]
-    fn frame(
-        &mut self,
-        replay: &mut Replay<'_>,
-        frame: Frame<'_>,
-        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<(), ReplayError> {
-        if replay.start.is_none() {
-            replay.start = Some(frame.time);
-            if let Some(target) = self.out {
-                self.recording = Some(Recording::create(target, replay.network, replay.start)?);
-            }
-        }
-        let start = replay.start.expect("it was set just now");
-        // A capture may go back in time by a little; the network does not.
-        let before = replay.network.engine().now();
-        let now = SimTime::from_nanos(frame.time.saturating_sub(start)).max(before);
-        while self.due <= now {
-            replay.network.engine_mut().advance_to(self.due);
-            self.changes.make(replay.network, &mut self.recording)?;
-            self.changes.skip_silence(before, now);
-            self.due = self.changes.next(replay.network);
-        }
-        replay.network.engine_mut().advance_to(now);
-        replay.frame(frame)?;
-        self.records += 1;
-        if self.records.is_multiple_of(BATCH) {
-            if progress(self.records).is_break() {
-                return Err(RecordingError::Interrupted.into());
-            }
-            if let Some(recording) = &mut self.recording {
-                recording.drain(replay.network, Vec::new())?;
-            }
-        }
-        Ok(())
-    }
+/// What is left of a replay when it is over.
+pub(crate) struct Done {
+    pub(crate) writer: Option<PacketWriter>,
+    /// Records that were no IP packets, by reason.
+    pub(crate) skipped: BTreeMap<NotIp, u64>,
+    /// Client addresses seen.
+    pub(crate) clients: u64,
+    /// Flows seen.
+    pub(crate) flows: u64,
+    pub(crate) tally: Tally,
+    pub(crate) records: Vec<Record>,
 }
 
 impl<'a> Replay<'a> {
-    fn new(network: &'a mut Network, options: &'a Options, writer: Option<PacketWriter>) -> Self {
+    /// A replay that sends from the workload `from`. Without `clients`, private and link-local addresses are clients'.
+    pub(crate) fn new(
+        network: &'a mut Network,
+        from: usize,
+        clients: &'a [Ipv4Net],
+        writer: Option<PacketWriter>,
+    ) -> Self {
+        let longest = network.gateways().flat_map(|gateway| gateway.config().timeouts).max().unwrap_or_default();
         Replay {
             network,
-            from: options.from,
-            clients: &options.clients,
+            from,
+            clients,
             flows: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
@@ -307,7 +153,6 @@ impl<'a> Replay<'a> {
             last_far: HashMap::default(),
             packet: Packet::empty(),
             writer,
-            start: None,
             skipped: BTreeMap::new(),
             flow_count: 0,
             tally: Tally {
@@ -318,11 +163,33 @@ impl<'a> Replay<'a> {
                 failed_by: BTreeMap::new(),
                 connect_times: Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are in order"),
             },
+            records: None,
+            datagram_idle: DATAGRAM_IDLE.max(longest * 2),
+            tcp_idle: TCP_IDLE.max(longest * 2),
         }
     }
 
+    /// From now on keep a record of every connection that is over.
+    pub(crate) fn keep_records(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// Takes the records of connections that are over since the last call.
+    pub(crate) fn take_records(&mut self) -> Vec<Record> {
+        self.records.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The network that the packets go through.
+    pub(crate) fn network(&mut self) -> &mut Network {
+        self.network
+    }
+
+    /// Takes one captured record.
+    ///
+    /// # Errors
+    /// When the packets as the internet saw them cannot be written.
     #[inline]
-    fn frame(&mut self, frame: Frame<'_>) -> Result<(), ReplayError> {
+    pub(crate) fn frame(&mut self, frame: Frame<'_>) -> Result<(), CaptureError> {
         let bytes = match network_layer(frame.link_type, frame.bytes) {
             Ok(bytes) => bytes,
             Err(reason) => {
@@ -369,7 +236,7 @@ impl<'a> Replay<'a> {
 
     /// TCP, UDP and echo.
     #[inline]
-    fn of_flow(&mut self, tuple: FiveTuple, time: u64) -> Result<(), ReplayError> {
+    fn of_flow(&mut self, tuple: FiveTuple, time: u64) -> Result<(), CaptureError> {
         let now = self.network.engine().now();
         let Some(slot) = self.find(&tuple).or_else(|| self.begin(tuple, now)) else {
             self.unsent(DropCause::SimNoClient);
@@ -415,6 +282,8 @@ impl<'a> Replay<'a> {
             counted: false,
             broken: false,
             first_sent: now,
+            established: None,
+            attempts: 0,
             last_seen: now,
             failure: None,
         };
@@ -431,7 +300,7 @@ impl<'a> Replay<'a> {
         let hash = self.hasher.hash_one(flow_key(&captured));
         let (flows, hasher) = (&self.flows, &self.hasher);
         self.index.insert_unique(hash, slot, |&other| hasher.hash_one(flow_key(&flows[other as usize].captured)));
-        self.idle.push_back((now + idle_limit(captured.protocol), slot));
+        self.idle.push_back((now + self.idle_limit(captured.protocol), slot));
         Some(slot)
     }
 
@@ -453,7 +322,7 @@ impl<'a> Replay<'a> {
 
     /// A packet of the client.
     #[inline]
-    fn outbound(&mut self, slot: u32, time: u64, now: SimTime) -> Result<(), ReplayError> {
+    fn outbound(&mut self, slot: u32, time: u64, now: SimTime) -> Result<(), CaptureError> {
         let flags = self.packet.tcp_flags();
         self.count_outbound(slot, flags, now);
         let flow = &self.flows[slot as usize];
@@ -519,7 +388,7 @@ impl<'a> Replay<'a> {
 
     /// A packet of the server.
     #[inline]
-    fn inbound(&mut self, slot: u32, time: u64, now: SimTime) -> Result<(), ReplayError> {
+    fn inbound(&mut self, slot: u32, time: u64, now: SimTime) -> Result<(), CaptureError> {
         let flow = &self.flows[slot as usize];
         let Some(far) = flow.far.filter(|_| flow.stage != Stage::Refused) else {
             self.unsent(DropCause::SimReplyWithoutRequest);
@@ -547,7 +416,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Fragments, ICMP errors and other protocols: by address alone.
-    fn without_flow(&mut self, time: u64) -> Result<(), ReplayError> {
+    fn without_flow(&mut self, time: u64) -> Result<(), CaptureError> {
         let (src, dst) = (self.packet.src(), self.packet.dst());
         let embedded = self.packet.embedded();
         // An error belongs to the flow that it quotes.
@@ -591,7 +460,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn send_without_flow(&mut self, instance: NodeId, time: u64) -> Result<(), ReplayError> {
+    fn send_without_flow(&mut self, instance: NodeId, time: u64) -> Result<(), CaptureError> {
         let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, None);
         self.take_answers();
         match outcome {
@@ -604,7 +473,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn emit_without_flow(&mut self, far: FarEnd, time: u64) -> Result<(), ReplayError> {
+    fn emit_without_flow(&mut self, far: FarEnd, time: u64) -> Result<(), CaptureError> {
         if far.on_internet {
             self.write(time)?;
         }
@@ -621,7 +490,7 @@ impl<'a> Replay<'a> {
     }
 
     #[inline]
-    fn write(&mut self, time: u64) -> Result<(), ReplayError> {
+    fn write(&mut self, time: u64) -> Result<(), CaptureError> {
         if let Some(writer) = &mut self.writer {
             writer.write(time, self.packet.bytes(), self.packet.wire_length())?;
         }
@@ -633,18 +502,20 @@ impl<'a> Replay<'a> {
     fn count_outbound(&mut self, slot: u32, flags: u8, now: SimTime) {
         let flow = &self.flows[slot as usize];
         let tcp = flow.captured.protocol == Protocol::Tcp;
-        let begins = if tcp { flags & tcp_flags::SYN != 0 } else { !flow.counted };
-        if !begins || flow.counted && flow.stage != Stage::Established {
-            return;
-        }
-        if flow.counted {
+        let asks = !tcp || flags & tcp_flags::SYN != 0;
+        let begins = if tcp { asks && (!flow.counted || flow.stage == Stage::Established) } else { !flow.counted };
+        if begins {
             self.conclude(slot);
+            let flow = &mut self.flows[slot as usize];
+            (flow.counted, flow.broken, flow.failure) = (true, false, None);
+            (flow.first_sent, flow.established, flow.attempts) = (now, None, 0);
+            flow.stage = Stage::Midstream;
+            self.tally.attempted += 1;
         }
         let flow = &mut self.flows[slot as usize];
-        (flow.counted, flow.broken, flow.failure) = (true, false, None);
-        flow.stage = Stage::Midstream;
-        flow.first_sent = now;
-        self.tally.attempted += 1;
+        if asks && flow.stage != Stage::Established {
+            flow.attempts += 1;
+        }
     }
 
     #[inline]
@@ -656,6 +527,7 @@ impl<'a> Replay<'a> {
             }
         } else if flow.stage != Stage::Established && flow.counted {
             flow.stage = Stage::Established;
+            flow.established = Some(now);
             self.tally.established += 1;
             let micros = (now - flow.first_sent).as_micros().clamp(1, 3_600_000_000) as u64;
             self.tally.connect_times.saturating_record(micros);
@@ -677,17 +549,46 @@ impl<'a> Replay<'a> {
     fn break_connection(&mut self, slot: u32, failure: Failure) {
         let flow = &mut self.flows[slot as usize];
         if flow.counted && !std::mem::replace(&mut flow.broken, true) {
+            flow.failure = Some(failure);
             self.tally.broken += 1;
             *self.tally.failed_by.entry(failure).or_default() += 1;
         }
     }
 
-    /// Counts a connection that never came to be.
+    /// A connection is over, as far as the capture tells: counts it, if it never came to be, and records it.
     fn conclude(&mut self, slot: u32) {
         let flow = &mut self.flows[slot as usize];
-        if std::mem::take(&mut flow.counted) && flow.stage != Stage::Established {
-            self.tally.failed += 1;
-            *self.tally.failed_by.entry(flow.failure.unwrap_or(Failure::NoAnswer)).or_default() += 1;
+        if !std::mem::take(&mut flow.counted) {
+            return;
+        }
+        let fate = match (flow.stage, flow.failure) {
+            (Stage::Established, Some(failure)) if flow.broken => Fate::Broken(failure),
+            (Stage::Established, _) => Fate::Established,
+            // Datagrams that nobody answered may have wanted no answer: they are no connection that failed.
+            (Stage::Asked, None) if flow.captured.protocol != Protocol::Tcp => {
+                self.tally.attempted -= 1;
+                return;
+            }
+            (_, failure) => {
+                let failure = failure.unwrap_or(Failure::NoAnswer);
+                self.tally.failed += 1;
+                *self.tally.failed_by.entry(failure).or_default() += 1;
+                Fate::Failed(failure)
+            }
+        };
+        if let Some(records) = &mut self.records {
+            let inside = FiveTuple { src: flow.inside.0, src_port: flow.inside.1, ..flow.captured };
+            records.push(Record {
+                traffic: None,
+                instance: Some(flow.instance),
+                inside,
+                outside: flow.far.map(|far| FiveTuple { src: far.seen.0, src_port: far.seen.1, ..inside }),
+                started: flow.first_sent,
+                established: flow.established,
+                ended: Some(flow.last_seen),
+                fate,
+                attempts: flow.attempts,
+            });
         }
     }
 
@@ -697,7 +598,7 @@ impl<'a> Replay<'a> {
         {
             self.idle.pop_front();
             let flow = &self.flows[slot as usize];
-            let limit = flow.last_seen + idle_limit(flow.captured.protocol);
+            let limit = flow.last_seen + self.idle_limit(flow.captured.protocol);
             if limit > now {
                 self.idle.push_back((limit, slot));
                 continue;
@@ -717,9 +618,23 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn finish(&mut self) {
+    fn idle_limit(&self, protocol: Protocol) -> Duration {
+        if protocol == Protocol::Tcp { self.tcp_idle } else { self.datagram_idle }
+    }
+
+    /// Ends the replay: what was still under way is concluded.
+    pub(crate) fn finish(mut self) -> Done {
         for slot in 0..self.flows.len() as u32 {
             self.conclude(slot);
+        }
+        let records = self.take_records();
+        Done {
+            writer: self.writer,
+            skipped: self.skipped,
+            clients: self.instances.len() as u64,
+            flows: self.flow_count,
+            tally: self.tally,
+            records,
         }
     }
 }
@@ -770,12 +685,9 @@ impl InsidePorts {
     }
 }
 
-fn idle_limit(protocol: Protocol) -> Duration {
-    if protocol == Protocol::Tcp { TCP_IDLE } else { DATAGRAM_IDLE }
-}
-
 impl Tally {
-    fn fill(&self, summary: &mut Summary) {
+    /// Writes the counts into a summary.
+    pub(crate) fn fill(&self, summary: &mut Summary) {
         let connections = &mut summary.connections;
         connections.attempted = self.attempted;
         connections.established = self.established;
@@ -791,55 +703,6 @@ impl Tally {
             connections.connect_time_ms.max = self.connect_times.max() as f64 / 1000.0;
         }
     }
-}
-
-/// Several captures as one, in order of time. Within a capture the order of its records stays.
-struct Merge<'a> {
-    readers: &'a mut [(PathBuf, Reader)],
-}
-
-/// A record that waits for its turn.
-struct Head {
-    time: u64,
-    link_type: LinkType,
-    original_length: u32,
-    bytes: Vec<u8>,
-}
-
-impl<'a> Merge<'a> {
-    fn new(readers: &'a mut [(PathBuf, Reader)]) -> Self {
-        Merge { readers }
-    }
-
-    fn each<E>(&mut self, handle: &mut dyn FnMut(Frame<'_>) -> Result<(), E>) -> Result<(), E> {
-        if let [(_, reader)] = self.readers {
-            while let Some(frame) = reader.next_frame() {
-                handle(frame)?;
-            }
-            return Ok(());
-        }
-        let mut heads: Vec<Option<Head>> =
-            self.readers.iter_mut().map(|(_, reader)| next_head(reader, Vec::new())).collect();
-        // The first of several with the same time comes first.
-        let earliest = |heads: &[Option<Head>]| {
-            let times = heads.iter().enumerate().filter_map(|(i, head)| Some((head.as_ref()?.time, i)));
-            times.min().map(|(_, i)| i)
-        };
-        while let Some(next) = earliest(&heads) {
-            let Some(Head { time, link_type, original_length, bytes }) = heads[next].take() else { break };
-            handle(Frame { time, link_type, original_length, bytes: &bytes })?;
-            heads[next] = next_head(&mut self.readers[next].1, bytes);
-        }
-        Ok(())
-    }
-}
-
-fn next_head(reader: &mut Reader, mut buffer: Vec<u8>) -> Option<Head> {
-    let frame = reader.next_frame()?;
-    buffer.clear();
-    buffer.extend_from_slice(frame.bytes);
-    let Frame { time, link_type, original_length, .. } = frame;
-    Some(Head { time, link_type, original_length, bytes: buffer })
 }
 
 #[cfg(test)]

@@ -1,177 +1,23 @@
-//! A run from beginning to end: the scenario's own load, its changes, its outputs, and the summary.
+//! The summary of a network and its load, as it stands at one moment.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::network::Network;
 use crate::node::nat::Gateway;
-use crate::recording::{Recording, RecordingError, at};
+use crate::recording::at;
 use crate::report::expect::evaluate;
-use crate::report::metrics::SAMPLE_INTERVAL;
 use crate::report::summary::{
     CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, GatewaySummary, Packets, Quantiles,
     SubnetworkSummary, Summary, TrafficSummary,
 };
 use crate::scenario::{Scenario, TrafficProtocol};
-use crate::sim::Occurrence;
-use crate::time::{SimTime, nanos};
 use crate::trace::DropCause;
 use crate::traffic::flows::Flows;
 
-/// How many things happen between two looks at logs and progress.
-const BATCH: u32 = 8192;
-
-/// Runs a scenario. With `out`, files are written there; `progress` is told now and then how far the run is (0 to 1), and
-/// may end it.
-///
-/// # Errors
-/// When the files cannot be written, or `progress` ends the run: then nothing is written.
-///
-/// ```
-/// use std::ops::ControlFlow;
-///
-/// use egressim::scenario::{self, load};
-///
-/// let loaded = load::load(scenario::BUILT_IN);
-/// let scenario = loaded.scenario.expect("the built-in scenario is sound");
-/// let summary = egressim::simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(()))?;
-/// assert_eq!(summary.packets.sent, summary.packets.delivered + summary.packets.dropped + summary.packets.in_flight);
-/// assert!(summary.packets.dropped_by["OUT_OF_RESOURCES"] > 0);
-/// # Ok::<(), egressim::recording::RecordingError>(())
-/// ```
-pub fn run(
-    scenario: &Scenario,
-    out: Option<&Path>,
-    progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
-) -> Result<Summary, RecordingError> {
-    let mut network = Network::new(scenario);
-    let mut flows = Flows::new(scenario, &mut network);
-    let mut recording = match out {
-        Some(target) => {
-            flows.keep_records();
-            Some(Recording::create(target, &mut network, None)?)
-        }
-        None => None,
-    };
-    let end = SimTime::from(scenario.duration);
-    let mut changes = Changes::new(scenario, recording.is_some());
-    let mut batch = 0;
-    loop {
-        let until = changes.next(&network).min(end);
-        while let Some(occurrence) = network.engine_mut().step(until) {
-            match occurrence {
-                Occurrence::Wake(token) => {
-                    flows.wake(&mut network, token);
-                }
-                Occurrence::Delivered { node, from, packet, tag, .. } => {
-                    flows.delivered(&mut network, node, from, &packet, tag);
-                    network.engine_mut().recycle(packet);
-                }
-                Occurrence::Answered { packet, .. } => network.engine_mut().recycle(packet),
-                Occurrence::Dropped { cause, packet, tag, .. } => {
-                    flows.dropped(tag, cause, &packet);
-                    network.engine_mut().recycle(packet);
-                }
-            }
-            batch += 1;
-            if batch == BATCH {
-                batch = 0;
-                let done = network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9);
-                if progress(done).is_break() {
-                    return Err(RecordingError::Interrupted);
-                }
-                if let Some(recording) = &mut recording {
-                    recording.drain(&mut network, flows.take_records())?;
-                }
-            }
-        }
-        changes.make(&mut network, &mut recording)?;
-        if until >= end {
-            break;
-        }
-    }
-    if let Some(recording) = &mut recording {
-        let mut records = flows.take_records();
-        records.extend(flows.unfinished());
-        recording.drain(&mut network, records)?;
-        if !changes.sampled_at(end) {
-            recording.sample(&mut network)?;
-        }
-    }
-    let summary = summarise(&mut network, scenario.duration, Some(&flows), None);
-    if let Some(recording) = recording {
-        recording.finish(&mut network, &summary)?;
-    }
-    Ok(summary)
-}
-
-/// What happens at set times: the scenario's events, releases of held addresses, samples of metrics.
-pub(crate) struct Changes {
-    next_event: usize,
-    next_sample: SimTime,
-    last_sample: Option<SimTime>,
-    samples: bool,
-}
-
-impl Changes {
-    pub(crate) fn new(_scenario: &Scenario, samples: bool) -> Changes {
-        let first = SimTime::ZERO + SAMPLE_INTERVAL;
-        Changes { next_event: 0, next_sample: first, last_sample: None, samples }
-    }
-
-    /// When the next of them is.
-    pub(crate) fn next(&self, network: &Network) -> SimTime {
-        let event = network.scenario().events.get(self.next_event);
-        let event = event.map_or(SimTime::NEVER, |event| SimTime::from(event.at));
-        let sample = if self.samples { self.next_sample } else { SimTime::NEVER };
-        event.min(sample).min(network.next_timeout())
-    }
-
-    /// Does what is due now.
-    pub(crate) fn make(
-        &mut self,
-        network: &mut Network,
-        recording: &mut Option<Recording>,
-    ) -> Result<(), RecordingError> {
-        let now = network.engine().now();
-        network.handle_timeout();
-        while let Some(event) = network.scenario().events.get(self.next_event)
-            && SimTime::from(event.at) <= now
-        {
-            let change = event.change.clone();
-            network.apply(&change);
-            self.next_event += 1;
-        }
-        if let Some(recording) = recording {
-            recording.learn(network)?;
-            while self.next_sample <= now {
-                recording.sample(network)?;
-                self.last_sample = Some(self.next_sample);
-                self.next_sample += SAMPLE_INTERVAL;
-            }
-        }
-        Ok(())
-    }
-
-    /// A capture may be silent for years. An hour after the last packet there is nothing new to sample until the next one.
-    pub(crate) fn skip_silence(&mut self, last_packet: SimTime, now: SimTime) {
-        let minute = nanos(SAMPLE_INTERVAL);
-        if self.next_sample > last_packet + Duration::from_secs(3600) {
-            let latest = SimTime::from_nanos(now.as_nanos() / minute * minute);
-            self.next_sample = self.next_sample.max(latest);
-        }
-    }
-
-    pub(crate) fn sampled_at(&self, time: SimTime) -> bool {
-        self.last_sample == Some(time)
-    }
-}
-
 /// The result as it stands now.
-pub(crate) fn summarise(
+pub(super) fn summarise(
     network: &mut Network,
     duration: Duration,
     flows: Option<&Flows>,
