@@ -523,3 +523,18 @@ fn help_and_version_are_results() {
     let assert = run(&["--version"]).success().stderr("");
     assert_eq!(stdout(&assert), format!("egressim {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn a_replay_records_each_captured_connection_and_its_syns() {
+    let folder = folder();
+    let (capture, scenario) = (repository("pcaps/retries/input.pcap"), repository("pcaps/retries/scenario.yaml"));
+    let out = folder.path().join("out");
+    run(&["replay", &path(&capture), "--scenario", &path(&scenario), "--out", &path(&out)]).code(0);
+    let lines = json_lines(&out.join("connections.jsonl"));
+    let failed: Vec<_> = lines.iter().filter(|line| line["outcome"] == "failed").collect();
+    // Five connections to the black hole with 10, 9, 8, 7 and 6 retries, and six that succeed at the first SYN.
+    let syns: u64 = failed.iter().map(|line| line["attempts"].as_u64().unwrap()).sum();
+    assert_eq!((lines.len(), failed.len(), syns), (11, 5, 11 + 10 + 9 + 8 + 7));
+    assert!(failed.iter().all(|line| line["cause"] == "SIM_HOST_UNREACHABLE" && line["established"].is_null()));
+    assert!(lines.iter().all(|line| line["traffic"].is_null() && line["outside"]["srcIp"] == "203.0.113.10"));
+}

@@ -9,7 +9,7 @@ use crate::node::nat::Gateway;
 use crate::recording::at;
 use crate::report::expect::evaluate;
 use crate::report::summary::{
-    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, GatewaySummary, Packets, Quantiles,
+    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, GatewaySummary, Packets,
     SubnetworkSummary, Summary, TrafficSummary,
 };
 use crate::scenario::{Scenario, TrafficProtocol};
@@ -72,21 +72,7 @@ pub(super) fn summarise(
 }
 
 fn connections(scenario: &Scenario, flows: &Flows) -> (Connections, Vec<TrafficSummary>) {
-    let times = flows.connect_times();
-    // To the microsecond that was measured, in milliseconds.
-    let quantile = |q: f64| times.value_at_quantile(q) as f64 / 1000.0;
-    let mut total = Connections {
-        connect_time_ms: match times.is_empty() {
-            true => Quantiles::default(),
-            false => Quantiles {
-                p50: quantile(0.5),
-                p90: quantile(0.9),
-                p99: quantile(0.99),
-                max: times.max() as f64 / 1000.0,
-            },
-        },
-        ..Connections::default()
-    };
+    let mut total = Connections { connect_time_ms: flows.connect_times().quantiles(), ..Connections::default() };
     let mut loads = Vec::new();
     for (index, (spec, counts)) in scenario.traffic.iter().zip(flows.counts()).enumerate() {
         let failed_by: BTreeMap<_, _> =

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use hdrhistogram::Histogram;
 use rand_chacha::ChaCha8Rng;
 
+use super::connect_times::ConnectTimes;
 use super::half::Half;
 use crate::network::Network;
 use crate::node::instance::SOCKETS;
@@ -172,7 +172,7 @@ pub struct Flows {
     arrivals: Vec<ChaCha8Rng>,
     choice: ChaCha8Rng,
     counts: Vec<Counts>,
-    connect_times: Histogram<u64>,
+    connect_times: ConnectTimes,
     records: Option<Vec<Record>>,
     open: usize,
 }
@@ -192,8 +192,7 @@ impl Flows {
                 .collect(),
             choice: rng::stream(scenario.seed, "instance and port choice"),
             counts: vec![Counts::default(); scenario.traffic.len()],
-            // 1 µs to an hour, to three digits.
-            connect_times: Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are in order"),
+            connect_times: ConnectTimes::default(),
             records: None,
             open: 0,
         };
@@ -242,8 +241,8 @@ impl Flows {
         self.open
     }
 
-    /// Times to connect, in microseconds.
-    pub fn connect_times(&self) -> &Histogram<u64> {
+    /// Times to connect.
+    pub fn connect_times(&self) -> &ConnectTimes {
         &self.connect_times
     }
 
@@ -801,8 +800,7 @@ impl Flows {
         connection.established = Some(now);
         connection.last_drop = None;
         let traffic = connection.traffic as usize;
-        let micros = (now - connection.started).as_micros().clamp(1, 3_600_000_000) as u64;
-        self.connect_times.saturating_record(micros);
+        self.connect_times.record(now - connection.started);
         self.counts[traffic].established += 1;
         let spec = &self.specs[traffic];
         if spec.closed_by != ClosedBy::Nobody {

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
-use hdrhistogram::Histogram;
 use ipnet::Ipv4Net;
 
+use super::connect_times::ConnectTimes;
 use super::flows::{Failure, Fate, Record};
 use crate::capture::{CaptureError, Frame, NotIp, PacketWriter, network_layer};
 use crate::network::Network;
@@ -88,7 +88,7 @@ pub(crate) struct Tally {
     failed: u64,
     broken: u64,
     failed_by: BTreeMap<Failure, u64>,
-    connect_times: Histogram<u64>,
+    connect_times: ConnectTimes,
 }
 
 /// A replay under way.
@@ -161,7 +161,7 @@ impl<'a> Replay<'a> {
                 failed: 0,
                 broken: 0,
                 failed_by: BTreeMap::new(),
-                connect_times: Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are in order"),
+                connect_times: ConnectTimes::default(),
             },
             records: None,
             datagram_idle: DATAGRAM_IDLE.max(longest * 2),
@@ -529,8 +529,7 @@ impl<'a> Replay<'a> {
             flow.stage = Stage::Established;
             flow.established = Some(now);
             self.tally.established += 1;
-            let micros = (now - flow.first_sent).as_micros().clamp(1, 3_600_000_000) as u64;
-            self.tally.connect_times.saturating_record(micros);
+            self.tally.connect_times.record(now - flow.first_sent);
         }
     }
 
@@ -695,13 +694,7 @@ impl Tally {
         connections.broken = self.broken;
         connections.failed_by =
             self.failed_by.iter().map(|(failure, count)| (failure.name().to_owned(), *count)).collect();
-        if !self.connect_times.is_empty() {
-            let quantile = |q: f64| self.connect_times.value_at_quantile(q) as f64 / 1000.0;
-            connections.connect_time_ms.p50 = quantile(0.5);
-            connections.connect_time_ms.p90 = quantile(0.9);
-            connections.connect_time_ms.p99 = quantile(0.99);
-            connections.connect_time_ms.max = self.connect_times.max() as f64 / 1000.0;
-        }
+        connections.connect_time_ms = self.connect_times.quantiles();
     }
 }
 
