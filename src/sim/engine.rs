@@ -15,25 +15,19 @@
 
 use std::collections::VecDeque;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use rand_chacha::ChaCha8Rng;
 
+pub use super::ledger::Ledger;
+pub use super::path::FlowId;
+
+use super::path::{Action, Paths, Recorder};
 use super::queue::Queue;
 use super::rng;
 use crate::node::Node;
 use crate::time::SimTime;
 use crate::topology::{LinkConfig, LinkId, NodeId, Topology};
-use crate::trace::{Disposition, DropCause, EntryId, Explain, Hop, Memo, PortId, State, Trace, Verdict};
+use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Trace, Verdict};
 use crate::wire::Packet;
-
-/// A flow in one direction, for which the engine remembers the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FlowId {
-    slot: u32,
-    /// A packet that is still on its way when its flow ends must not take the path of the next flow in this slot.
-    generation: u32,
-}
 
 /// What the sender wants to know its packet by.
 pub type Tag = u64;
@@ -91,102 +85,12 @@ pub enum Occurrence {
     Wake(Tag),
 }
 
-/// Packet counts; `sent = delivered + dropped + in_flight` at every instant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ledger {
-    /// Sent by instances, hosts, and stations that answer.
-    pub sent: u64,
-    /// Delivered.
-    pub delivered: u64,
-    /// On a link.
-    pub in_flight: u64,
-    dropped: [u64; DropCause::ALL.len()],
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Ledger { sent: 0, delivered: 0, in_flight: 0, dropped: [0; DropCause::ALL.len()] }
-    }
-}
-
-impl Ledger {
-    /// Dropped for this cause.
-    pub fn dropped_by(&self, cause: DropCause) -> u64 {
-        self.dropped[cause as usize]
-    }
-
-    /// Dropped for any cause.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.iter().sum()
-    }
-
-    /// A packet that nobody could even send, or that stopped before its first station.
-    pub fn record_unsent(&mut self, cause: DropCause) {
-        self.sent += 1;
-        self.dropped[cause as usize] += 1;
-    }
-}
-
 /// Sees every packet at every station: where, when, its bytes and length on the wire as it came, and why it was dropped
 /// there.
 pub type Tap = Box<dyn FnMut(NodeId, SimTime, &[u8], u32, Option<DropCause>)>;
 
-/// What is left to be done for a packet at a station.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Action {
-    Pure,
-    DecrementTtl,
-    /// An entry of the flow, by number.
-    Entry(u8),
-}
-
-/// One station on a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct PathHop {
-    node: NodeId,
-    from: PortId,
-    action: Action,
-    /// The way on; `None` when this is the end.
-    link: Option<LinkId>,
-}
-
-/// A way through the stations, as one or more flows take it. It ends with a delivery, or on a link that takes time.
-#[derive(Debug)]
-struct Path {
-    hops: Box<[PathHop]>,
-    /// For each hop, the first one from there on where there is anything to do: an entry to look at, a TTL, a link that
-    /// takes time, the end. What lies before it is passed without a look.
-    next_stop: Box<[u8]>,
-}
-
-impl Path {
-    /// The next hop where there is anything to do, not before the hop of this number.
-    #[inline]
-    fn stop_from(&self, hop: usize) -> Option<(usize, &PathHop)> {
-        let stop = usize::from(*self.next_stop.get(hop)?);
-        Some((stop, self.hops.get(stop)?))
-    }
-}
-
-/// The longest path: instance, connector, VM, firewall, routes, NAT, gateway, internet, host, and some room.
-const MAX_HOPS: usize = 16;
-/// Stations with a table on one path: connector VM, firewall, NAT, or the firewall twice.
-const MAX_ENTRIES: usize = 4;
-const NO_PATH: u32 = u32::MAX;
 /// A packet that has passed this many stations goes in circles.
 const MAX_WALK: usize = 64;
-
-/// What the engine remembers of a flow.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    generation: u32,
-    path: u32,
-    epoch: u32,
-    entries: [EntryId; MAX_ENTRIES],
-}
-
-const UNKNOWN: Known =
-    Known { generation: 0, path: NO_PATH, epoch: 0, entries: [EntryId { slot: 0, generation: 0 }; MAX_ENTRIES] };
 
 /// A packet on a link, or a time that was asked for.
 #[derive(Debug)]
@@ -224,12 +128,7 @@ pub struct Engine {
     nodes: Vec<Node>,
     queue: Queue<Event>,
     now: SimTime,
-    /// Goes up with every change of configuration: what was remembered before counts no more.
-    epoch: u32,
-    flows: Vec<Known>,
-    free_flows: Vec<FlowId>,
-    paths: Vec<Path>,
-    path_index: HashMap<Box<[PathHop]>, u32, FixedState>,
+    paths: Paths,
     /// When each link is free again.
     busy_until: Vec<SimTime>,
     /// When each station's next timeout is queued for.
@@ -253,11 +152,7 @@ impl Engine {
             nodes: Vec::new(),
             queue: Queue::default(),
             now: SimTime::ZERO,
-            epoch: 1,
-            flows: Vec::new(),
-            free_flows: Vec::new(),
-            paths: Vec::new(),
-            path_index: HashMap::default(),
+            paths: Paths::default(),
             busy_until: Vec::new(),
             timeouts: Vec::new(),
             links_apply: true,
@@ -282,7 +177,7 @@ impl Engine {
     /// For a trace: links take no time and lose nothing.
     pub fn make_instant(&mut self) {
         self.links_apply = false;
-        self.epoch += 1;
+        self.paths.forget_all();
     }
 
     /// Adds a station.
@@ -312,7 +207,7 @@ impl Engine {
 
     /// A station, to be changed: everything remembered of flows counts no more.
     pub fn change_node<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Node) -> R) -> R {
-        self.epoch += 1;
+        self.paths.forget_all();
         let result = change(&mut self.nodes[id.index()]);
         self.look_at_timeout(id);
         result
@@ -350,31 +245,18 @@ impl Engine {
 
     /// A flow whose path is to be remembered.
     pub fn add_flow(&mut self) -> FlowId {
-        self.free_flows.pop().unwrap_or_else(|| {
-            self.flows.push(UNKNOWN);
-            FlowId { slot: (self.flows.len() - 1) as u32, generation: 0 }
-        })
+        self.paths.add_flow()
     }
 
     /// The flow's packets have other addresses from now on: its path counts no more. Returns its new name.
     #[must_use]
     pub fn reset_flow(&mut self, flow: FlowId) -> FlowId {
-        let generation = flow.generation.wrapping_add(1);
-        self.flows[flow.slot as usize] = Known { generation, ..UNKNOWN };
-        FlowId { generation, ..flow }
+        self.paths.reset_flow(flow)
     }
 
     /// Nothing more comes of this flow.
     pub fn remove_flow(&mut self, flow: FlowId) {
-        let fresh = self.reset_flow(flow);
-        self.free_flows.push(fresh);
-    }
-
-    /// What is remembered of a flow, if it still counts.
-    #[inline]
-    fn known(&self, flow: FlowId) -> Option<&Known> {
-        let known = &self.flows[flow.slot as usize];
-        (known.generation == flow.generation && known.path != NO_PATH && known.epoch == self.epoch).then_some(known)
+        self.paths.remove_flow(flow);
     }
 
     /// A packet to build in.
@@ -498,9 +380,8 @@ impl Engine {
         let listens = self.tap.is_some() || self.hops.is_some();
         if let Some(flow) = walker.flow
             && !listens
-            && let Some(&known) = self.known(flow)
+            && let Some((known, path)) = self.paths.known(flow)
         {
-            let path = &self.paths[known.path as usize];
             while let Some((number, hop)) = path.stop_from(walker.hop) {
                 walker.hop = number;
                 let passed = match hop.action {
@@ -534,7 +415,7 @@ impl Engine {
 
     /// Station by station, remembering the path.
     fn walk_whole_way(&mut self, mut walker: Walker, packet: &mut Packet) -> Outcome {
-        let mut recorder = Recorder::begin(self, &walker);
+        let mut recorder = self.paths.record(walker.flow, walker.hop);
         for _ in 0..MAX_WALK {
             let Walker { node, from, .. } = walker;
             let mut explain = match self.hops {
@@ -556,13 +437,13 @@ impl Engine {
                     (walker.node, walker.from) = (to.to, to.to_port);
                     walker.hop += 1;
                     if self.links_apply && !to.is_immediate() {
-                        recorder.keep(self, walker.flow);
+                        self.keep_path(&recorder, walker.flow);
                         return self.put_on_link(link, walker, packet);
                     }
                 }
                 Verdict::Deliver(memo) => {
                     recorder.record(node, from, memo, None);
-                    recorder.keep(self, walker.flow);
+                    self.keep_path(&recorder, walker.flow);
                     self.ledger.delivered += 1;
                     return Outcome::Delivered(node, from);
                 }
@@ -584,6 +465,11 @@ impl Engine {
             }
         }
         unreachable!("the stations form no loop: {} and on", self.topology.name(walker.node));
+    }
+
+    fn keep_path(&mut self, recorder: &Recorder, flow: Option<FlowId>) {
+        let (applies, topology) = (self.links_apply, &self.topology);
+        self.paths.keep(recorder, flow, |link| applies && !topology.link(link).is_immediate());
     }
 
     fn drop_at(&mut self, node: NodeId, cause: DropCause) -> Outcome {
@@ -680,28 +566,6 @@ impl Engine {
             self.queue.push(next, Event::Timeout(node));
         }
     }
-
-    fn intern(&mut self, hops: &[PathHop]) -> u32 {
-        if let Some(&path) = self.path_index.get(hops) {
-            return path;
-        }
-        let path = self.paths.len() as u32;
-        let mut next_stop: Box<[u8]> = (0..hops.len() as u8).collect();
-        for number in (0..hops.len().saturating_sub(1)).rev() {
-            if !self.is_stop(&hops[number]) {
-                next_stop[number] = next_stop[number + 1];
-            }
-        }
-        self.paths.push(Path { hops: hops.into(), next_stop });
-        self.path_index.insert(hops.into(), path);
-        path
-    }
-
-    /// Whether there is anything to do at this hop, or on the link after it.
-    fn is_stop(&self, hop: &PathHop) -> bool {
-        let takes_time = |link| self.links_apply && !self.topology.link(link).is_immediate();
-        hop.action != Action::Pure || hop.link.is_none_or(takes_time)
-    }
 }
 
 fn occurrence(outcome: Outcome, packet: Packet, tag: Tag, answer: bool) -> Occurrence {
@@ -710,73 +574,6 @@ fn occurrence(outcome: Outcome, packet: Packet, tag: Tag, answer: bool) -> Occur
         Outcome::Answered(..) => Occurrence::Answered { packet, tag },
         Outcome::Dropped(node, cause) => Occurrence::Dropped { node, cause, packet, tag, answer },
         Outcome::Travelling => unreachable!("a packet on a link has no outcome yet"),
-    }
-}
-
-/// Takes down the path of a packet while it walks.
-struct Recorder {
-    hops: [PathHop; MAX_HOPS],
-    length: usize,
-    entries: [EntryId; MAX_ENTRIES],
-    entry_count: usize,
-    /// Not, when nobody asked or a station says that its decision must not be remembered.
-    records: bool,
-}
-
-impl Recorder {
-    /// Begins with what is known of the flow up to where the packet is now.
-    fn begin(engine: &Engine, walker: &Walker) -> Recorder {
-        let nowhere = PathHop { node: NodeId(0), from: PortId(0), action: Action::Pure, link: None };
-        let mut recorder =
-            Recorder { hops: [nowhere; MAX_HOPS], length: 0, entries: UNKNOWN.entries, entry_count: 0, records: false };
-        let Some(flow) = walker.flow else { return recorder };
-        if walker.hop > 0 {
-            let Some(known) = engine.known(flow) else { return recorder };
-            let Some(front) = engine.paths[known.path as usize].hops.get(..walker.hop) else { return recorder };
-            recorder.hops[..front.len()].copy_from_slice(front);
-            recorder.length = front.len();
-            recorder.entries = known.entries;
-            recorder.entry_count = front.iter().filter(|hop| matches!(hop.action, Action::Entry(_))).count();
-        }
-        recorder.records = true;
-        recorder
-    }
-
-    fn record(&mut self, node: NodeId, from: PortId, memo: Memo, link: Option<LinkId>) {
-        if !self.records {
-            return;
-        }
-        let action = match memo {
-            Memo::Pure => Action::Pure,
-            Memo::DecrementTtl => Action::DecrementTtl,
-            Memo::Entry(entry) if self.entry_count < MAX_ENTRIES => {
-                self.entries[self.entry_count] = entry;
-                self.entry_count += 1;
-                Action::Entry(self.entry_count as u8 - 1)
-            }
-            Memo::Entry(_) | Memo::Never => {
-                self.records = false;
-                return;
-            }
-        };
-        match self.hops.get_mut(self.length) {
-            Some(hop) => *hop = PathHop { node, from, action, link },
-            None => self.records = false,
-        }
-        self.length += 1;
-    }
-
-    fn keep(&self, engine: &mut Engine, flow: Option<FlowId>) {
-        if let Some(flow) = flow
-            && self.records
-        {
-            let path = engine.intern(&self.hops[..self.length]);
-            let Known { generation, .. } = engine.flows[flow.slot as usize];
-            if generation == flow.generation {
-                let known = Known { generation, path, epoch: engine.epoch, entries: self.entries };
-                engine.flows[flow.slot as usize] = known;
-            }
-        }
     }
 }
 

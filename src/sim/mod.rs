@@ -2,6 +2,8 @@
 //! randomness from one seed.
 
 pub mod engine;
+mod ledger;
+mod path;
 pub mod queue;
 pub mod rng;
 
