@@ -17,7 +17,7 @@ use crate::node::nat::{Endpoint, PortBlock};
 use crate::report::clock::{WallClock, seconds};
 use crate::report::identity::{EndpointIdentity, GatewayIdentity};
 use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
-use crate::report::metrics::{EndpointSample, GatewaySample, IpProtocol, MetricsWriter, ProtocolSample};
+use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
 use crate::report::nat_log::{Allocation, LogBudget, LoggedProtocol, NatLogEntry, NatLogWriter};
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
 use crate::report::summary::Summary;
@@ -293,9 +293,7 @@ fn block_info(block: &PortBlock, draining: bool) -> BlockInfo {
 
 fn sample<'a>(endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'a> {
     let mut protocols = BTreeMap::new();
-    for (protocol, label) in
-        [(Protocol::Tcp, IpProtocol::Tcp), (Protocol::Udp, IpProtocol::Udp), (Protocol::Icmp, IpProtocol::Icmp)]
-    {
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Icmp] {
         let meter = endpoint.meter(protocol);
         if *meter == Default::default() {
             continue;
@@ -313,7 +311,7 @@ fn sample<'a>(endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'
             dropped_endpoint_independence_conflict: meter.dropped_conflict,
             dropped_received_packets: meter.dropped_received,
         };
-        protocols.insert(label, sample);
+        protocols.insert(protocol, sample);
     }
     let allocated_ports = endpoint.blocks().iter().map(|block| (block.ip(), u64::from(block.size()))).collect();
     EndpointSample { endpoint: &known.identity, allocated_ports, protocols }

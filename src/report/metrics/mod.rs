@@ -15,33 +15,13 @@ use std::time::Duration;
 
 use super::clock::WallClock;
 use super::identity::{EndpointIdentity, GatewayIdentity};
+use crate::wire::Protocol;
 use series::{Resource, SeriesWriter};
 
 mod series;
 
 /// How often Google samples, and how often the engine should.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Values of the label `ip_protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum IpProtocol {
-    /// `TCP`
-    Tcp,
-    /// `UDP`
-    Udp,
-    /// `ICMP`
-    Icmp,
-}
-
-impl IpProtocol {
-    const fn label(self) -> &'static str {
-        match self {
-            IpProtocol::Tcp => "TCP",
-            IpProtocol::Udp => "UDP",
-            IpProtocol::Icmp => "ICMP",
-        }
-    }
-}
 
 /// One protocol of one endpoint: two present values, then running totals since the endpoint came to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,7 +58,7 @@ pub struct EndpointSample<'a> {
     /// Ports by NAT IP; an address may come several times.
     pub allocated_ports: Vec<(Ipv4Addr, u64)>,
     /// The protocols it has used so far.
-    pub protocols: BTreeMap<IpProtocol, ProtocolSample>,
+    pub protocols: BTreeMap<Protocol, ProtocolSample>,
 }
 
 /// One gateway at the moment of the sample.
@@ -89,7 +69,7 @@ pub struct GatewaySample<'a> {
     /// Whether some endpoint did not get its ports.
     pub nat_allocation_failed: bool,
     /// Running total of packets from outside to ports that belong to no endpoint.
-    pub dropped_received_elsewhere: BTreeMap<IpProtocol, u64>,
+    pub dropped_received_elsewhere: BTreeMap<Protocol, u64>,
     /// Its endpoints. One that went away since the last sample is listed once more, with no ports and its final
     /// totals: otherwise its last packets are counted nowhere.
     pub endpoints: Vec<EndpointSample<'a>>,
@@ -105,7 +85,7 @@ pub struct MetricsWriter<W> {
 }
 
 /// Router number, gateway name, and the VM's number or `None` for ports that belong to no endpoint.
-type TotalsKey = (u64, String, Option<u64>, IpProtocol);
+type TotalsKey = (u64, String, Option<u64>, Protocol);
 
 impl<W: Write> MetricsWriter<W> {
     /// Points go to `out` at the clock's dates. Counting starts at time 0.
@@ -189,7 +169,7 @@ impl<W: Write> MetricsWriter<W> {
 #[derive(Debug, Clone, Default)]
 struct Readings {
     allocated_ports: BTreeMap<Ipv4Addr, u64>,
-    protocols: BTreeMap<IpProtocol, ProtocolSample>,
+    protocols: BTreeMap<Protocol, ProtocolSample>,
 }
 
 impl Readings {

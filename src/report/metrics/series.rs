@@ -6,8 +6,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{IpProtocol, ProtocolSample, Readings};
+use super::{ProtocolSample, Readings};
 use crate::report::identity::{EndpointIdentity, GatewayIdentity};
+use crate::wire::Protocol;
 
 /// Writes the lines of one monitored resource.
 pub(super) struct SeriesWriter<'a, W> {
@@ -38,7 +39,7 @@ impl<'a, W: Write> SeriesWriter<'a, W> {
         Ok(())
     }
 
-    fn protocol(&mut self, protocol: IpProtocol, sample: &ProtocolSample) -> io::Result<()> {
+    fn protocol(&mut self, protocol: Protocol, sample: &ProtocolSample) -> io::Result<()> {
         use Unit::{Byte, Connection, Packet, Port};
         let ip_protocol = || ("ip_protocol", protocol.label().to_owned());
 

@@ -3,8 +3,8 @@ use crate::report::identity::tests::{endpoint, gateway};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn tcp(sample: ProtocolSample) -> BTreeMap<IpProtocol, ProtocolSample> {
-    BTreeMap::from([(IpProtocol::Tcp, sample)])
+fn tcp(sample: ProtocolSample) -> BTreeMap<Protocol, ProtocolSample> {
+    BTreeMap::from([(Protocol::Tcp, sample)])
 }
 
 fn sample<'a>(gateway: &'a GatewayIdentity, endpoints: Vec<EndpointSample<'a>>) -> GatewaySample<'a> {
@@ -173,7 +173,7 @@ fn a_gateways_series_outlives_its_vms_and_counts_strays() {
     let first = sample(&gateway, vec![endpoint_sample(&vm, totals)]);
     writer.write(MINUTE, &[first]).expect("a vector takes everything");
     let strays = GatewaySample {
-        dropped_received_elsewhere: BTreeMap::from([(IpProtocol::Tcp, 9)]),
+        dropped_received_elsewhere: BTreeMap::from([(Protocol::Tcp, 9)]),
         ..sample(&gateway, Vec::new())
     };
     writer.write(MINUTE * 2, &[strays]).expect("a vector takes everything");
