@@ -185,3 +185,15 @@ fn every_capture_replays_through_a_connector_and_by_direct_vpc_egress() {
     }
     println!("{} captures; not used, by reason and number of captures: {reasons:#?}", files.len());
 }
+
+#[test]
+fn a_capture_of_the_clients_side_alone_still_tells_which_connections_came_to_be() {
+    let Some(data) = evidence() else { return };
+    let captures = vec![data.join("captures/traffic/whatsapp.pcap")];
+    let direct = scenario_file("scenarios/direct-vpc.yaml");
+    let options = Options { captures, ..Options::default() };
+    let summary = replay(&direct, &options, &mut |_| ControlFlow::Continue(())).expect("it is readable");
+    // It holds no packet of any server, but each client acknowledges its SYN-ACK.
+    let connections = &summary.connections;
+    assert_eq!((connections.attempted, connections.established, connections.failed), (86, 86, 0));
+}

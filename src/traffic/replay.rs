@@ -35,6 +35,9 @@ use crate::wire::{Direction, FiveTuple, Packet, Protocol, tcp_flags};
 const DATAGRAM_IDLE: Duration = Duration::from_secs(600);
 /// The same for TCP.
 const TCP_IDLE: Duration = Duration::from_secs(3600);
+/// A SYN this long after the first one is another attempt: Linux gives up after 131 s, others sooner.
+const GIVEN_UP: Duration = Duration::from_secs(150);
+
 /// How far a captured connection has come in this network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -73,6 +76,8 @@ struct CapturedFlow {
     counted: bool,
     broken: bool,
     first_sent: SimTime,
+    /// The packet that the first answer is an answer to: the first SYN, or the latest datagram.
+    asked: SimTime,
     established: Option<SimTime>,
     /// SYNs, or datagrams before the first answer.
     attempts: u32,
@@ -282,6 +287,7 @@ impl<'a> Replay<'a> {
             counted: false,
             broken: false,
             first_sent: now,
+            asked: now,
             established: None,
             attempts: 0,
             last_seen: now,
@@ -503,18 +509,27 @@ impl<'a> Replay<'a> {
         let flow = &self.flows[slot as usize];
         let tcp = flow.captured.protocol == Protocol::Tcp;
         let asks = !tcp || flags & tcp_flags::SYN != 0;
-        let begins = if tcp { asks && (!flow.counted || flow.stage == Stage::Established) } else { !flow.counted };
+        let anew = flow.stage == Stage::Established || now - flow.first_sent > GIVEN_UP;
+        let begins = if tcp { asks && (!flow.counted || anew) } else { !flow.counted };
         if begins {
             self.conclude(slot);
             let flow = &mut self.flows[slot as usize];
             (flow.counted, flow.broken, flow.failure) = (true, false, None);
-            (flow.first_sent, flow.established, flow.attempts) = (now, None, 0);
+            (flow.first_sent, flow.asked, flow.established, flow.attempts) = (now, now, None, 0);
             flow.stage = Stage::Midstream;
             self.tally.attempted += 1;
         }
         let flow = &mut self.flows[slot as usize];
         if asks && flow.stage != Stage::Established {
             flow.attempts += 1;
+            if !tcp {
+                flow.asked = now;
+            }
+        }
+        // A capture of one direction only: a client that acknowledges has had its answer, though it is not there.
+        const CONNECTING: u8 = tcp_flags::ACK | tcp_flags::SYN | tcp_flags::RST;
+        if tcp && flow.counted && flow.stage == Stage::Asked && flags & CONNECTING == tcp_flags::ACK {
+            self.establish(slot, now);
         }
     }
 
@@ -526,11 +541,16 @@ impl<'a> Replay<'a> {
                 flow.failure = Some(Failure::Refused);
             }
         } else if flow.stage != Stage::Established && flow.counted {
-            flow.stage = Stage::Established;
-            flow.established = Some(now);
-            self.tally.established += 1;
-            self.tally.connect_times.record(now - flow.first_sent);
+            self.establish(slot, now);
         }
+    }
+
+    fn establish(&mut self, slot: u32, now: SimTime) {
+        let flow = &mut self.flows[slot as usize];
+        flow.stage = Stage::Established;
+        flow.established = Some(now);
+        self.tally.established += 1;
+        self.tally.connect_times.record(now - flow.asked);
     }
 
     /// A packet of a flow was dropped.
