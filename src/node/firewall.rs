@@ -284,15 +284,18 @@ impl Tracked {
     }
 
     fn find(&self, tuple: &FiveTuple, interface: u32, now: SimTime) -> Option<EntryId> {
-        let key = Tracked::key(tuple);
-        let hash = self.hash(key, interface);
+        let slot = self.slot_of(Tracked::key(tuple), interface)?;
+        let flow = &self.flows[slot as usize];
+        (flow.deadline > now.as_nanos()).then_some(EntryId { slot, generation: flow.generation })
+    }
+
+    /// Where a flow is, even if its time is over and it was not cleared away yet.
+    fn slot_of(&self, key: u128, interface: u32) -> Option<u32> {
         let same = |&slot: &u32| {
             let flow = &self.flows[slot as usize];
             flow.key == key && flow.interface == interface
         };
-        let &slot = self.index.find(hash, same)?;
-        let flow = &self.flows[slot as usize];
-        (flow.deadline > now.as_nanos()).then_some(EntryId { slot, generation: flow.generation })
+        self.index.find(self.hash(key, interface), same).copied()
     }
 
     #[inline]
@@ -311,6 +314,12 @@ impl Tracked {
         self.forget(now);
         let key = Tracked::key(tuple);
         let deadline = (now + TRACKED).as_nanos();
+        // The queue clears away late at times. Then the flow begins anew in its old place.
+        if let Some(slot) = self.slot_of(key, interface) {
+            let entry = EntryId { slot, generation: self.flows[slot as usize].generation };
+            self.refresh(entry, now);
+            return entry;
+        }
         let slot = match self.free.pop() {
             Some(slot) => {
                 let generation = self.flows[slot as usize].generation.wrapping_add(1);
@@ -496,6 +505,28 @@ mod tests {
         assert!(firewall.handle_known(entry, SimTime::from_secs(1)));
         verdict(&mut firewall, &mut packet("10.9.0.2", OUTSIDE, 444), a, 700).unwrap();
         assert!(!firewall.handle_known(entry, SimTime::from_secs(700)));
+    }
+
+    #[test]
+    fn a_flow_that_was_not_cleared_away_yet_begins_anew_in_its_place() {
+        let (mut firewall, a, _) = firewall(vec![]);
+        let send = |firewall: &mut Firewall, port: u16, second: u64| {
+            verdict(firewall, &mut packet("10.9.0.2", OUTSIDE, port), a, second).unwrap();
+        };
+        // The first flow is looked at at 600 s, when it has until 700 s, and is queued behind the second one, which has
+        // until 1199 s.
+        send(&mut firewall, 1, 0);
+        send(&mut firewall, 1, 100);
+        send(&mut firewall, 2, 599);
+        send(&mut firewall, 3, 600);
+        for second in [800, 801, 802] {
+            send(&mut firewall, 1, second);
+        }
+        assert_eq!(firewall.tracked.index.len(), 3, "each flow is there once");
+        let tuple = packet("10.9.0.2", OUTSIDE, 1).five_tuple().unwrap().reversed();
+        let mut reply = Packet::empty();
+        reply.build_udp(tuple, 1);
+        assert_eq!(verdict(&mut firewall, &mut reply, ROUTES, 803), Ok(a));
     }
 
     #[test]
