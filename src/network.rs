@@ -156,16 +156,6 @@ impl Network {
         &self.workloads[workload]
     }
 
-    /// The internet's station.
-    pub fn internet(&self) -> NodeId {
-        self.internet
-    }
-
-    /// Stations of the declared hosts, in the scenario's order.
-    pub fn hosts(&self) -> &[NodeId] {
-        &self.hosts
-    }
-
     /// Whether a packet that is delivered there has been on the internet.
     pub fn is_on_internet(&self, node: NodeId) -> bool {
         let host = self.hosts.iter().position(|&host| host == node);

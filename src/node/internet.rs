@@ -182,11 +182,6 @@ impl FarSide {
         self.routes.insert(range, port);
     }
 
-    /// What kind it is.
-    pub fn kind(&self) -> FarKind {
-        self.kind
-    }
-
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
         let dst = packet.dst();

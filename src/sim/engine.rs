@@ -312,11 +312,6 @@ impl Engine {
         self.now = self.now.max(at);
     }
 
-    /// When something happens next.
-    pub fn next_time(&self) -> SimTime {
-        if self.pending.is_empty() { self.queue.next_time() } else { self.now }
-    }
-
     /// The next thing that happens, not after `until`.
     pub fn step(&mut self, until: SimTime) -> Option<Occurrence> {
         loop {

@@ -16,7 +16,7 @@ use crate::sim::Occurrence;
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::Flows;
 
-use summary::summarise;
+use summary::{count_flows, duration_text, summarise};
 
 /// How many things happen between two looks at logs and progress.
 const BATCH: u32 = 8192;
@@ -54,7 +54,7 @@ pub fn run(
         None => None,
     };
     let end = SimTime::from(scenario.duration);
-    let mut changes = Changes::new(scenario, recording.is_some());
+    let mut changes = Changes::new(recording.is_some());
     let mut batch = 0;
     loop {
         let until = changes.next(&network).min(end);
@@ -98,7 +98,9 @@ pub fn run(
             recording.sample(&mut network)?;
         }
     }
-    let summary = summarise(&mut network, scenario.duration, Some(&flows), None);
+    let summary = summarise(&mut network, duration_text(scenario.duration), None, |summary| {
+        count_flows(summary, scenario, &flows)
+    });
     if let Some(recording) = recording {
         recording.finish(&mut network, &summary)?;
     }
@@ -114,7 +116,7 @@ struct Changes {
 }
 
 impl Changes {
-    fn new(_scenario: &Scenario, samples: bool) -> Changes {
+    fn new(samples: bool) -> Changes {
         let first = SimTime::ZERO + SAMPLE_INTERVAL;
         Changes { next_event: 0, next_sample: first, last_sample: None, samples }
     }

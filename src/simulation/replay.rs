@@ -12,7 +12,6 @@ use crate::capture::{CaptureError, Frame, LinkType, PacketWriter, Reader};
 use crate::network::Network;
 use crate::recording::{Recording, RecordingError};
 use crate::report::clock::seconds;
-use crate::report::expect::evaluate;
 use crate::report::summary::{CaptureFileSummary, CaptureSummary, Summary};
 use crate::scenario::Scenario;
 use crate::time::{SimTime, nanos};
@@ -84,7 +83,7 @@ pub fn replay(
         return Err(ReplayError::NoInstance { workload });
     }
     let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
-    let changes = Changes::new(scenario, options.out.is_some());
+    let changes = Changes::new(options.out.is_some());
     let mut run = Run {
         due: changes.next(&network),
         changes,
@@ -135,10 +134,7 @@ pub fn replay(
             recording.sample(&mut network)?;
         }
     }
-    let mut summary = summarise(&mut network, span, None, Some(captures));
-    summary.duration = seconds(nanos(span));
-    done.tally.fill(&mut summary);
-    summary.expectations = evaluate(&scenario.expect, &summary);
+    let summary = summarise(&mut network, seconds(nanos(span)), Some(captures), |summary| done.tally.fill(summary));
     if let Some(writer) = done.writer {
         writer.finish()?;
     }

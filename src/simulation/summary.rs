@@ -16,12 +16,12 @@ use crate::scenario::{Scenario, TrafficProtocol};
 use crate::trace::DropCause;
 use crate::traffic::flows::Flows;
 
-/// The result as it stands now.
+/// The result as it stands now. `count` adds the connections; the expectations are looked at last.
 pub(super) fn summarise(
     network: &mut Network,
-    duration: Duration,
-    flows: Option<&Flows>,
+    duration: String,
     captures: Option<CaptureSummary>,
+    count: impl FnOnce(&mut Summary),
 ) -> Summary {
     let now = network.engine().now();
     for gateway in 0..network.scenario().nat_gateways.len() {
@@ -32,7 +32,7 @@ pub(super) fn summarise(
     let mut summary = Summary {
         scenario: scenario.name.clone(),
         seed: scenario.seed,
-        duration: duration_text(duration),
+        duration,
         packets: Packets {
             sent: ledger.sent,
             delivered: ledger.delivered,
@@ -64,14 +64,13 @@ pub(super) fn summarise(
         captures,
         ..Summary::default()
     };
-    if let Some(flows) = flows {
-        (summary.connections, summary.traffic) = connections(scenario, flows);
-    }
+    count(&mut summary);
     summary.expectations = evaluate(&scenario.expect, &summary);
     summary
 }
 
-fn connections(scenario: &Scenario, flows: &Flows) -> (Connections, Vec<TrafficSummary>) {
+/// Adds the connections of a scenario's own load, in all and by load.
+pub(super) fn count_flows(summary: &mut Summary, scenario: &Scenario, flows: &Flows) {
     let mut total = Connections { connect_time_ms: flows.connect_times().quantiles(), ..Connections::default() };
     let mut loads = Vec::new();
     for (index, (spec, counts)) in scenario.traffic.iter().zip(flows.counts()).enumerate() {
@@ -101,7 +100,7 @@ fn connections(scenario: &Scenario, flows: &Flows) -> (Connections, Vec<TrafficS
             failed_by,
         });
     }
-    (total, loads)
+    (summary.connections, summary.traffic) = (total, loads);
 }
 
 fn gateway_summary(gateway: &Gateway, router: String) -> GatewaySummary {
@@ -150,7 +149,7 @@ fn gateway_summary(gateway: &Gateway, router: String) -> GatewaySummary {
 }
 
 /// `60s`, `1500ms`, or nanoseconds when nothing rounder will do.
-fn duration_text(duration: Duration) -> String {
+pub(super) fn duration_text(duration: Duration) -> String {
     match duration.as_nanos() {
         nanos if nanos % 1_000_000_000 == 0 => format!("{}s", duration.as_secs()),
         nanos if nanos % 1_000_000 == 0 => format!("{}ms", duration.as_millis()),
