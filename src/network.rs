@@ -783,9 +783,11 @@ fn nat_config(config: &NatConfig) -> nat::Config {
             IpAllocation::Auto => addresses(AUTO_POOL).collect(),
             IpAllocation::Manual => vec![],
         },
+        rules: vec![],
         min_ports: config.min_ports_per_vm,
         max_ports: config.max_ports_per_vm,
         dynamic: config.dynamic_port_allocation,
+        endpoint_independent: config.endpoint_independent_mapping,
         // By `nat::tcp::Timer`.
         timeouts: [
             timeouts.udp_idle,
@@ -811,5 +813,6 @@ fn nat_behaviour(scenario: &Scenario) -> nat::Behaviour {
         shrink_below: growth.shrink_below,
         shrink_after: growth.shrink_after,
         evaluate_every: growth.evaluate_every,
+        ..nat::Behaviour::default()
     }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::capture::{CaptureError, TapWriter};
 use crate::network::Network;
-use crate::node::nat::{Endpoint, PortBlock};
+use crate::node::nat::{Endpoint, Gateway, PortBlock, Reservation};
 use crate::report::clock::{WallClock, seconds};
 use crate::report::identity::{EndpointIdentity, GatewayIdentity};
 use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
@@ -241,8 +241,9 @@ impl Recording {
                 endpoints: gateway
                     .endpoints()
                     .iter()
+                    .enumerate()
                     .zip(known)
-                    .map(|(endpoint, known)| sample(endpoint, known))
+                    .map(|((index, endpoint), known)| sample(gateway, index, endpoint, known))
                     .collect(),
             })
             .collect();
@@ -261,19 +262,7 @@ impl Recording {
         self.folder.finish(self.log.into_inner())?;
         self.folder.finish(self.metrics.into_inner())?;
         self.folder.finish(self.connections)?;
-        let mappings: Vec<_> = network
-            .gateways()
-            .flat_map(|gateway| gateway.endpoints())
-            .filter(|endpoint| !endpoint.is_gone())
-            .map(|endpoint| EndpointMappings {
-                instance_name: &endpoint.config().name,
-                address: endpoint.config().address,
-                alias_range: None,
-                blocks: (endpoint.blocks().iter().map(|block| block_info(block, false)))
-                    .chain(endpoint.draining_blocks().iter().map(|block| block_info(block, true)))
-                    .collect(),
-            })
-            .collect();
+        let mappings: Vec<_> = network.gateways().flat_map(endpoint_mappings).collect();
         self.folder.write("nat_mapping_info.json", |out| pretty(out, &nat_mapping_info(&mappings)))?;
         self.folder.write("summary.json", |out| pretty(out, summary))?;
         self.folder.commit()?;
@@ -291,7 +280,30 @@ fn block_info(block: &PortBlock, draining: bool) -> BlockInfo {
     BlockInfo { nat_ip: block.ip(), first_port: block.first(), last_port: last as u16, draining }
 }
 
-fn sample<'a>(endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'a> {
+fn endpoint_mappings(gateway: &Gateway) -> Vec<EndpointMappings<'_>> {
+    let endpoints = gateway.endpoints().iter().enumerate().filter(|(_, endpoint)| !endpoint.is_gone());
+    endpoints
+        .map(|(index, endpoint)| {
+            let draining = gateway.draining(index);
+            let mut rules = gateway.rule_numbers().zip(gateway.reservations(index)).enumerate().map(
+                |(place, (rule_number, reservation))| {
+                    let active = reservation.blocks().map(|block| block_info(block, false));
+                    let draining = draining.get(place).into_iter().flat_map(Reservation::blocks);
+                    (rule_number, active.chain(draining.map(|block| block_info(block, true))).collect())
+                },
+            );
+            EndpointMappings {
+                instance_name: &endpoint.config().name,
+                address: endpoint.config().address,
+                alias_range: None,
+                blocks: rules.next().map(|(_, blocks)| blocks).unwrap_or_default(),
+                rules: rules.collect(),
+            }
+        })
+        .collect()
+}
+
+fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'a> {
     let mut protocols = BTreeMap::new();
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Icmp] {
         let meter = endpoint.meter(protocol);
@@ -299,7 +311,7 @@ fn sample<'a>(endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'
             continue;
         }
         let sample = ProtocolSample {
-            port_usage: u64::from(endpoint.usage(protocol)),
+            port_usage: u64::from(gateway.port_usage(index, protocol)),
             open_connections: meter.new_connections - meter.closed_connections,
             new_connections: meter.new_connections,
             closed_connections: meter.closed_connections,
@@ -313,7 +325,8 @@ fn sample<'a>(endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'
         };
         protocols.insert(protocol, sample);
     }
-    let allocated_ports = endpoint.blocks().iter().map(|block| (block.ip(), u64::from(block.size()))).collect();
+    let blocks = gateway.reservations(index).iter().flat_map(Reservation::blocks);
+    let allocated_ports = blocks.map(|block| (block.ip(), u64::from(block.size()))).collect();
     EndpointSample { endpoint: &known.identity, allocated_ports, protocols }
 }
 

@@ -131,7 +131,7 @@ fn the_first_port_of_an_automatic_address_is_the_observed_one() {
     // 64 ports, the default without dynamic allocation; the lowest one is the first to be used.
     let first = observation["out"]["first_nat_port"].as_u64().expect("a port");
     let ports = format!(":{first}-{}", first + 63);
-    assert!(endpoint.nat_ip_port_ranges[0].ends_with(&ports), "{:?}", endpoint.nat_ip_port_ranges);
+    assert!(endpoint.ports.nat_ip_port_ranges[0].ends_with(&ports), "{:?}", endpoint.ports.nat_ip_port_ranges);
 }
 
 /// All files below a folder, sorted.

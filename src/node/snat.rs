@@ -4,17 +4,22 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::nat::mapping::{Ended, Lookup, MappingTable, Observed, Outside};
 use super::nat::tcp::{Phase, Timer};
 use super::nat::usage::{Destination, Destinations, Pick};
 use crate::time::SimTime;
 use crate::trace::{DropCause, EntryId, Memo};
-use crate::wire::{Direction, Packet, Protocol, Transport, tcp_flags};
+use crate::wire::{Direction, FiveTuple, Packet, Protocol, Transport, tcp_flags};
 
 /// A source translator.
 #[derive(Debug)]
 pub(super) struct Snat {
     addresses: Vec<Ipv4Addr>,
+    /// Positions in `addresses`.
+    by_address: HashMap<Ipv4Addr, u32, FixedState>,
     first_port: u16,
     ports: u32,
     table: MappingTable,
@@ -39,7 +44,8 @@ impl Snat {
         timeouts: [Duration; Timer::COUNT],
     ) -> Self {
         let table = MappingTable::new(timeouts);
-        Snat { addresses, first_port, ports, table, destinations: Destinations::default() }
+        let by_address = addresses.iter().enumerate().map(|(index, &address)| (address, index as u32)).collect();
+        Snat { addresses, by_address, first_port, ports, table, destinations: Destinations::default() }
     }
 
     /// Translates a packet of a known flow; false when the entry is not enough.
@@ -65,11 +71,11 @@ impl Snat {
         let Some(tuple) = packet.five_tuple().filter(|_| packet.transport() != Transport::IcmpEchoReply) else {
             return self.outbound_other(packet, now);
         };
-        if let Some(entry) = self.table.by_inside(&tuple, now) {
-            if self.known(entry, packet, Direction::Outbound, now) {
-                return Ok(Memo::Entry(entry));
-            }
-            self.table.detach_inside(entry);
+        let known = self.table.by_inside(&tuple, now);
+        if let Some(entry) = known
+            && self.known(entry, packet, Direction::Outbound, now)
+        {
+            return Ok(Memo::Entry(entry));
         }
         let phase = match tuple.protocol {
             Protocol::Tcp => Phase::of_first_packet(packet.tcp_flags()),
@@ -78,12 +84,17 @@ impl Snat {
         for offset in 0..self.addresses.len() {
             let index = (prefer + offset) % self.addresses.len();
             let destination = Destination::of(index as u32, &tuple);
-            if let Some((taken, _)) = self.destinations.acquire(destination, self.ports, Pick::Lowest) {
-                if !phase.is_open() {
-                    self.destinations.time_wait(taken);
+            if let Some(taken) = self.destinations.choose(destination, self.ports, Pick::Lowest) {
+                // A socket that begins anew while its last connection is in TIME_WAIT.
+                if let Some(entry) = known {
+                    self.table.detach_inside(entry);
                 }
                 let outside = Outside(self.addresses[index], self.first_port + taken.ordinal as u16);
                 let entry = self.table.insert(&tuple, outside, phase, index as u32, taken, now);
+                self.destinations.take(taken, entry.slot);
+                if !phase.is_open() {
+                    self.destinations.time_wait(taken);
+                }
                 packet.set_source(outside.0, outside.1);
                 return Ok(Memo::Entry(entry));
             }
@@ -108,7 +119,7 @@ impl Snat {
     pub(super) fn inbound(&mut self, packet: &mut Packet, now: SimTime) -> Result<Memo, DropCause> {
         self.forget_expired(now);
         if let Some(embedded) = packet.embedded() {
-            let Lookup::Live(entry) = self.table.by_outside(&embedded.tuple, now) else {
+            let Lookup::Live(entry) = self.by_outside(&embedded.tuple, now) else {
                 return Err(DropCause::SimUnsolicited);
             };
             let inside = self.table.live_at(entry, now).expect("the lookup said so").inside();
@@ -117,7 +128,7 @@ impl Snat {
             return Ok(Memo::Never);
         }
         let Some(tuple) = packet.five_tuple() else { return Err(unsupported(packet)) };
-        match self.table.by_outside(&tuple.reversed(), now) {
+        match self.by_outside(&tuple.reversed(), now) {
             Lookup::Live(entry) => {
                 let known = self.known(entry, packet, Direction::Inbound, now);
                 debug_assert!(known, "a live mapping takes every inbound packet");
@@ -127,6 +138,15 @@ impl Snat {
             Lookup::Ended(Ended::Lost, _) => Err(DropCause::SimMappingLost),
             Lookup::Unknown => Err(DropCause::SimUnsolicited),
         }
+    }
+
+    /// What is known of a flow as the outside would see it leave.
+    fn by_outside(&mut self, outside: &FiveTuple, now: SimTime) -> Lookup {
+        let slot = self.by_address.get(&outside.src).and_then(|&index| {
+            let ordinal = u32::from(outside.src_port.checked_sub(self.first_port)?);
+            self.destinations.holder(&Destination::of(index, outside), ordinal)
+        });
+        self.table.by_outside(slot, outside, now)
     }
 
     fn forget_expired(&mut self, now: SimTime) {

@@ -44,6 +44,8 @@ pub struct EndpointMappings<'a> {
     pub alias_range: Option<Ipv4Net>,
     /// In order of allocation.
     pub blocks: Vec<BlockInfo>,
+    /// Blocks under each NAT rule, by its number.
+    pub rules: Vec<(u32, Vec<BlockInfo>)>,
 }
 
 /// One item of `get-nat-mapping-info`: a VM and its blocks.
@@ -205,7 +207,8 @@ mod tests {
     }
 
     fn endpoint(instance_name: &str, host: u8, blocks: Vec<BlockInfo>) -> EndpointMappings<'_> {
-        EndpointMappings { instance_name, address: Ipv4Addr::new(172, 16, 1, host), alias_range: None, blocks }
+        let address = Ipv4Addr::new(172, 16, 1, host);
+        EndpointMappings { instance_name, address, alias_range: None, blocks, rules: vec![] }
     }
 
     #[test]

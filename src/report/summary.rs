@@ -120,8 +120,11 @@ pub struct GatewaySummary {
     pub nat_ips: Vec<String>,
     /// Whether some endpoint did not get its ports.
     pub allocation_failed: bool,
-    /// NAT IPs to add so that every endpoint gets its ports.
+    /// NAT IPs to add so that every endpoint gets its ports (under the default rule).
     pub min_extra_nat_ips_needed: u64,
+    /// Its NAT rules, without the default rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleSummary>,
     /// Packets on their way out that were dropped, by reason; both reasons are always present.
     pub dropped_sent_packets: BTreeMap<String, u64>,
     /// Packets from outside without a mapping.
@@ -143,6 +146,20 @@ pub struct EndpointSummary {
     /// An address a Direct VPC instance merely holds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// Its ports under the default rule.
+    #[serde(flatten)]
+    pub ports: PortsSummary,
+    /// Its ports under each NAT rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rule_mappings: Vec<RuleMapping>,
+    /// Packets dropped for lack of a port, or by a conflict of endpoint-independent mapping.
+    pub dropped_sent_packets: u64,
+}
+
+/// Ports of an endpoint under one rule.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortsSummary {
     /// One entry a block, unmerged.
     pub nat_ip_port_ranges: Vec<String>,
     /// Ports at the end.
@@ -151,8 +168,29 @@ pub struct EndpointSummary {
     pub peak_allocated_ports: u32,
     /// Most connections to one destination at any time (the metric `port_usage`).
     pub peak_port_usage: u32,
-    /// Packets dropped for lack of a port.
-    pub dropped_sent_packets: u64,
+}
+
+/// Ports of an endpoint under a NAT rule.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleMapping {
+    /// The rule.
+    pub rule_number: u32,
+    /// The ports.
+    #[serde(flatten)]
+    pub ports: PortsSummary,
+}
+
+/// A NAT rule of a gateway.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleSummary {
+    /// Its number.
+    pub rule_number: u32,
+    /// Its active NAT IPs.
+    pub nat_ips: Vec<String>,
+    /// NAT IPs to add to it so that every endpoint gets its ports.
+    pub min_extra_ips_needed: u64,
 }
 
 /// A time during which an endpoint had no free port for a destination.
@@ -165,6 +203,9 @@ pub struct Exhaustion {
     pub to: String,
     /// Endpoint name.
     pub endpoint: String,
+    /// The NAT rule whose IPs it was to use, unless it is the default rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_number: Option<u32>,
     /// `198.51.100.7:443/tcp`
     pub destination: String,
     /// `vm-ports`, `gateway-ips` or `growth-pending`.

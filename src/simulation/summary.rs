@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::network::Network;
-use crate::node::nat::Gateway;
+use crate::node::nat::{DEFAULT_RULE, Gateway};
 use crate::recording::at;
 use crate::report::expect::evaluate;
 use crate::report::summary::{
-    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, GatewaySummary, Packets,
-    SubnetworkSummary, Summary, TrafficSummary,
+    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, GatewaySummary, Packets, PortsSummary,
+    RuleMapping, RuleSummary, SubnetworkSummary, Summary, TrafficSummary,
 };
 use crate::scenario::{Scenario, TrafficProtocol};
 use crate::trace::DropCause;
@@ -105,37 +105,33 @@ pub(super) fn count_flows(summary: &mut Summary, scenario: &Scenario, flows: &Fl
 
 fn gateway_summary(gateway: &Gateway, router: String) -> GatewaySummary {
     let dropped = [
-        ("OUT_OF_RESOURCES".to_owned(), gateway.dropped_out_of_resources()),
-        ("ENDPOINT_INDEPENDENCE_CONFLICT".to_owned(), 0),
+        (DropCause::OutOfResources, gateway.dropped_out_of_resources()),
+        (DropCause::EndpointIndependenceConflict, gateway.dropped_conflict()),
     ];
+    let rules = gateway.rule_numbers().enumerate().skip(1).map(|(place, rule_number)| RuleSummary {
+        rule_number,
+        nat_ips: gateway.config().rules[place - 1].nat_ips.iter().map(ToString::to_string).collect(),
+        min_extra_ips_needed: gateway.min_extra_nat_ips(place),
+    });
     GatewaySummary {
         name: gateway.name().to_string(),
         router,
         nat_ips: gateway.nat_ips().map(|ip: Ipv4Addr| ip.to_string()).collect(),
         allocation_failed: gateway.allocation_failed(),
-        min_extra_nat_ips_needed: gateway.min_extra_nat_ips(),
-        dropped_sent_packets: dropped.into(),
+        min_extra_nat_ips_needed: gateway.min_extra_nat_ips(0),
+        rules: rules.collect(),
+        dropped_sent_packets: dropped.map(|(cause, count)| (cause.name().to_owned(), count)).into(),
         dropped_received_packets: gateway.dropped_received(),
-        endpoints: (gateway.endpoints().iter())
-            .map(|endpoint| EndpointSummary {
-                name: endpoint.config().name.to_string(),
-                address: endpoint.config().address.to_string(),
-                held: endpoint.config().held,
-                nat_ip_port_ranges: endpoint.blocks().iter().map(ToString::to_string).collect(),
-                allocated_ports: endpoint.ports(),
-                peak_allocated_ports: endpoint.peak_ports(),
-                peak_port_usage: endpoint.peak_usage(),
-                dropped_sent_packets: endpoint.dropped(),
-            })
-            .collect(),
+        endpoints: (0..gateway.endpoints().len()).map(|endpoint| endpoint_summary(gateway, endpoint)).collect(),
         exhaustions: (gateway.exhaustions().iter())
             .map(|exhaustion| {
                 let destination = exhaustion.destination;
-                let owner = gateway.endpoints()[destination.endpoint as usize].config();
+                let owner = gateway.endpoints()[exhaustion.endpoint as usize].config();
                 Exhaustion {
                     from: at(exhaustion.from),
                     to: at(exhaustion.to),
                     endpoint: owner.name.to_string(),
+                    rule_number: Some(exhaustion.rule).filter(|&number| number != DEFAULT_RULE),
                     destination: format!("{}:{}/{}", destination.address, destination.port, destination.protocol),
                     limit: exhaustion.limit.name().to_owned(),
                     allocated_ports: exhaustion.allocated_ports,
@@ -145,6 +141,27 @@ fn gateway_summary(gateway: &Gateway, router: String) -> GatewaySummary {
                 }
             })
             .collect(),
+    }
+}
+
+fn endpoint_summary(gateway: &Gateway, index: usize) -> EndpointSummary {
+    let endpoint = &gateway.endpoints()[index];
+    let mut ports = gateway.rule_numbers().zip(gateway.reservations(index)).map(|(rule_number, reservation)| {
+        let ports = PortsSummary {
+            nat_ip_port_ranges: reservation.blocks().map(ToString::to_string).collect(),
+            allocated_ports: reservation.ports(),
+            peak_allocated_ports: reservation.peak_ports(),
+            peak_port_usage: reservation.peak_usage(),
+        };
+        RuleMapping { rule_number, ports }
+    });
+    EndpointSummary {
+        name: endpoint.config().name.to_string(),
+        address: endpoint.config().address.to_string(),
+        held: endpoint.config().held,
+        ports: ports.next().map(|default| default.ports).unwrap_or_default(),
+        rule_mappings: ports.collect(),
+        dropped_sent_packets: endpoint.dropped(),
     }
 }
 

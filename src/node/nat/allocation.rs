@@ -1,10 +1,8 @@
-//! Which endpoint has which blocks: reservation, growth, shrinking, and changes of configuration.
+//! Which endpoint has which blocks: reservation, growth and shrinking.
 
 use std::net::Ipv4Addr;
 
-use super::endpoint::Growth;
-use super::mapping::Ended;
-use super::usage::{Destination, Destinations, Taken};
+use super::reservation::Growth;
 use super::*;
 use crate::time::nanos;
 
@@ -12,36 +10,43 @@ use crate::time::nanos;
 /// than one address: a GKE node.
 const ALIAS_RANGE_PORTS: u32 = 1024;
 
-/// Marks a mapping whose port is in no usable block: its NAT IP is being drained.
-pub(super) const NO_PORT: Taken = Taken { slot: u32::MAX, ordinal: u32::MAX };
-
 impl Gateway {
-    /// A new endpoint arrives and gets its ports. Returns its number.
+    /// A new endpoint arrives and gets its ports, under each rule. Returns its number.
     pub fn add_endpoint(&mut self, config: EndpointConfig) -> u32 {
         let index = self.endpoints.len() as u32;
         if config.serves_primary {
             self.by_address.insert(config.address, index);
         }
         self.endpoints.push(Endpoint::new(config));
-        let wanted = self.min_ports_of(index);
-        self.top_up(index, wanted);
+        self.reservations.resize_with(self.endpoints.len() * self.pools.len(), Reservation::default);
+        if !self.draining.is_empty() {
+            self.draining.resize_with(self.reservations.len(), Reservation::default);
+        }
+        for id in self.ids_of(index) {
+            self.top_up(id);
+        }
         index
     }
 
     /// An endpoint leaves: its ports are free at once, and its connections are gone.
     pub fn remove_endpoint(&mut self, index: u32, now: SimTime) {
         self.forget_expired(now);
-        self.lose_mappings(now, |mapping| mapping.endpoint == index);
-        let endpoint = &mut self.endpoints[index as usize];
-        endpoint.gone = true;
-        endpoint.ports = 0;
-        let growth = endpoint.growth.take().map(|growth| growth.blocks).unwrap_or_default();
-        let blocks: Vec<_> = endpoint.blocks.drain(..).chain(endpoint.draining.drain(..)).chain(growth).collect();
+        let rules = self.pools.len() as u32;
+        self.lose_mappings(now, |mapping| (mapping.reservation & !DRAINING) / rules == index);
+        self.endpoints[index as usize].gone = true;
         self.by_address.retain(|_, owner| *owner != index);
-        for block in blocks {
-            self.pool.release(block);
+        for id in self.ids_of(index) {
+            let reservation = &mut self.reservations[id as usize];
+            let growth = reservation.growth.take().map(|growth| growth.blocks).unwrap_or_default();
+            let blocks: Vec<_> = reservation.take_blocks().into_iter().chain(growth).collect();
+            self.release(id, blocks);
+            if let Some(draining) = self.draining.get_mut(id as usize) {
+                let blocks = draining.take_blocks();
+                self.release(id, blocks);
+            }
         }
         self.top_up_all();
+        self.retire_auto_ips();
     }
 
     /// The number of the endpoint with this primary address.
@@ -59,25 +64,27 @@ impl Gateway {
         self.forget_expired(now);
         if self.next_growth <= now {
             self.next_growth = SimTime::NEVER;
-            for endpoint in &mut self.endpoints {
-                match endpoint.growth.take_if(|growth| growth.ready_at <= now) {
-                    Some(growth) => growth.blocks.into_iter().for_each(|block| endpoint.add_block(block)),
+            for id in 0..self.reservations.len() {
+                match self.reservations[id].growth.take_if(|growth| growth.ready_at <= now) {
+                    Some(growth) => growth.blocks.into_iter().for_each(|block| self.add_block(id as u32, block)),
                     None => {
-                        let pending = endpoint.growth.as_ref().map_or(SimTime::NEVER, |growth| growth.ready_at);
+                        let pending = self.reservations[id].growth.as_ref();
+                        let pending = pending.map_or(SimTime::NEVER, |growth| growth.ready_at);
                         self.next_growth = self.next_growth.min(pending);
                     }
                 }
             }
         }
         if self.next_evaluation <= now {
-            for index in 0..self.endpoints.len() {
-                self.evaluate(index as u32, now);
+            for id in 0..self.reservations.len() as u32 {
+                self.evaluate(id, now);
             }
+            self.retire_auto_ips();
             self.next_evaluation = SimTime::NEVER;
             // Nothing in use and nothing to give back: there is nothing to look at until the next connection.
             let busy = self.table.live() > 0
-                || (0..self.endpoints.len() as u32)
-                    .any(|index| self.endpoints[index as usize].ports > self.min_ports_of(index));
+                || (0..self.reservations.len() as u32)
+                    .any(|id| self.reservations[id as usize].ports > self.min_ports_of(id));
             if busy {
                 self.schedule_evaluation(now);
             }
@@ -95,73 +102,37 @@ impl Gateway {
 
     /// Whether some endpoint has fewer ports than its minimum (the metric `nat_allocation_failed`).
     pub fn allocation_failed(&self) -> bool {
-        (0..self.endpoints.len() as u32).any(|index| self.is_short(index))
+        (0..self.reservations.len() as u32).any(|id| self.is_short(id))
     }
 
-    /// NAT IPs to add so that each endpoint gets its minimum: `ceil(blocks / blocks per IP) - IPs`, which is what an
-    /// observed gateway says (8 blocks, 3 an IP, 1 IP: 2 more).
-    pub fn min_extra_nat_ips(&self) -> u64 {
-        if !self.allocation_failed() {
+    /// NAT IPs to add to a rule, by its position, so that each endpoint gets its minimum: `ceil(blocks / blocks per IP) -
+    /// IPs`, which is what an observed gateway says (8 blocks, 3 an IP, 1 IP: 2 more).
+    pub fn min_extra_nat_ips(&self, rule: usize) -> u64 {
+        let ids = (0..self.endpoints.len()).map(|endpoint| (endpoint * self.pools.len() + rule) as u32);
+        if !ids.clone().any(|id| self.is_short(id)) {
             return 0;
         }
         let mut needed = 0.0;
-        for (index, endpoint) in self.endpoints.iter().enumerate() {
-            if !endpoint.gone {
-                let (blocks, size) = block_shape(self.min_ports_of(index as u32));
-                needed += f64::from(blocks) / f64::from(blocks_per_ip(size));
-            }
+        for id in ids.filter(|&id| !self.is_gone(id)) {
+            let (blocks, size) = block_shape(self.min_ports_of(id));
+            needed += f64::from(blocks) / f64::from(blocks_per_ip(size));
         }
-        (needed.ceil() as u64).saturating_sub(self.pool.ips().count() as u64)
+        (needed.ceil() as u64).saturating_sub(self.pools[rule].ips().count() as u64)
     }
 
-    /// Changes the configuration. What happens to connections is Google's documentation where there is any: more static
-    /// ports break nothing; fewer may reset what was on the lost ports; any change with dynamic allocation may put every
-    /// endpoint back to its minimum; turning it off breaks all connections; a removed NAT IP ends its connections at
-    /// once, a drained one lets them end by themselves; timeouts hold from a mapping's next packet on.
-    pub fn reconfigure(&mut self, config: Config, now: SimTime) {
-        self.forget_expired(now);
-        let old = std::mem::replace(&mut self.config, config);
-        self.table.set_timeouts(self.config.timeouts);
-        let ips_changed = old.nat_ips != self.config.nat_ips
-            || old.drain_nat_ips != self.config.drain_nat_ips
-            || old.auto_ips.is_empty() != self.config.auto_ips.is_empty();
-        let ports_changed = (old.min_ports, old.max_ports, old.dynamic)
-            != (self.config.min_ports, self.config.max_ports, self.config.dynamic);
-        if !ips_changed && !ports_changed {
-            return;
-        }
-        if ips_changed {
-            self.change_ips();
-        }
-        let turned_off = old.dynamic && !self.config.dynamic;
-        let turned_on = !old.dynamic && self.config.dynamic;
-        // Google: turning it on keeps connections unless the new maximum is below the old minimum or below 1,024.
-        let keeps = turned_on && self.config.max_ports >= old.min_ports.max(1024);
-        for index in 0..self.endpoints.len() as u32 {
-            if self.endpoints[index as usize].gone {
-                continue;
-            }
-            if let Some(growth) = self.endpoints[index as usize].growth.take() {
-                growth.blocks.into_iter().for_each(|block| self.pool.release(block));
-            }
-            let wanted = self.min_ports_of(index);
-            if turned_off {
-                self.cut_down(index, 0);
-            } else if ports_changed && !keeps {
-                self.cut_down(index, wanted);
-            }
-        }
-        self.recount(now);
-        self.top_up_all();
-        if !self.config.dynamic {
-            self.next_evaluation = SimTime::NEVER;
-        }
-        self.schedule_evaluation(now);
+    /// The numbers of an endpoint's reservations.
+    pub(super) fn ids_of(&self, endpoint: u32) -> std::ops::Range<u32> {
+        let rules = self.pools.len() as u32;
+        endpoint * rules..(endpoint + 1) * rules
     }
 
-    /// The ports an endpoint is to have at least.
-    fn min_ports_of(&self, index: u32) -> u32 {
-        let endpoint = &self.endpoints[index as usize];
+    fn is_gone(&self, id: u32) -> bool {
+        self.endpoints[self.endpoint_and_rule(id).0 as usize].gone
+    }
+
+    /// The ports a reservation is to have at least.
+    pub(super) fn min_ports_of(&self, id: u32) -> u32 {
+        let endpoint = &self.endpoints[self.endpoint_and_rule(id).0 as usize];
         let alias = endpoint.config.alias_ranges.iter().any(|range| range.prefix_len() < 32);
         match alias && !self.config.dynamic {
             true => self.config.min_ports.max(ALIAS_RANGE_PORTS),
@@ -169,58 +140,71 @@ impl Gateway {
         }
     }
 
-    fn is_short(&self, index: u32) -> bool {
-        let endpoint = &self.endpoints[index as usize];
-        !endpoint.gone && endpoint.ports < self.min_ports_of(index)
+    fn is_short(&self, id: u32) -> bool {
+        !self.is_gone(id) && self.reservations[id as usize].ports < self.min_ports_of(id)
     }
 
-    /// Which limit keeps an endpoint from having more ports.
-    pub(super) fn limit_of(&self, index: u32) -> Limit {
-        let endpoint = &self.endpoints[index as usize];
-        if self.is_short(index) {
+    /// Which limit keeps a reservation from having more ports.
+    pub(super) fn limit_of(&self, id: u32) -> Limit {
+        let reservation = &self.reservations[id as usize];
+        if self.is_short(id) {
             Limit::GatewayIps
-        } else if !self.config.dynamic || endpoint.ports >= self.config.max_ports {
+        } else if !self.config.dynamic || reservation.ports >= self.config.max_ports {
             Limit::VmPorts
-        } else if endpoint.growth.is_some() || self.can_reserve(self.growth_of(endpoint)) {
+        } else if reservation.growth.is_some() || self.can_reserve(id, self.growth_of(id)) {
             Limit::GrowthPending
         } else {
             Limit::GatewayIps
         }
     }
 
-    /// By how many ports an endpoint would grow: it doubles, up to the maximum.
-    fn growth_of(&self, endpoint: &Endpoint) -> u32 {
-        endpoint.ports.min(self.config.max_ports.saturating_sub(endpoint.ports))
+    /// By how many ports a reservation would grow: it doubles, up to the maximum.
+    fn growth_of(&self, id: u32) -> u32 {
+        let ports = self.reservations[id as usize].ports;
+        ports.min(self.config.max_ports.saturating_sub(ports))
     }
 
-    fn can_reserve(&self, ports: u32) -> bool {
+    fn can_reserve(&self, id: u32, ports: u32) -> bool {
         let (_, size) = block_shape(ports);
-        self.pool.has_room(size) || self.unused_auto_ip().is_some()
+        let (_, rule) = self.endpoint_and_rule(id);
+        self.pools[rule].has_room(size) || rule == 0 && self.unused_auto_ip().is_some()
     }
 
-    fn unused_auto_ip(&self) -> Option<Ipv4Addr> {
-        self.config.auto_ips.iter().copied().find(|ip| !self.pool.has(*ip))
+    /// The next automatic address that is not in use, with its place in the list. Google: the next address cannot be
+    /// predicted. Here one that was given back comes last.
+    fn unused_auto_ip(&self) -> Option<(usize, Ipv4Addr)> {
+        let ips = &self.config.auto_ips;
+        let places = (0..ips.len()).map(|offset| (self.next_auto_ip + offset) % ips.len());
+        places.map(|place| (place, ips[place])).find(|(_, ip)| !self.pools[0].has(*ip))
+    }
+
+    /// Gives automatic addresses back on which nobody holds a port any more.
+    pub(super) fn retire_auto_ips(&mut self) {
+        if !self.config.auto_ips.is_empty() {
+            self.pools[0].remove_unused_ips();
+        }
     }
 
     /// Reserves a block, on a further address if need be and allowed.
-    fn reserve(&mut self, size: u32) -> Option<PortBlock> {
-        self.pool.reserve(size).or_else(|| {
-            let fresh = self.unused_auto_ip()?;
-            self.pool.add_ip(fresh);
-            self.pool.reserve(size)
+    fn reserve(&mut self, rule: usize, size: u32) -> Option<PortBlock> {
+        self.pools[rule].reserve(size).or_else(|| {
+            let (place, fresh) = self.unused_auto_ip().filter(|_| rule == 0)?;
+            self.next_auto_ip = place + 1;
+            self.pools[0].add_ip(fresh);
+            self.pools[0].reserve(size)
         })
     }
 
     /// Reserves blocks for at least `ports` ports, as far as there are any.
-    fn reserve_all(&mut self, ports: u32) -> Vec<PortBlock> {
+    fn reserve_all(&mut self, rule: usize, ports: u32) -> Vec<PortBlock> {
         let (blocks, size) = block_shape(ports);
         let mut reserved = Vec::new();
         for _ in 0..blocks {
-            match self.reserve(size) {
+            match self.reserve(rule, size) {
                 Some(block) => reserved.push(block),
                 None if self.behaviour.partial_allocation => break,
                 None => {
-                    reserved.drain(..).for_each(|block| self.pool.release(block));
+                    reserved.drain(..).for_each(|block| self.pools[rule].release(block));
                     break;
                 }
             }
@@ -228,183 +212,90 @@ impl Gateway {
         reserved
     }
 
-    /// Gives an endpoint what it lacks of `wanted` ports.
-    fn top_up(&mut self, index: u32, wanted: u32) {
-        let have = self.endpoints[index as usize].ports;
-        if have < wanted {
-            for block in self.reserve_all(wanted - have) {
-                self.endpoints[index as usize].add_block(block);
+    /// Gives blocks back to the pool of a reservation's rule.
+    pub(super) fn release(&mut self, id: u32, blocks: impl IntoIterator<Item = PortBlock>) {
+        let (_, rule) = self.endpoint_and_rule(id);
+        for block in blocks {
+            self.owners.clear(&block);
+            self.pools[rule].release(block);
+        }
+    }
+
+    /// A block becomes usable.
+    pub(super) fn add_block(&mut self, id: u32, block: PortBlock) {
+        let reservation = &mut self.reservations[id as usize];
+        self.owners.set(&block, id, reservation.ports);
+        reservation.add_block(block);
+    }
+
+    /// Gives a reservation what it lacks of its minimum.
+    fn top_up(&mut self, id: u32) {
+        let (have, wanted) = (self.reservations[id as usize].ports, self.min_ports_of(id));
+        if have < wanted && !self.is_gone(id) {
+            let (_, rule) = self.endpoint_and_rule(id);
+            for block in self.reserve_all(rule, wanted - have) {
+                self.add_block(id, block);
             }
         }
     }
 
-    fn top_up_all(&mut self) {
-        for index in 0..self.endpoints.len() as u32 {
-            if !self.endpoints[index as usize].gone {
-                let wanted = self.min_ports_of(index);
-                self.top_up(index, wanted);
-            }
+    pub(super) fn top_up_all(&mut self) {
+        for id in 0..self.reservations.len() as u32 {
+            self.top_up(id);
         }
     }
 
     /// Sets a doubling going, unless one is, or there is no room.
-    pub(super) fn ask_for_growth(&mut self, index: u32, now: SimTime) {
-        let endpoint = &self.endpoints[index as usize];
-        if endpoint.growth.is_some() || endpoint.gone || self.is_short(index) {
+    pub(super) fn ask_for_growth(&mut self, id: u32, now: SimTime) {
+        if self.reservations[id as usize].growth.is_some() || self.is_gone(id) || self.is_short(id) {
             return;
         }
-        let more = self.growth_of(endpoint);
+        let more = self.growth_of(id);
         if more == 0 {
             return;
         }
-        let blocks = self.reserve_all(more);
+        let (_, rule) = self.endpoint_and_rule(id);
+        let blocks = self.reserve_all(rule, more);
         if !blocks.is_empty() {
             let ready_at = now + self.behaviour.growth_delay;
             self.next_growth = self.next_growth.min(ready_at);
-            self.endpoints[index as usize].growth = Some(Growth { ready_at, blocks });
+            self.reservations[id as usize].growth = Some(Growth { ready_at, blocks });
         }
     }
 
-    /// Looks at one endpoint's usage.
-    fn evaluate(&mut self, index: u32, now: SimTime) {
-        let minimum = self.min_ports_of(index);
-        let endpoint = &mut self.endpoints[index as usize];
-        if endpoint.gone {
+    /// Looks at one reservation's usage.
+    fn evaluate(&mut self, id: u32, now: SimTime) {
+        if self.is_gone(id) {
             return;
         }
-        let (usage, ports) = (f64::from(endpoint.max_usage()), f64::from(endpoint.ports));
+        let minimum = self.min_ports_of(id);
+        let reservation = &mut self.reservations[id as usize];
+        let (usage, ports) = (f64::from(reservation.max_usage()), f64::from(reservation.ports));
         // A peak between two looks counts.
-        let wants = std::mem::take(&mut endpoint.wants_growth) || usage >= self.behaviour.growth_trigger * ports;
+        let wants = std::mem::take(&mut reservation.wants_growth) || usage >= self.behaviour.growth_trigger * ports;
         if wants {
-            endpoint.idle_since = None;
-            self.ask_for_growth(index, now);
-        } else if usage < self.behaviour.shrink_below * ports && endpoint.ports > minimum {
-            let since = *endpoint.idle_since.get_or_insert(now);
+            reservation.idle_since = None;
+            self.ask_for_growth(id, now);
+        } else if usage < self.behaviour.shrink_below * ports && reservation.ports > minimum {
+            let since = *reservation.idle_since.get_or_insert(now);
             if now - since >= self.behaviour.shrink_after {
-                endpoint.idle_since = None;
-                self.shrink(index, minimum);
+                reservation.idle_since = None;
+                let floor = (reservation.ports / 2).max(minimum);
+                self.shrink(id, floor, true);
             }
         } else {
-            endpoint.idle_since = None;
+            reservation.idle_since = None;
         }
     }
 
-    /// Gives back half, as far as whole blocks at the end are idle, and never below the minimum.
-    fn shrink(&mut self, index: u32, minimum: u32) {
-        let floor = (self.endpoints[index as usize].ports / 2).max(minimum);
-        loop {
-            let endpoint = &self.endpoints[index as usize];
-            let Some(last) = endpoint.blocks.last() else { return };
-            let rest = endpoint.ports - last.size();
-            let in_use = |mapping: &Mapping| {
-                mapping.endpoint == index && mapping.taken.ordinal >= rest && mapping.taken != NO_PORT
-            };
-            if rest < floor || self.table.iter().any(|(_, mapping)| in_use(mapping)) {
-                return;
-            }
-            let endpoint = &mut self.endpoints[index as usize];
-            let block = endpoint.blocks.pop().expect("it was just there");
-            endpoint.ports = rest;
-            self.pool.release(block);
+    /// Gives whole blocks back from the end, as long as `floor` ports stay; with `idle_only` no block that is in use.
+    pub(super) fn shrink(&mut self, id: u32, floor: u32, idle_only: bool) {
+        while let Some(block) = self.reservations[id as usize].pop_block(floor, idle_only) {
+            self.release(id, [block]);
         }
     }
 
-    /// Takes blocks from the end until at most `ports` are left (whole blocks; never below).
-    fn cut_down(&mut self, index: u32, ports: u32) {
-        let endpoint = &mut self.endpoints[index as usize];
-        while let Some(last) = endpoint.blocks.last() {
-            if endpoint.ports - last.size() < ports {
-                break;
-            }
-            endpoint.ports -= last.size();
-            let block = endpoint.blocks.pop().expect("it was just there");
-            self.pool.release(block);
-        }
-    }
-
-    /// Brings the pool to the configured addresses, and moves blocks between usable and draining.
-    fn change_ips(&mut self) {
-        let automatic = !self.config.auto_ips.is_empty();
-        let stays: Vec<_> = self.pool.ips().filter(|ip| automatic && self.config.auto_ips.contains(ip)).collect();
-        let wanted: Vec<_> = self.config.nat_ips.iter().copied().chain(stays).collect();
-        for ip in self.pool.ips().collect::<Vec<_>>() {
-            if !wanted.contains(&ip) {
-                self.pool.remove_ip(ip);
-            }
-        }
-        let drains = |config: &Config, block: &PortBlock| config.drain_nat_ips.contains(&block.ip());
-        for endpoint in &mut self.endpoints {
-            let all: Vec<_> = endpoint.blocks.drain(..).chain(endpoint.draining.drain(..)).collect();
-            endpoint.ports = 0;
-            for block in all {
-                // A block on a drained address that comes back is usable again; on an address that is gone it is gone.
-                if wanted.contains(&block.ip()) {
-                    endpoint.add_block(block);
-                } else if drains(&self.config, &block) {
-                    endpoint.draining.push(block);
-                }
-            }
-        }
-        for ip in &wanted {
-            if !self.pool.has(*ip) {
-                self.pool.add_ip(*ip);
-                for endpoint in &self.endpoints {
-                    for block in endpoint.blocks.iter().filter(|block| block.ip() == *ip) {
-                        self.pool.claim(block);
-                    }
-                }
-            }
-        }
-        self.pool.reorder(&wanted);
-    }
-
-    /// After blocks came or went: ends the mappings whose port is gone, and counts the ports of the others anew.
-    fn recount(&mut self, now: SimTime) {
-        self.lose_mappings_without_port(now);
-        self.destinations = Destinations::default();
-        for endpoint in &mut self.endpoints {
-            endpoint.peaks = Default::default();
-        }
-        let live: Vec<_> = self.table.iter().map(|(entry, mapping)| (entry, mapping.clone())).collect();
-        for (entry, mapping) in live {
-            let owner = &mut self.endpoints[mapping.endpoint as usize];
-            let outside = mapping.outside();
-            let taken = match owner.ordinal(outside.0, outside.1) {
-                None => NO_PORT,
-                Some(ordinal) => {
-                    let destination = Destination::of(mapping.endpoint, &mapping.inside_tuple());
-                    let (taken, count) = self.destinations.take(destination, ordinal);
-                    owner.peaks[protocol_index(mapping.protocol())].rose_to(count);
-                    if !mapping.phase().is_open() {
-                        self.destinations.time_wait(taken);
-                    }
-                    taken
-                }
-            };
-            self.table.set_taken(entry, taken);
-        }
-    }
-
-    fn lose_mappings_without_port(&mut self, now: SimTime) {
-        let has_port = |endpoint: &Endpoint, mapping: &Mapping| {
-            let Outside(ip, port) = mapping.outside();
-            let within = |block: &PortBlock| {
-                block.ip() == ip && u32::from(port).wrapping_sub(u32::from(block.first())) < block.size()
-            };
-            endpoint.blocks.iter().chain(&endpoint.draining).any(within)
-        };
-        let lost: Vec<_> = self
-            .table
-            .iter()
-            .filter(|(_, mapping)| !has_port(&self.endpoints[mapping.endpoint as usize], mapping))
-            .map(|(entry, _)| entry)
-            .collect();
-        for entry in lost {
-            self.table.remove(entry, Ended::Lost, now);
-        }
-    }
-
-    fn lose_mappings(&mut self, now: SimTime, is_lost: impl Fn(&Mapping) -> bool) {
+    pub(super) fn lose_mappings(&mut self, now: SimTime, is_lost: impl Fn(&Mapping) -> bool) {
         let lost: Vec<_> = self.table.iter().filter(|(_, mapping)| is_lost(mapping)).map(|(entry, _)| entry).collect();
         for entry in lost {
             let mapping = self.table.remove(entry, Ended::Lost, now);
@@ -416,18 +307,29 @@ impl Gateway {
     #[cfg(test)]
     pub(super) fn check(&self) {
         self.table.check();
-        for (index, endpoint) in self.endpoints.iter().enumerate() {
-            assert_eq!(endpoint.ports, endpoint.blocks.iter().map(PortBlock::size).sum::<u32>());
+        let all = (self.reservations.iter().enumerate().map(|(id, it)| (id as u32, it)))
+            .chain(self.draining.iter().enumerate().map(|(id, it)| (id as u32 | DRAINING, it)));
+        for (id, reservation) in all {
+            assert_eq!(reservation.ports, reservation.blocks().map(PortBlock::size).sum::<u32>());
             let mut by_destination = std::collections::BTreeMap::new();
-            for (_, mapping) in self.table.iter().filter(|(_, m)| m.endpoint as usize == index && m.taken != NO_PORT) {
-                *by_destination.entry(Destination::of(index as u32, &mapping.inside_tuple())).or_insert(0) += 1;
-                let outside = mapping.outside();
-                assert_eq!(endpoint.ordinal(outside.0, outside.1), Some(mapping.taken.ordinal));
+            let mut in_use = vec![0; reservation.blocks.len()];
+            for (entry, mapping) in self.table.iter().filter(|(_, mapping)| mapping.reservation == id) {
+                let destination = Destination::of(id, &mapping.inside_tuple());
+                *by_destination.entry(destination).or_insert(0) += 1;
+                let Outside(ip, port) = mapping.outside();
+                assert_eq!(self.owners.at(ip, port), Some((id, mapping.taken.ordinal)));
+                assert_eq!(self.destinations.holder(&destination, mapping.taken.ordinal), Some(entry.slot));
+                let holds = |block: &PortBlock| block.contains(ip, port);
+                in_use[reservation.blocks().position(holds).expect("the block with its port is held")] += 1;
             }
+            assert_eq!(reservation.in_use(), in_use);
             for (destination, count) in &by_destination {
                 assert_eq!(self.destinations.count(destination).0, *count);
             }
-            assert_eq!(endpoint.max_usage(), by_destination.values().copied().max().unwrap_or(0));
+            assert_eq!(reservation.max_usage(), by_destination.values().copied().max().unwrap_or(0));
         }
+        let (reserved, free) = self.reserved_and_free();
+        let ips: usize = self.pools.iter().map(|pool| pool.ips().count()).sum();
+        assert_eq!(reserved + free, ips as u64 * 64_512);
     }
 }

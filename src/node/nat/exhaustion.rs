@@ -37,7 +37,11 @@ impl Limit {
 /// A time during which an endpoint had no free port for a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhaustion {
-    /// Endpoint and destination.
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Number of the rule whose NAT IPs it was to use.
+    pub rule: u32,
+    /// Whose ports, and the destination.
     pub destination: Destination,
     /// Which limit.
     pub limit: Limit,
@@ -63,13 +67,13 @@ pub(super) struct Exhaustions {
 }
 
 impl Exhaustions {
-    /// A packet was dropped. `state` is (allocated, open, TIME_WAIT), asked for only when a new exhaustion begins.
+    /// A packet was dropped. `fresh` is asked for only when a new exhaustion begins.
     pub(super) fn record(
         &mut self,
         destination: Destination,
         limit: Limit,
         now: SimTime,
-        state: impl FnOnce() -> (u32, u32, u32),
+        fresh: impl FnOnce() -> Exhaustion,
     ) {
         let latest = self.latest.entry((destination, limit)).or_insert(usize::MAX);
         if let Some(open) = self.all.get_mut(*latest)
@@ -80,9 +84,7 @@ impl Exhaustions {
             return;
         }
         *latest = self.all.len();
-        let (allocated_ports, open, time_wait) = state();
-        let fresh = Exhaustion { destination, limit, from: now, to: now, allocated_ports, open, time_wait, dropped: 1 };
-        self.all.push(fresh);
+        self.all.push(fresh());
     }
 
     pub(super) fn all(&self) -> &[Exhaustion] {
@@ -100,12 +102,24 @@ mod tests {
     #[test]
     fn drops_ten_seconds_apart_are_one_exhaustion_and_limits_are_kept_apart() {
         let destination =
-            Destination { endpoint: 0, address: Ipv4Addr::new(198, 51, 100, 7), port: 443, protocol: Protocol::Tcp };
+            Destination { reservation: 0, address: Ipv4Addr::new(198, 51, 100, 7), port: 443, protocol: Protocol::Tcp };
         let mut exhaustions = Exhaustions::default();
         for (second, limit) in
             [(1, Limit::GrowthPending), (11, Limit::GrowthPending), (12, Limit::VmPorts), (22, Limit::GrowthPending)]
         {
-            exhaustions.record(destination, limit, SimTime::from_secs(second), || (64, 40, 24));
+            let now = SimTime::from_secs(second);
+            exhaustions.record(destination, limit, now, || Exhaustion {
+                endpoint: 0,
+                rule: 65_001,
+                destination,
+                limit,
+                from: now,
+                to: now,
+                allocated_ports: 64,
+                open: 40,
+                time_wait: 24,
+                dropped: 1,
+            });
         }
         let seen: Vec<_> = exhaustions.all().iter().map(|e| (e.limit, e.from.as_secs_f64(), e.dropped)).collect();
         assert_eq!(seen, [(Limit::GrowthPending, 1.0, 2), (Limit::VmPorts, 12.0, 1), (Limit::GrowthPending, 22.0, 1)]);

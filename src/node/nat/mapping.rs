@@ -1,21 +1,22 @@
 //! The table of live translations, and when each of them ends.
 //!
-//! A [`Mapping`] joins an inside and an outside address and port for one destination. It is found from either side by a
-//! hash over a slab of 64-byte entries; the two indices hold slot numbers, and 32 bits of the hash so that they can grow
-//! without a look at the slab. With a million live mappings, all tables and their spare room, each costs about 165
-//! bytes. For each timeout there is one list in order of expiry, threaded through the slab: a refresh moves an entry to the end of its list, and
-//! whoever is due stands at the front. A mapping is gone at exactly its deadline, whether or not anything happened then.
-//!
-//! Ended mappings are remembered for a while under their outside tuple, so that a late reply can be told from one that
-//! nobody ever asked for: *expired* is not *unknown*.
+//! A [`Mapping`] joins an inside and an outside address and port for one destination. It is a slot of 64 bytes in a slab.
+//! From inside it is found by a hash; from outside by its port, which knows who has it
+//! ([`Destinations`](super::usage::Destinations)). With its share of the indices it costs 80 bytes when destinations have
+//! many connections each, and at most 128 when each has one. For each timeout there is one list in order of expiry, threaded through the slab: a refresh moves an
+//! entry to the end of its list, and whoever is due stands at the front. A mapping is gone at exactly its deadline,
+//! whether or not anything happened then.
 
 use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
+pub use super::ended::Ended;
+
+use super::ended::EndedMappings;
+use super::slot_index::SlotIndex;
 use super::tcp::{Phase, Timer};
 use super::usage::Taken;
 use crate::time::{SimTime, nanos};
@@ -23,8 +24,6 @@ use crate::trace::EntryId;
 use crate::wire::{Direction, FiveTuple, Protocol, tcp_flags};
 
 const NIL: u32 = u32::MAX;
-/// How many ended mappings are remembered. Enough for a minute of 1,000 connections a second; 5 MB.
-const REMEMBERED: usize = 65_536;
 
 /// An address and port as the inside knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,15 +32,6 @@ pub struct Inside(pub Ipv4Addr, pub u16);
 /// An address and port as the outside knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Outside(pub Ipv4Addr, pub u16);
-
-/// Why a mapping ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Its timer ran out.
-    Expired,
-    /// A change of configuration took its port away.
-    Lost,
-}
 
 /// What became of an outside tuple that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,19 +57,23 @@ pub enum Observed {
 
 /// One translation.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct Mapping {
-    inside: (u32, u16),
-    outside: (u32, u16),
-    destination: (u32, u16),
+    inside_address: u32,
+    outside_address: u32,
+    destination_address: u32,
+    inside_port: u16,
+    outside_port: u16,
+    destination_port: u16,
     protocol: Protocol,
     phase: Phase,
-    state: State,
-    list: u8,
+    is_live: bool,
     /// Whether the inside index leads here. Not so for a mapping in TIME_WAIT whose socket has begun anew.
     by_inside: bool,
+    list: u8,
     generation: u32,
-    /// The endpoint whose port it has.
-    pub endpoint: u32,
+    /// Whose port it has.
+    pub reservation: u32,
     /// The port it has.
     pub taken: Taken,
     deadline: u64,
@@ -87,24 +81,17 @@ pub struct Mapping {
     next: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Free,
-    Live,
-    Ended(Ended),
-}
-
 impl Mapping {
     /// Inside address and port.
     #[inline]
     pub fn inside(&self) -> Inside {
-        Inside(self.inside.0.into(), self.inside.1)
+        Inside(self.inside_address.into(), self.inside_port)
     }
 
     /// Outside address and port.
     #[inline]
     pub fn outside(&self) -> Outside {
-        Outside(self.outside.0.into(), self.outside.1)
+        Outside(self.outside_address.into(), self.outside_port)
     }
 
     /// Where the connection stands.
@@ -120,17 +107,17 @@ impl Mapping {
     /// The flow as the inside sends it.
     pub fn inside_tuple(&self) -> FiveTuple {
         FiveTuple {
-            src: self.inside.0.into(),
-            src_port: self.inside.1,
-            dst: self.destination.0.into(),
-            dst_port: self.destination.1,
+            src: self.inside_address.into(),
+            src_port: self.inside_port,
+            dst: self.destination_address.into(),
+            dst_port: self.destination_port,
             protocol: self.protocol,
         }
     }
 
     /// The flow as the outside sees it leave.
     pub fn outside_tuple(&self) -> FiveTuple {
-        FiveTuple { src: self.outside.0.into(), src_port: self.outside.1, ..self.inside_tuple() }
+        FiveTuple { src: self.outside_address.into(), src_port: self.outside_port, ..self.inside_tuple() }
     }
 }
 
@@ -142,59 +129,17 @@ struct List {
     tail: u32,
 }
 
-/// Slots by a tuple, each with 32 bits of the tuple's hash: enough to tell most others without looking at their slots, and to
-/// grow without looking at any.
-#[derive(Debug, Clone, Default)]
-struct Index {
-    table: HashTable<(u32, u32)>,
-    hasher: FixedState,
-}
-
-impl Index {
-    #[inline]
-    fn hash(&self, tuple: &FiveTuple) -> u32 {
-        self.hasher.hash_one(tuple.key()) as u32
-    }
-
-    /// The table takes its position from the low bits and its tag from the high ones.
-    #[inline]
-    fn spread(hash: u32) -> u64 {
-        u64::from(hash) << 32 | u64::from(hash)
-    }
-
-    /// The slot that `is_same` says to hold this tuple.
-    #[inline]
-    fn find(&self, tuple: &FiveTuple, is_same: impl Fn(u32) -> bool) -> Option<u32> {
-        let hash = self.hash(tuple);
-        let found = self.table.find(Self::spread(hash), |&(other, slot)| other == hash && is_same(slot));
-        found.map(|&(_, slot)| slot)
-    }
-
-    fn insert(&mut self, tuple: &FiveTuple, slot: u32) {
-        let hash = self.hash(tuple);
-        self.table.insert_unique(Self::spread(hash), (hash, slot), |&(hash, _)| Self::spread(hash));
-    }
-
-    /// Removes the slot of this tuple.
-    fn remove(&mut self, tuple: &FiveTuple, slot: u32) {
-        let hash = self.hash(tuple);
-        if let Ok(found) = self.table.find_entry(Self::spread(hash), |&entry| entry == (hash, slot)) {
-            found.remove();
-        }
-    }
-}
-
 /// The table.
 #[derive(Debug, Clone)]
 pub struct MappingTable {
     slots: Vec<Mapping>,
     free: Vec<u32>,
-    inside: Index,
-    outside: Index,
+    inside: SlotIndex,
+    hasher: FixedState,
     lists: Vec<List>,
     /// Which list a timer uses now.
     list_of: [u8; Timer::COUNT],
-    ended: std::collections::VecDeque<EntryId>,
+    ended: EndedMappings,
     live: usize,
 }
 
@@ -204,11 +149,11 @@ impl MappingTable {
         let mut table = MappingTable {
             slots: Vec::new(),
             free: Vec::new(),
-            inside: Index::default(),
-            outside: Index::default(),
+            inside: SlotIndex::default(),
+            hasher: FixedState::default(),
             lists: Vec::new(),
             list_of: [0; Timer::COUNT],
-            ended: std::collections::VecDeque::new(),
+            ended: EndedMappings::default(),
             live: 0,
         };
         table.set_timeouts(timeouts);
@@ -257,7 +202,7 @@ impl MappingTable {
         self.slots
             .iter()
             .enumerate()
-            .filter(|(_, mapping)| mapping.state == State::Live)
+            .filter(|(_, mapping)| mapping.is_live)
             .map(|(slot, mapping)| (EntryId { slot: slot as u32, generation: mapping.generation }, mapping))
     }
 
@@ -265,62 +210,78 @@ impl MappingTable {
     #[inline]
     pub fn live_at(&self, entry: EntryId, now: SimTime) -> Option<&Mapping> {
         self.slots.get(entry.slot as usize).filter(|mapping| {
-            mapping.generation == entry.generation && mapping.state == State::Live && mapping.deadline > now.as_nanos()
+            mapping.generation == entry.generation && mapping.is_live && mapping.deadline > now.as_nanos()
         })
     }
 
-    /// Changes which port a mapping is recorded to hold (after its endpoint's ports were counted anew).
-    pub fn set_taken(&mut self, entry: EntryId, taken: Taken) {
-        self.slots[entry.slot as usize].taken = taken;
+    /// Changes which port a mapping is recorded to hold (after the ports were counted anew).
+    pub fn set_taken(&mut self, entry: EntryId, reservation: u32, taken: Taken) {
+        let mapping = &mut self.slots[entry.slot as usize];
+        (mapping.reservation, mapping.taken) = (reservation, taken);
     }
 
     /// The live mapping of a flow as the inside sends it.
     #[inline]
     pub fn by_inside(&self, tuple: &FiveTuple, now: SimTime) -> Option<EntryId> {
-        let slot = self.inside.find(tuple, |slot| self.slots[slot as usize].inside_tuple() == *tuple)?;
+        let hash = self.hash(tuple);
+        let slot = self.inside.find(hash, |slot| self.slots[slot as usize].inside_tuple() == *tuple)?;
+        self.live_in(slot, now)
+    }
+
+    /// The mapping in this slot, if it is live.
+    #[inline]
+    fn live_in(&self, slot: u32, now: SimTime) -> Option<EntryId> {
         let entry = EntryId { slot, generation: self.slots[slot as usize].generation };
         self.live_at(entry, now).map(|_| entry)
     }
 
-    /// What is known of a flow as the outside would see it leave.
-    pub fn by_outside(&self, tuple: &FiveTuple, now: SimTime) -> Lookup {
-        let Some(slot) = self.outside.find(tuple, |slot| self.slots[slot as usize].outside_tuple() == *tuple) else {
-            return Lookup::Unknown;
-        };
-        let mapping = &self.slots[slot as usize];
-        let deadline = SimTime::from_nanos(mapping.deadline);
-        match mapping.state {
-            State::Live if deadline > now => Lookup::Live(EntryId { slot, generation: mapping.generation }),
-            State::Live => Lookup::Ended(Ended::Expired, deadline),
-            State::Ended(why) => Lookup::Ended(why, deadline),
-            State::Free => unreachable!("the indices lead to filled slots"),
-        }
+    /// The mapping in a slot that is in use.
+    pub fn in_slot(&self, slot: u32) -> &Mapping {
+        &self.slots[slot as usize]
     }
 
-    /// Adds a mapping. Its outside tuple must not be live, nor its inside tuple in the inside index.
+    /// What is known of a flow as the outside would see it leave. `slot` is the mapping that has its port, if one has.
+    pub fn by_outside(&mut self, slot: Option<u32>, tuple: &FiveTuple, now: SimTime) -> Lookup {
+        if let Some(slot) = slot {
+            debug_assert_eq!(self.slots[slot as usize].outside_tuple(), *tuple, "the ports know who has them");
+            return match self.live_in(slot, now) {
+                Some(entry) => Lookup::Live(entry),
+                None => Lookup::Ended(Ended::Expired, SimTime::from_nanos(self.slots[slot as usize].deadline)),
+            };
+        }
+        self.ended.find(tuple).map_or(Lookup::Unknown, |(why, at)| Lookup::Ended(why, at))
+    }
+
+    #[inline]
+    fn hash(&self, tuple: &FiveTuple) -> u32 {
+        (self.hasher.hash_one(tuple.key()) >> 32) as u32
+    }
+
+    /// Adds a mapping, whose inside tuple must not be in the inside index. Its port is to be taken for
+    /// the slot of the result.
     pub fn insert(
         &mut self,
         tuple: &FiveTuple,
         outside: Outside,
         phase: Phase,
-        endpoint: u32,
+        reservation: u32,
         taken: Taken,
         now: SimTime,
     ) -> EntryId {
-        let outside_tuple = FiveTuple { src: outside.0, src_port: outside.1, ..*tuple };
-        self.forget_ended(&outside_tuple);
-
         let mut mapping = Mapping {
-            inside: (tuple.src.into(), tuple.src_port),
-            outside: (outside.0.into(), outside.1),
-            destination: (tuple.dst.into(), tuple.dst_port),
+            inside_address: tuple.src.into(),
+            outside_address: outside.0.into(),
+            destination_address: tuple.dst.into(),
+            inside_port: tuple.src_port,
+            outside_port: outside.1,
+            destination_port: tuple.dst_port,
             protocol: tuple.protocol,
             phase,
-            state: State::Live,
-            list: 0,
+            is_live: true,
             by_inside: true,
+            list: 0,
             generation: 0,
-            endpoint,
+            reservation,
             taken,
             deadline: 0,
             previous: NIL,
@@ -337,8 +298,8 @@ impl MappingTable {
                 (self.slots.len() - 1) as u32
             }
         };
-        self.inside.insert(tuple, slot);
-        self.outside.insert(&outside_tuple, slot);
+        let hash = self.hash(tuple);
+        self.inside.insert(hash, slot);
         self.live += 1;
         self.start_timer(slot, now);
         EntryId { slot, generation: self.slots[slot as usize].generation }
@@ -383,7 +344,8 @@ impl MappingTable {
     pub fn detach_inside(&mut self, entry: EntryId) {
         let slot = entry.slot;
         if std::mem::take(&mut self.slots[slot as usize].by_inside) {
-            self.inside.remove(&self.slots[slot as usize].inside_tuple(), slot);
+            let hash = self.hash(&self.slots[slot as usize].inside_tuple());
+            self.inside.remove(hash, slot);
         }
     }
 
@@ -404,49 +366,18 @@ impl MappingTable {
         self.end(entry.slot, why, Some(now))
     }
 
-    /// Takes a mapping out of use but keeps it under its outside tuple for a while.
+    /// Takes a mapping out, and remembers its outside tuple for a while.
     fn end(&mut self, slot: u32, why: Ended, at: Option<SimTime>) -> Mapping {
         self.unlink(slot);
-        let generation = self.slots[slot as usize].generation;
-        let entry = EntryId { slot, generation };
-        let copy = self.slots[slot as usize].clone();
-        self.detach_inside(entry);
+        self.detach_inside(EntryId { slot, generation: self.slots[slot as usize].generation });
         let mapping = &mut self.slots[slot as usize];
-        mapping.state = State::Ended(why);
-        if let Some(at) = at {
-            mapping.deadline = at.as_nanos();
-        }
+        mapping.is_live = false;
+        let at = at.unwrap_or(SimTime::from_nanos(mapping.deadline));
+        let copy = mapping.clone();
         self.live -= 1;
-        self.ended.push_back(entry);
-        if self.ended.len() > REMEMBERED {
-            let oldest = self.ended.pop_front().expect("it is not empty");
-            self.bury(oldest);
-        }
+        self.free.push(slot);
+        self.ended.note(copy.outside_tuple(), why, at);
         copy
-    }
-
-    /// Forgets an ended mapping that has this outside tuple, because a new one takes it.
-    fn forget_ended(&mut self, tuple: &FiveTuple) {
-        if let Some(slot) = self.outside.find(tuple, |slot| self.slots[slot as usize].outside_tuple() == *tuple) {
-            self.outside.remove(tuple, slot);
-            debug_assert!(
-                matches!(self.slots[slot as usize].state, State::Ended(_)),
-                "a live outside tuple is not given twice"
-            );
-            self.slots[slot as usize].state = State::Free;
-            // Its place in the queue of the ended remains; the generation tells that it is stale.
-            self.slots[slot as usize].generation = self.slots[slot as usize].generation.wrapping_add(1);
-            self.free.push(slot);
-        }
-    }
-
-    fn bury(&mut self, entry: EntryId) {
-        let mapping = &self.slots[entry.slot as usize];
-        if mapping.generation == entry.generation && matches!(mapping.state, State::Ended(_)) {
-            self.outside.remove(&mapping.outside_tuple(), entry.slot);
-            self.slots[entry.slot as usize].state = State::Free;
-            self.free.push(entry.slot);
-        }
     }
 
     #[inline]
@@ -493,10 +424,7 @@ impl MappingTable {
             let (mut slot, mut previous, mut deadline) = (list.head, NIL, 0);
             while slot != NIL {
                 let mapping = &self.slots[slot as usize];
-                assert_eq!(
-                    (mapping.state, usize::from(mapping.list), mapping.previous),
-                    (State::Live, index, previous)
-                );
+                assert_eq!((mapping.is_live, usize::from(mapping.list), mapping.previous), (true, index, previous));
                 assert!(mapping.deadline >= deadline, "a list is in order of expiry");
                 (deadline, previous, slot) = (mapping.deadline, slot, mapping.next);
                 listed += 1;
@@ -504,7 +432,7 @@ impl MappingTable {
             assert_eq!(list.tail, previous);
         }
         assert_eq!(listed, self.live);
-        assert_eq!(self.inside.table.len(), live.iter().filter(|(_, mapping)| mapping.by_inside).count());
+        assert_eq!(self.inside.len(), live.iter().filter(|(_, mapping)| mapping.by_inside).count());
     }
 }
 
@@ -563,11 +491,13 @@ mod tests {
         let outside = FiveTuple { src: Ipv4Addr::new(203, 0, 113, 10), ..tuple(1) };
         while table.expire(SimTime::from_secs(40)).is_some() {}
         let ended = Lookup::Ended(Ended::Expired, SimTime::from_secs(30));
-        assert_eq!(table.by_outside(&outside, SimTime::from_secs(40)), ended);
-        assert_eq!(table.by_outside(&FiveTuple { src_port: 2, ..outside }, SimTime::ZERO), Lookup::Unknown);
-        // A new mapping takes the tuple over.
+        assert_eq!(table.by_outside(None, &outside, SimTime::from_secs(40)), ended);
+        assert_eq!(table.by_outside(None, &FiveTuple { src_port: 2, ..outside }, SimTime::ZERO), Lookup::Unknown);
+        // A new mapping takes the tuple over; past its deadline it has ended, whether or not it was taken out.
         let entry = insert(&mut table, 1, 50);
-        assert_eq!(table.by_outside(&outside, SimTime::from_secs(51)), Lookup::Live(entry));
+        assert_eq!(table.by_outside(Some(entry.slot), &outside, SimTime::from_secs(51)), Lookup::Live(entry));
+        let ended = Lookup::Ended(Ended::Expired, SimTime::from_secs(80));
+        assert_eq!(table.by_outside(Some(entry.slot), &outside, SimTime::from_secs(90)), ended);
         table.check();
     }
 
@@ -593,6 +523,6 @@ mod tests {
 
     #[test]
     fn a_mapping_is_one_cache_line() {
-        assert!(size_of::<Mapping>() <= 64, "{}", size_of::<Mapping>());
+        assert_eq!((size_of::<Mapping>(), align_of::<Mapping>()), (64, 64));
     }
 }

@@ -7,21 +7,31 @@
 //! ports, timers and drop reasons; what it leaves open is [`Behaviour`], with defaults from observation.
 //!
 //! ```text
-//!             ┌──────────────────────── Gateway ────────────────────────┐
-//!   INSIDE ──>│ endpoint ──> destinations: which of its ports are taken │──> OUTSIDE
-//!             │    │ blocks             │ a port                        │
-//!             │    v                    v                               │
-//!             │ PortPool          MappingTable: inside <──> outside     │
-//!             └─────────────────────────────────────────────────────────┘
+//!             ┌────────────────────────── Gateway ──────────────────────────┐
+//!             │ endpoint ─> rule ─> Reservation ─> Destinations ─> Mapping  │
+//!   INSIDE ──>│ whose        which   its ports,     which of them   the     │──> OUTSIDE
+//!             │ address      NAT IPs in blocks      are taken       entry   │
+//!             │                         ^           for it          ^       │
+//!             │              PortPool ──┘ PortOwners ───────────────┘       │
+//!             │              free blocks  a reply's port: whose?            │
+//!             └─────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Source: <https://docs.cloud.google.com/nat/docs/ports-and-addresses> and its neighbours, as of 2026-04.
 
 mod allocation;
+mod binding;
+mod change;
+mod ended;
 pub mod endpoint;
 pub mod exhaustion;
 pub mod mapping;
+mod owners;
+mod port_map;
 pub mod ports;
+pub mod reservation;
+pub mod rules;
+mod slot_index;
 pub mod tcp;
 pub mod usage;
 
@@ -34,15 +44,20 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
+pub use self::binding::BindingChoice;
 pub use self::endpoint::{Endpoint, EndpointConfig, Meter};
 pub use self::exhaustion::{Exhaustion, Limit};
 pub use self::ports::{PortBlock, PortPool, block_shape, blocks_per_ip};
+pub use self::reservation::Reservation;
+pub use self::rules::{DEFAULT_RULE, Rule, RuleMatch};
 
+use self::binding::Bindings;
 use self::endpoint::protocol_index;
 use self::exhaustion::Exhaustions;
 use self::mapping::{Ended, Lookup, Mapping, MappingTable, Observed, Outside};
+use self::owners::PortOwners;
 use self::tcp::{Phase, Timer};
-use self::usage::{Destination, Destinations, Pick};
+use self::usage::{Destination, Destinations, Pick, Taken};
 use crate::time::SimTime;
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{Direction, FiveTuple, Packet, Protocol, Transport, tcp_flags};
@@ -51,6 +66,9 @@ use crate::wire::{Direction, FiveTuple, Packet, Protocol, Transport, tcp_flags};
 pub const INSIDE: PortId = PortId(0);
 /// Towards the internet gateway.
 pub const OUTSIDE: PortId = PortId(1);
+
+/// Marks the number of a reservation on NAT IPs that are being drained.
+const DRAINING: u32 = 1 << 31;
 
 /// A gateway's configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,17 +79,39 @@ pub struct Config {
     pub drain_nat_ips: Vec<Ipv4Addr>,
     /// Addresses that the gateway may add by itself (`AUTO_ONLY`), in order.
     pub auto_ips: Vec<Ipv4Addr>,
-    /// Ports set aside for each endpoint.
+    /// NAT rules in ascending order of their numbers.
+    pub rules: Vec<Rule>,
+    /// Ports set aside for each endpoint, under each rule.
     pub min_ports: u32,
     /// Ports an endpoint may grow to; with static allocation, the minimum.
     pub max_ports: u32,
     /// Dynamic port allocation.
     pub dynamic: bool,
+    /// Endpoint-independent mapping.
+    pub endpoint_independent: bool,
     /// Timeouts by [`Timer`].
     pub timeouts: [Duration; Timer::COUNT],
 }
 
-/// What Google does not document.
+impl Default for Config {
+    /// Google's defaults: 64 ports, static, no rules; TIME_WAIT of 30 s, as new gateways have it since 2026-09-30. No NAT IP.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Config {
+            nat_ips: Vec::new(),
+            drain_nat_ips: Vec::new(),
+            auto_ips: Vec::new(),
+            rules: Vec::new(),
+            min_ports: 64,
+            max_ports: 64,
+            dynamic: false,
+            endpoint_independent: false,
+            timeouts: [seconds(30), seconds(30), seconds(30), seconds(1200), seconds(30)],
+        }
+    }
+}
+
+/// What Google does not document. The defaults are those of a scenario's `model.nat`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
     /// Random free port instead of the lowest one.
@@ -94,6 +134,29 @@ pub struct Behaviour {
     pub shrink_after: Duration,
     /// How often usage is looked at.
     pub evaluate_every: Duration,
+    /// With dynamic allocation, any change of the configuration puts every endpoint back to its minimum.
+    pub reset_on_change: bool,
+    /// With endpoint-independent mapping, to which port a newcomer is bound.
+    pub binding_choice: BindingChoice,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour {
+            random_ports: false,
+            partial_allocation: true,
+            drop_midstream: false,
+            rst_frees: false,
+            growth_trigger: 0.8,
+            grow_on_drop: true,
+            growth_delay: Duration::from_secs(20),
+            shrink_below: 0.25,
+            shrink_after: Duration::from_secs(300),
+            evaluate_every: Duration::from_secs(10),
+            reset_on_change: true,
+            binding_choice: BindingChoice::LeastLoaded,
+        }
+    }
 }
 
 /// Something that Cloud NAT would log.
@@ -109,24 +172,44 @@ pub struct LogEvent {
     pub outside: Option<(Ipv4Addr, u16)>,
 }
 
+/// Why there is no port for a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoPort {
+    /// All are taken for its destination.
+    AllTaken,
+    /// The one it is bound to is taken by somebody else for its destination (endpoint-independent mapping).
+    Conflict(Ipv4Addr, u16),
+}
+
 /// A Public NAT gateway.
 #[derive(Debug)]
 pub struct Gateway {
     name: Arc<str>,
     config: Config,
     behaviour: Behaviour,
-    pool: PortPool,
+    /// The NAT IPs of the default rule, then those of each rule.
+    pools: Vec<PortPool>,
     endpoints: Vec<Endpoint>,
+    /// By endpoint, and within one by pool.
+    reservations: Vec<Reservation>,
+    /// The same for blocks on NAT IPs being drained; empty as long as there is none.
+    draining: Vec<Reservation>,
     by_address: HashMap<Ipv4Addr, u32, FixedState>,
+    owners: PortOwners,
     table: MappingTable,
     destinations: Destinations,
+    /// With endpoint-independent mapping.
+    bindings: Option<Bindings>,
     rng: ChaCha8Rng,
+    /// Which of the automatic addresses comes next.
+    next_auto_ip: usize,
     /// Next look at the endpoints' usage (dynamic allocation only).
     next_evaluation: SimTime,
     /// When the next doubling becomes usable.
     next_growth: SimTime,
     exhaustions: Exhaustions,
     dropped_out_of_resources: u64,
+    dropped_conflict: u64,
     dropped_received: u64,
     log: Option<Vec<LogEvent>>,
     metering: bool,
@@ -135,18 +218,26 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway without endpoints. `rng` chooses ports when they are chosen at random.
     pub fn new(name: Arc<str>, config: Config, behaviour: Behaviour, rng: ChaCha8Rng) -> Self {
+        let rules = config.rules.iter().map(|rule| &rule.nat_ips);
+        let pools = std::iter::once(&config.nat_ips).chain(rules).map(|ips| PortPool::new(ips.iter().copied()));
         Gateway {
             name,
-            pool: PortPool::new(config.nat_ips.iter().copied()),
+            pools: pools.collect(),
             endpoints: Vec::new(),
+            reservations: Vec::new(),
+            draining: Vec::new(),
             by_address: HashMap::default(),
+            owners: PortOwners::default(),
             table: MappingTable::new(config.timeouts),
             destinations: Destinations::default(),
+            bindings: config.endpoint_independent.then(Bindings::default),
             rng,
+            next_auto_ip: 0,
             next_evaluation: SimTime::NEVER,
             next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
             dropped_out_of_resources: 0,
+            dropped_conflict: 0,
             dropped_received: 0,
             log: None,
             metering: false,
@@ -165,14 +256,43 @@ impl Gateway {
         &self.config
     }
 
-    /// Active NAT IPs, those it added by itself included.
+    /// Active NAT IPs of the default rule, those it added by itself included.
     pub fn nat_ips(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.pool.ips()
+        self.pools[0].ips()
+    }
+
+    /// Numbers of all rules: the default rule, then the others in ascending order. Elsewhere a rule is named by its
+    /// position here.
+    pub fn rule_numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(DEFAULT_RULE).chain(self.config.rules.iter().map(|rule| rule.number))
     }
 
     /// Endpoints in order of arrival; those that left are still there, without ports.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// The ports of an endpoint (by its number) under a rule (by its position).
+    pub fn reservation(&self, endpoint: usize, rule: usize) -> &Reservation {
+        &self.reservations[endpoint * self.pools.len() + rule]
+    }
+
+    /// The ports of an endpoint under all rules, the default rule first.
+    pub fn reservations(&self, endpoint: usize) -> &[Reservation] {
+        let rules = self.pools.len();
+        &self.reservations[endpoint * rules..(endpoint + 1) * rules]
+    }
+
+    /// The same on NAT IPs that are being drained; empty if none is.
+    pub fn draining(&self, endpoint: usize) -> &[Reservation] {
+        let rules = self.pools.len();
+        self.draining.get(endpoint * rules..(endpoint + 1) * rules).unwrap_or_default()
+    }
+
+    /// Most connections of an endpoint to one destination now, by protocol: the metric `port_usage`.
+    pub fn port_usage(&self, endpoint: usize, protocol: Protocol) -> u32 {
+        let all = self.reservations(endpoint).iter().chain(self.draining(endpoint));
+        all.map(|reservation| reservation.peaks[protocol_index(protocol)].now()).max().unwrap_or(0)
     }
 
     /// Exhaustions in order of their first drop.
@@ -185,6 +305,11 @@ impl Gateway {
         self.dropped_out_of_resources
     }
 
+    /// Packets out that were dropped by a conflict of endpoint-independent mapping.
+    pub fn dropped_conflict(&self) -> u64 {
+        self.dropped_conflict
+    }
+
     /// Packets from outside that were dropped.
     pub fn dropped_received(&self) -> u64 {
         self.dropped_received
@@ -193,6 +318,16 @@ impl Gateway {
     /// Live mappings, those in TIME_WAIT included.
     pub fn live_mappings(&self) -> usize {
         self.table.live()
+    }
+
+    /// Ports set aside for endpoints and ports that are free, over all active NAT IPs.
+    pub fn reserved_and_free(&self) -> (u64, u64) {
+        let growing = |reservation: &Reservation| {
+            let blocks = reservation.growth.iter().flat_map(|growth| &growth.blocks);
+            blocks.map(|block| u64::from(block.size())).sum::<u64>()
+        };
+        let held = self.reservations.iter().map(|reservation| u64::from(reservation.ports) + growing(reservation));
+        (held.sum(), self.pools.iter().map(|pool| u64::from(pool.free())).sum())
     }
 
     /// From now on keep what Cloud NAT would log, for [`Gateway::take_log`].
@@ -237,7 +372,7 @@ impl Gateway {
     #[inline]
     pub fn handle_known(&mut self, entry: EntryId, packet: &mut Packet, from: PortId, now: SimTime) -> bool {
         let Some(mapping) = self.table.live_at(entry, now) else { return false };
-        let (inside, outside, endpoint) = (mapping.inside(), mapping.outside(), mapping.endpoint);
+        let (inside, outside, reservation) = (mapping.inside(), mapping.outside(), mapping.reservation);
         let protocol = mapping.protocol();
         let outbound = from == INSIDE;
         debug_assert_eq!(
@@ -253,7 +388,7 @@ impl Gateway {
             Observed::BeginsAnew => return false,
         }
         if self.metering {
-            let meter = &mut self.endpoints[endpoint as usize].meters[protocol_index(protocol)];
+            let meter = self.meter(reservation, protocol);
             let bytes = u64::from(packet.wire_length());
             if outbound {
                 meter.sent_packets += 1;
@@ -286,19 +421,19 @@ impl Gateway {
         let Some(tuple) = packet.five_tuple().filter(|_| packet.transport() != Transport::IcmpEchoReply) else {
             return self.translate_outbound_other(packet, now, explain);
         };
-        if let Some(entry) = self.table.by_inside(&tuple, now) {
-            if self.handle_known(entry, packet, INSIDE, now) {
-                explain.say(State::Nat, || {
-                    format!(
-                        "{} translates {tuple} to source {}:{} (known connection)",
-                        self.name,
-                        packet.src(),
-                        outside_port(packet)
-                    )
-                });
-                return Verdict::Forward(OUTSIDE, Memo::Entry(entry));
-            }
-            self.table.detach_inside(entry);
+        let known = self.table.by_inside(&tuple, now);
+        if let Some(entry) = known
+            && self.handle_known(entry, packet, INSIDE, now)
+        {
+            explain.say(State::Nat, || {
+                format!(
+                    "{} translates {tuple} to source {}:{} (known connection)",
+                    self.name,
+                    packet.src(),
+                    outside_port(packet)
+                )
+            });
+            return Verdict::Forward(OUTSIDE, Memo::Entry(entry));
         }
         let phase = match tuple.protocol {
             Protocol::Tcp => Phase::of_first_packet(packet.tcp_flags()),
@@ -308,21 +443,33 @@ impl Gateway {
             explain.say(State::Drop, || format!("{}: TCP without SYN, and no mapping for {tuple}", self.name));
             return Verdict::Drop(DropCause::SimMidstream);
         }
-        let destination = Destination::of(endpoint, &tuple);
-        let ports = self.endpoints[endpoint as usize].ports;
-        let pick = if self.behaviour.random_ports { Pick::Random(self.rng.next_u64()) } else { Pick::Lowest };
-        let Some((taken, count)) = self.destinations.acquire(destination, ports, pick) else {
-            return self.refuse(destination, &tuple, now, explain);
+        let rule = rules::evaluate(&self.config.rules, &tuple).map_or(0, |rule| rule + 1);
+        let reservation = endpoint * self.pools.len() as u32 + rule as u32;
+        let destination = Destination::of(reservation, &tuple);
+        let taken = match self.choose_port(destination, &tuple) {
+            Ok(taken) => taken,
+            Err(why) => return self.refuse(destination, &tuple, why, now, explain),
         };
-        let owner = &mut self.endpoints[endpoint as usize];
+        // A socket that begins anew while its last connection is in TIME_WAIT.
+        if let Some(entry) = known {
+            self.table.detach_inside(entry);
+        }
+        let owner = &mut self.reservations[reservation as usize];
+        let ports = owner.ports;
+        let (ip, port) = owner.use_port(taken.ordinal);
+        let entry = self.table.insert(&tuple, Outside(ip, port), phase, reservation, taken, now);
+        let count = self.destinations.take(taken, entry.slot);
         owner.peaks[protocol_index(tuple.protocol)].rose_to(count);
         owner.peak_usage = owner.peak_usage.max(count);
-        let (ip, port) = owner.port(taken.ordinal);
-        if self.config.dynamic && f64::from(count) >= self.behaviour.growth_trigger * f64::from(ports) {
-            owner.wants_growth = true;
+        if self.config.dynamic {
+            if f64::from(count) >= self.behaviour.growth_trigger * f64::from(ports) {
+                owner.wants_growth = true;
+            }
+            self.schedule_evaluation(now);
         }
-        self.schedule_evaluation(now);
-        let entry = self.table.insert(&tuple, Outside(ip, port), phase, endpoint, taken, now);
+        if let Some(bindings) = &mut self.bindings {
+            bindings.add(&tuple, reservation, taken.ordinal);
+        }
         if !phase.is_open() {
             self.destinations.time_wait(taken);
         }
@@ -339,13 +486,44 @@ impl Gateway {
         }
         packet.set_source(ip, port);
         explain.say(State::Nat, || {
-            let choice = if self.behaviour.random_ports { "a free one" } else { "the lowest free one" };
-            format!(
-                "{} gives {tuple} the source {ip}:{port}, {choice} of {ports} ports for this destination",
-                self.name
-            )
+            let choice = match (self.config.endpoint_independent, self.behaviour.random_ports) {
+                (true, _) => format!("to which {}:{} is bound", tuple.src, tuple.src_port),
+                (false, true) => format!("a free one of {ports} ports for this destination"),
+                (false, false) => format!("the lowest free one of {ports} ports for this destination"),
+            };
+            format!("{}{} gives {tuple} the source {ip}:{port}, {choice}", self.name, self.rule_text(rule))
         });
         Verdict::Forward(OUTSIDE, Memo::Entry(entry))
+    }
+
+    /// A port for a new connection.
+    #[inline]
+    fn choose_port(&mut self, destination: Destination, tuple: &FiveTuple) -> Result<Taken, NoPort> {
+        let ports = self.reservations[destination.reservation as usize].ports;
+        let pick = if self.behaviour.random_ports { Pick::Random(self.rng.next_u64()) } else { Pick::Lowest };
+        let Some(bindings) = &mut self.bindings else {
+            return self.destinations.choose(destination, ports, pick).ok_or(NoPort::AllTaken);
+        };
+        let choice = self.behaviour.binding_choice;
+        let ordinal = bindings.ordinal(tuple, destination.reservation, ports, choice, pick).ok_or(NoPort::AllTaken)?;
+        if let Some(taken) = self.destinations.this_one(destination, ordinal) {
+            return Ok(taken);
+        }
+        let slot = self.destinations.holder(&destination, ordinal).expect("it is taken");
+        let other = self.table.in_slot(slot).inside();
+        // Its own earlier connection, in TIME_WAIT: no conflict between two endpoints, but the only port it may have is barred.
+        match (other.0, other.1) == (tuple.src, tuple.src_port) {
+            true => Err(NoPort::AllTaken),
+            false => Err(NoPort::Conflict(other.0, other.1)),
+        }
+    }
+
+    /// ` rule 100`, or nothing for the default rule.
+    fn rule_text(&self, rule: usize) -> String {
+        match rule {
+            0 => String::new(),
+            rule => format!(" rule {}", self.config.rules[rule - 1].number),
+        }
     }
 
     /// What is neither TCP, UDP nor an echo request.
@@ -375,7 +553,7 @@ impl Gateway {
     fn translate_inbound(&mut self, packet: &mut Packet, now: SimTime, explain: &mut Explain) -> Verdict {
         if let Some(embedded) = packet.embedded() {
             // An error about a packet that had gone out: it quotes that packet as the outside saw it.
-            let Lookup::Live(entry) = self.table.by_outside(&embedded.tuple, now) else {
+            let Lookup::Live(entry) = self.by_outside(&embedded.tuple, now) else {
                 explain.say(State::Drop, || {
                     format!("{}: an ICMP error about {}, which is no connection of its", self.name, embedded.tuple)
                 });
@@ -399,7 +577,7 @@ impl Gateway {
             return Verdict::Drop(cause);
         };
         let outside = tuple.reversed();
-        match self.table.by_outside(&outside, now) {
+        match self.by_outside(&outside, now) {
             Lookup::Live(entry) => {
                 let known = self.handle_known(entry, packet, OUTSIDE, now);
                 debug_assert!(known, "a live mapping takes every inbound packet");
@@ -431,35 +609,77 @@ impl Gateway {
         }
     }
 
+    /// What is known of a flow as the outside would see it leave.
+    #[inline]
+    fn by_outside(&mut self, outside: &FiveTuple, now: SimTime) -> Lookup {
+        let slot = self.owners.at(outside.src, outside.src_port).and_then(|(reservation, ordinal)| {
+            self.destinations.holder(&Destination::of(reservation, outside), ordinal)
+        });
+        self.table.by_outside(slot, outside, now)
+    }
+
     /// There is no port for a new connection.
-    fn refuse(&mut self, destination: Destination, tuple: &FiveTuple, now: SimTime, explain: &mut Explain) -> Verdict {
-        let endpoint = destination.endpoint;
-        if self.pool.ips().next().is_none() {
-            explain.say(State::Drop, || format!("{} has no NAT IP", self.name));
+    fn refuse(
+        &mut self,
+        destination: Destination,
+        tuple: &FiveTuple,
+        why: NoPort,
+        now: SimTime,
+        explain: &mut Explain,
+    ) -> Verdict {
+        let reservation = destination.reservation;
+        let (endpoint, rule) = self.endpoint_and_rule(reservation);
+        if self.pools[rule].ips().next().is_none() {
+            explain.say(State::Drop, || format!("{}{} has no NAT IP", self.name, self.rule_text(rule)));
             return Verdict::Drop(DropCause::CloudNatNoAddresses);
         }
-        if self.config.dynamic && self.behaviour.grow_on_drop {
-            self.ask_for_growth(endpoint, now);
-        }
-        let limit = self.limit_of(endpoint);
-        let owner = &mut self.endpoints[endpoint as usize];
-        owner.dropped += 1;
-        self.dropped_out_of_resources += 1;
-        if self.metering {
-            owner.meters[protocol_index(tuple.protocol)].dropped_out_of_resources += 1;
-        }
-        let ports = owner.ports;
-        let (count, time_wait) = self.destinations.count(&destination);
-        self.exhaustions.record(destination, limit, now, || (ports, count - time_wait, time_wait));
+        self.endpoints[endpoint as usize].dropped += 1;
         if let Some(log) = &mut self.log
             && tuple.protocol != Protocol::Icmp
         {
             log.push(LogEvent { time: now, endpoint, tuple: *tuple, outside: None });
         }
+        if let NoPort::Conflict(other, other_port) = why {
+            self.dropped_conflict += 1;
+            if self.metering {
+                self.meter(reservation, tuple.protocol).dropped_conflict += 1;
+            }
+            explain.say(State::Drop, || {
+                format!(
+                    "{}: {}:{} shares its NAT port with {other}:{other_port}, which uses it towards {}:{}/{} already \
+                     (endpoint-independent mapping)",
+                    self.name, tuple.src, tuple.src_port, tuple.dst, tuple.dst_port, tuple.protocol
+                )
+            });
+            return Verdict::Drop(DropCause::EndpointIndependenceConflict);
+        }
+        if self.config.dynamic && self.behaviour.grow_on_drop {
+            self.ask_for_growth(reservation, now);
+        }
+        let limit = self.limit_of(reservation);
+        self.dropped_out_of_resources += 1;
+        if self.metering {
+            self.meter(reservation, tuple.protocol).dropped_out_of_resources += 1;
+        }
+        let ports = self.reservations[reservation as usize].ports;
+        let (count, time_wait) = self.destinations.count(&destination);
+        self.exhaustions.record(destination, limit, now, || Exhaustion {
+            endpoint,
+            rule: self.config.rules.get(rule.wrapping_sub(1)).map_or(DEFAULT_RULE, |rule| rule.number),
+            destination,
+            limit,
+            from: now,
+            to: now,
+            allocated_ports: ports,
+            open: count - time_wait,
+            time_wait,
+            dropped: 1,
+        });
         explain.say(State::Drop, || {
             format!(
-                "{}: no free port for {} to {}:{}/{} ({count} of {ports} taken: {} open, {time_wait} in TIME_WAIT; {})",
+                "{}{}: no free port for {} to {}:{}/{} ({count} of {ports} taken: {} open, {time_wait} in TIME_WAIT; {})",
                 self.name,
+                self.rule_text(rule),
                 tuple.src,
                 tuple.dst,
                 tuple.dst_port,
@@ -474,14 +694,11 @@ impl Gateway {
     /// Both sides have closed, or one has reset: the port rests, or is free at once.
     fn close(&mut self, entry: EntryId, reset: bool, now: SimTime) {
         let mapping = self.table.live_at(entry, now).expect("it was live just now");
-        let (endpoint, taken, protocol) = (mapping.endpoint, mapping.taken, mapping.protocol());
+        let (reservation, taken, protocol) = (mapping.reservation, mapping.taken, mapping.protocol());
         if self.metering {
-            self.endpoints[endpoint as usize].meters[protocol_index(protocol)].closed_connections += 1;
+            self.meter(reservation, protocol).closed_connections += 1;
         }
-        // A mapping on a NAT IP that is being drained holds no countable port.
-        if taken != allocation::NO_PORT {
-            self.destinations.time_wait(taken);
-        }
+        self.destinations.time_wait(taken);
         if reset && self.behaviour.rst_frees {
             let mapping = self.table.remove(entry, Ended::Expired, now);
             self.free_port(&mapping);
@@ -489,6 +706,7 @@ impl Gateway {
     }
 
     /// Forgets what has expired by now, and frees its ports.
+    #[inline]
     fn forget_expired(&mut self, now: SimTime) {
         while let Some(mapping) = self.table.expire(now) {
             self.free_port(&mapping);
@@ -497,14 +715,17 @@ impl Gateway {
 
     /// Gives the port of an ended mapping back.
     fn free_port(&mut self, mapping: &Mapping) {
-        let owner = &mut self.endpoints[mapping.endpoint as usize];
-        let protocol = protocol_index(mapping.protocol());
-        if self.metering && mapping.phase().is_open() {
-            owner.meters[protocol].closed_connections += 1;
+        let (reservation, protocol) = (mapping.reservation, mapping.protocol());
+        let is_open = mapping.phase().is_open();
+        if self.metering && is_open {
+            self.meter(reservation, protocol).closed_connections += 1;
         }
-        if mapping.taken != allocation::NO_PORT {
-            let (_, count) = self.destinations.release(mapping.taken, !mapping.phase().is_open());
-            owner.peaks[protocol].fell_to(count);
+        let count = self.destinations.release(mapping.taken, !is_open);
+        let owner = self.reservation_mut(reservation);
+        owner.peaks[protocol_index(protocol)].fell_to(count);
+        owner.unuse_port(mapping.taken.ordinal);
+        if let Some(bindings) = &mut self.bindings {
+            bindings.remove(&mapping.inside_tuple(), reservation, mapping.taken.ordinal);
         }
     }
 
@@ -517,12 +738,31 @@ impl Gateway {
         })
     }
 
+    /// The endpoint that has a reservation, and the position of its rule.
+    #[inline]
+    fn endpoint_and_rule(&self, reservation: u32) -> (u32, usize) {
+        let (index, rules) = (reservation & !DRAINING, self.pools.len() as u32);
+        (index / rules, (index % rules) as usize)
+    }
+
+    #[inline]
+    fn reservation_mut(&mut self, id: u32) -> &mut Reservation {
+        match id & DRAINING {
+            0 => &mut self.reservations[id as usize],
+            _ => &mut self.draining[(id & !DRAINING) as usize],
+        }
+    }
+
+    fn meter(&mut self, reservation: u32, protocol: Protocol) -> &mut Meter {
+        let (endpoint, _) = self.endpoint_and_rule(reservation);
+        &mut self.endpoints[endpoint as usize].meters[protocol_index(protocol)]
+    }
+
     fn meter_received_drop(&mut self, packet: &Packet) {
         // A drop belongs to the endpoint whose block has the port, if any.
         let Some(tuple) = packet.five_tuple() else { return };
-        let owner = self.endpoints.iter_mut().find(|endpoint| endpoint.ordinal(tuple.dst, tuple.dst_port).is_some());
-        if let Some(owner) = owner {
-            owner.meters[protocol_index(tuple.protocol)].dropped_received += 1;
+        if let Some((reservation, _)) = self.owners.at(tuple.dst, tuple.dst_port) {
+            self.meter(reservation, tuple.protocol).dropped_received += 1;
         }
     }
 }

@@ -17,6 +17,8 @@ use std::net::Ipv4Addr;
 
 /// Ports below this are never given out (Google: 64,512 = 65,536 - 1,024 ports an IP).
 const FIRST_PORT: u32 = 1024;
+/// Ports of an address that can be given out.
+const PORTS_OF_AN_IP: u32 = 65_536 - FIRST_PORT;
 /// The largest block observed.
 const MAX_BLOCK: u32 = 16_384;
 /// log2 of the number of ports of an address.
@@ -46,6 +48,11 @@ impl PortBlock {
     /// Number of ports.
     pub fn size(&self) -> u32 {
         self.size
+    }
+
+    /// Whether a NAT IP's port is one of these.
+    pub fn contains(&self, ip: Ipv4Addr, port: u16) -> bool {
+        self.ip == ip && u32::from(port).wrapping_sub(u32::from(self.first)) < self.size
     }
 }
 
@@ -178,6 +185,11 @@ impl PortPool {
     /// Takes an address out of the pool. Blocks on it that are still held are simply not taken back.
     pub fn remove_ip(&mut self, ip: Ipv4Addr) {
         self.ips.retain(|free| free.ip != ip);
+    }
+
+    /// Takes out the addresses of which no port is set aside.
+    pub(super) fn remove_unused_ips(&mut self) {
+        self.ips.retain(|free| free.free() < PORTS_OF_AN_IP);
     }
 
     /// Puts the active addresses into this order; addresses not listed keep their place behind them.

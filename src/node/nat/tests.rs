@@ -12,30 +12,11 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config(ports: u32) -> Config {
-    Config {
-        nat_ips: vec![NAT_IP],
-        drain_nat_ips: vec![],
-        auto_ips: vec![],
-        min_ports: ports,
-        max_ports: ports,
-        dynamic: false,
-        timeouts: [30 * SECOND, 30 * SECOND, 30 * SECOND, 1200 * SECOND, 30 * SECOND],
-    }
+    Config { nat_ips: vec![NAT_IP], min_ports: ports, max_ports: ports, ..Config::default() }
 }
 
 fn behaviour() -> Behaviour {
-    Behaviour {
-        random_ports: false,
-        partial_allocation: true,
-        drop_midstream: false,
-        rst_frees: false,
-        growth_trigger: 0.8,
-        grow_on_drop: true,
-        growth_delay: 20 * SECOND,
-        shrink_below: 0.25,
-        shrink_after: 300 * SECOND,
-        evaluate_every: 10 * SECOND,
-    }
+    Behaviour::default()
 }
 
 fn gateway(config: Config, behaviour: Behaviour) -> Gateway {
@@ -132,6 +113,8 @@ fn the_65th_connection_drops_and_one_to_another_destination_does_not() {
     assert_eq!(out(&mut gateway, refused, SYN, 1000), Err(DropCause::OutOfResources));
     assert!(out(&mut gateway, FiveTuple { dst_port: 444, ..refused }, SYN, 1000).is_ok());
     let expected = Exhaustion {
+        endpoint: 0,
+        rule: DEFAULT_RULE,
         destination: Destination::of(0, &refused),
         limit: Limit::VmPorts,
         from: SimTime::from_secs(1),
@@ -297,7 +280,7 @@ fn a_gateway_without_addresses_says_so_and_one_without_room_is_out_of_resources(
 }
 
 fn ranges(gateway: &Gateway) -> Vec<Vec<String>> {
-    gateway.endpoints().iter().map(|endpoint| endpoint.blocks().iter().map(PortBlock::to_string).collect()).collect()
+    gateway.reservations.iter().map(|reservation| reservation.blocks().map(PortBlock::to_string).collect()).collect()
 }
 
 #[test]
@@ -309,14 +292,14 @@ fn four_vms_on_one_address_share_it_as_was_observed() {
         [&["203.0.113.10:16384-32767", "203.0.113.10:32768-49151"][..], &["203.0.113.10:49152-65535"], &none, &none]
     );
     assert!(gateway.allocation_failed());
-    assert_eq!(gateway.min_extra_nat_ips(), 2);
+    assert_eq!(gateway.min_extra_nat_ips(0), 2);
 }
 
 #[test]
 fn all_or_nothing_leaves_a_short_endpoint_with_nothing() {
     let mut gateway = gateway(config(32_000), Behaviour { partial_allocation: false, ..behaviour() });
     (0..2).for_each(|index| _ = gateway.add_endpoint(vm(index)));
-    assert_eq!(gateway.endpoints()[1].ports(), 0);
+    assert_eq!(gateway.reservation(1, 0).ports(), 0);
 }
 
 #[test]
@@ -327,7 +310,7 @@ fn the_1009th_default_vm_on_one_address_gets_nothing() {
         gateway.add_endpoint(EndpointConfig { address, ..vm(0) });
         assert_eq!(gateway.allocation_failed(), index == 1008);
     }
-    assert_eq!(gateway.min_extra_nat_ips(), 1);
+    assert_eq!(gateway.min_extra_nat_ips(0), 1);
 }
 
 #[test]
@@ -335,12 +318,12 @@ fn a_vm_with_a_pod_range_gets_1024_ports_with_static_allocation_only() {
     let node = EndpointConfig { alias_ranges: vec!["10.60.0.0/24".parse().unwrap()], ..vm(0) };
     let mut gateway = with_vms(config(64), 0);
     gateway.add_endpoint(node.clone());
-    assert_eq!(gateway.endpoints()[0].ports(), 1024);
+    assert_eq!(gateway.reservation(0, 0).ports(), 1024);
     let pod = FiveTuple { src: Ipv4Addr::new(10, 60, 0, 9), ..tuple(0, 1, Protocol::Udp) };
     assert!(out(&mut gateway, pod, 0, 0).is_ok());
     let mut gateway = with_vms(dynamic(64, 1024), 0);
     gateway.add_endpoint(node);
-    assert_eq!(gateway.endpoints()[0].ports(), 64);
+    assert_eq!(gateway.reservation(0, 0).ports(), 64);
 }
 
 #[test]
@@ -358,14 +341,14 @@ fn dynamic(min_ports: u32, max_ports: u32) -> Config {
 #[test]
 fn dynamic_allocation_doubles_from_its_minimum_to_its_maximum() {
     let mut gateway = with_vms(dynamic(32, 256), 1);
-    let mut sizes = vec![gateway.endpoints()[0].ports()];
+    let mut sizes = vec![gateway.reservation(0, 0).ports()];
     let mut port = 0;
     for second in 0..200 {
         while open(&mut gateway, 0, port, second * 1000).is_ok() {
             port += 1;
         }
         gateway.handle_timeout(SimTime::from_secs(second));
-        let ports = gateway.endpoints()[0].ports();
+        let ports = gateway.reservation(0, 0).ports();
         if ports != *sizes.last().unwrap() {
             sizes.push(ports);
         }
@@ -401,9 +384,9 @@ fn one_greedy_endpoint_starves_the_others() {
     let mut gateway = with_vms(dynamic(16_384, 65_536), 2);
     gateway.ask_for_growth(0, SimTime::ZERO);
     gateway.handle_timeout(SimTime::from_secs(20));
-    assert_eq!((gateway.endpoints()[0].ports(), gateway.endpoints()[1].ports()), (32_768, 16_384));
+    assert_eq!((gateway.reservation(0, 0).ports(), gateway.reservation(1, 0).ports()), (32_768, 16_384));
     gateway.ask_for_growth(1, SimTime::from_secs(20));
-    assert!(gateway.endpoints()[1].growth.is_none());
+    assert!(gateway.reservation(1, 0).growth.is_none());
     assert_eq!(gateway.limit_of(1), Limit::GatewayIps);
 }
 
@@ -414,10 +397,10 @@ fn ports_come_back_when_usage_stays_low() {
     for tick in 1..=3 {
         gateway.handle_timeout(SimTime::from_secs(tick * 10));
     }
-    assert_eq!(gateway.endpoints()[0].ports(), 64);
+    assert_eq!(gateway.reservation(0, 0).ports(), 64);
     // The connections idle out at 1200 s; low usage is seen from the next look on, for 300 s.
     let mut seconds = 30;
-    while gateway.endpoints()[0].ports() == 64 {
+    while gateway.reservation(0, 0).ports() == 64 {
         seconds += 10;
         gateway.handle_timeout(SimTime::from_secs(seconds));
     }
@@ -429,13 +412,13 @@ fn fewer_static_ports_end_what_was_on_the_lost_ones_and_more_end_nothing() {
     let mut gateway = with_vms(config(64), 1);
     let connections: Vec<_> = (0..64).map(|port| open(&mut gateway, 0, port, 0).unwrap()).collect();
     gateway.reconfigure(config(128), SimTime::from_secs(1));
-    assert_eq!((gateway.endpoints()[0].ports(), gateway.live_mappings()), (128, 64));
+    assert_eq!((gateway.reservation(0, 0).ports(), gateway.live_mappings()), (128, 64));
     gateway.check();
     gateway.reconfigure(config(64), SimTime::from_secs(2));
     assert_eq!(gateway.live_mappings(), 64);
     let half = Config { min_ports: 32, max_ports: 32, ..config(64) };
     gateway.reconfigure(half, SimTime::from_secs(3));
-    assert_eq!(gateway.endpoints()[0].ports(), 64, "one block of 64 does not break in two");
+    assert_eq!(gateway.reservation(0, 0).ports(), 64, "one block of 64 does not break in two");
     assert!(back(&mut gateway, connections[63], ACK, 4000).is_ok());
     gateway.check();
 }
@@ -457,7 +440,7 @@ fn removing_an_address_ends_its_connections_and_draining_does_not() {
         // Undrained or added again, the address is whole: nothing of it was given away meanwhile.
         gateway.reconfigure(Config { nat_ips: vec![NAT_IP, other], ..config(64) }, SimTime::from_secs(4));
         gateway.check();
-        assert_eq!(gateway.endpoints()[0].ports(), if expected.is_ok() { 128 } else { 64 });
+        assert_eq!(gateway.reservation(0, 0).ports(), if expected.is_ok() { 128 } else { 64 });
     }
 }
 
@@ -468,7 +451,7 @@ fn turning_dynamic_allocation_off_ends_all_connections_and_on_keeps_them() {
     gateway.reconfigure(dynamic(32, 1024), SimTime::from_secs(1));
     assert_eq!(gateway.live_mappings(), 10);
     gateway.reconfigure(config(64), SimTime::from_secs(2));
-    assert_eq!((gateway.live_mappings(), gateway.endpoints()[0].ports()), (0, 64));
+    assert_eq!((gateway.live_mappings(), gateway.reservation(0, 0).ports()), (0, 64));
     gateway.check();
 }
 
@@ -478,7 +461,7 @@ fn an_endpoint_that_leaves_gives_its_ports_to_one_that_was_short() {
     assert!(gateway.allocation_failed());
     gateway.remove_endpoint(0, SimTime::from_secs(1));
     assert!(!gateway.allocation_failed());
-    assert_eq!(gateway.endpoints()[1].ports(), 32_768);
+    assert_eq!(gateway.reservation(1, 0).ports(), 32_768);
     assert_eq!(out(&mut gateway, tuple(0, 1, Protocol::Udp), 0, 2000), Err(DropCause::NoExternalAddress));
 }
 

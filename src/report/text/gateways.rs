@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use super::super::summary::{EndpointSummary, GatewaySummary};
+use super::super::summary::{EndpointSummary, GatewaySummary, PortsSummary};
 use super::super::words::{counted, listed, thousands};
 use super::{Page, widest};
 
@@ -40,6 +40,14 @@ impl<W: Write> Page<'_, W> {
             };
             self.bad_news(&format!("not every endpoint got its ports{remedy}"))?;
         }
+        for rule in &gateway.rules {
+            let extra = match rule.min_extra_ips_needed {
+                0 => String::new(),
+                extra => format!("; it takes {}", counted(extra, "more NAT IP")),
+            };
+            let label = format!("rule {}", rule.rule_number);
+            self.item(&label, Style::new(), &format!("{}{extra}", addresses(&rule.nat_ips)))?;
+        }
         let dropped = dropped(gateway);
         if !dropped.is_empty() {
             self.item("dropped", Style::new(), &listed(&dropped))?;
@@ -51,13 +59,23 @@ impl<W: Write> Page<'_, W> {
     /// The busiest few. Dropped packets make an endpoint busy before anything else.
     fn endpoints(&mut self, endpoints: &[EndpointSummary]) -> io::Result<()> {
         let mut busiest: Vec<&EndpointSummary> = endpoints.iter().collect();
-        busiest.sort_by_key(|endpoint| Reverse((endpoint.dropped_sent_packets, endpoint.peak_port_usage)));
+        let usage = |endpoint: &EndpointSummary| {
+            let rules = endpoint.rule_mappings.iter().map(|mapping| mapping.ports.peak_port_usage);
+            rules.chain([endpoint.ports.peak_port_usage]).max()
+        };
+        busiest.sort_by_key(|endpoint| Reverse((endpoint.dropped_sent_packets, usage(endpoint))));
         let (shown, hidden) = busiest.split_at(endpoints.len().min(MAX_ENDPOINTS));
-        let names: Vec<String> = shown.iter().map(|endpoint| name(endpoint)).collect();
-        let ranges: Vec<String> = shown.iter().map(|endpoint| ranges(endpoint)).collect();
-        let (name_width, range_width) = (widest(&names), widest(&ranges));
-        for ((endpoint, name), range) in shown.iter().zip(&names).zip(&ranges) {
-            let ports = ports(endpoint);
+        let mut rows: Vec<[String; 3]> = Vec::new();
+        for endpoint in shown {
+            rows.push([name(endpoint), ranges(&endpoint.ports), ports(&endpoint.ports)]);
+            let rules = endpoint.rule_mappings.iter();
+            rows.extend(rules.map(|mapping| {
+                [format!("  rule {}", mapping.rule_number), ranges(&mapping.ports), ports(&mapping.ports)]
+            }));
+        }
+        let width = |column: usize| widest(&rows.iter().map(|row| row[column].clone()).collect::<Vec<_>>());
+        let (name_width, range_width) = (width(0), width(1));
+        for [name, range, ports] in &rows {
             writeln!(self.out, "  {name:<name_width$}  {range:<range_width$}  {ports}")?;
         }
         self.more(hidden.len(), "endpoint")
@@ -101,22 +119,22 @@ fn name(endpoint: &EndpointSummary) -> String {
 }
 
 /// `512 ports, peak use 498`: ports at the end, and most connections to one destination at any time.
-fn ports(endpoint: &EndpointSummary) -> String {
-    let (now, peak) = (endpoint.allocated_ports, endpoint.peak_allocated_ports);
+fn ports(summary: &PortsSummary) -> String {
+    let (now, peak) = (summary.allocated_ports, summary.peak_allocated_ports);
     let ports = match (now, peak) {
         (0, 0) => return "never had a port".to_owned(),
         (0, _) => format!("no ports (peak {})", thousands(peak.into())),
         (now, peak) if peak > now => format!("{} (peak {})", counted(now.into(), "port"), thousands(peak.into())),
         _ => counted(now.into(), "port"),
     };
-    match endpoint.peak_port_usage {
+    match summary.peak_port_usage {
         0 => format!("{ports}, unused"),
         usage => format!("{ports}, peak use {}", thousands(usage.into())),
     }
 }
 
-fn ranges(endpoint: &EndpointSummary) -> String {
-    match endpoint.nat_ip_port_ranges.as_slice() {
+fn ranges(summary: &PortsSummary) -> String {
+    match summary.nat_ip_port_ranges.as_slice() {
         [] => "-".to_owned(),
         [only] => only.clone(),
         [first, rest @ ..] => format!("{first} + {}", counted(rest.len() as u64, "block")),

@@ -1,5 +1,7 @@
 use super::*;
-use crate::report::summary::{Connections, EndpointSummary, Exhaustion, GatewaySummary, Packets, TrafficSummary};
+use crate::report::summary::{
+    Connections, EndpointSummary, Exhaustion, GatewaySummary, Packets, PortsSummary, TrafficSummary,
+};
 
 fn counts(entries: &[(&str, u64)]) -> BTreeMap<String, u64> {
     entries.iter().map(|(cause, count)| ((*cause).to_owned(), *count)).collect()
@@ -30,10 +32,13 @@ fn endpoint(number: u32, ranges: &[&str], peak_port_usage: u32, dropped: u64) ->
     EndpointSummary {
         name: format!("cloudrun-connector-vm-{number}"),
         address: format!("10.8.0.{}", number + 1),
-        nat_ip_port_ranges: ranges.iter().map(|&range| range.to_owned()).collect(),
-        allocated_ports: ports,
-        peak_allocated_ports: ports,
-        peak_port_usage,
+        ports: PortsSummary {
+            nat_ip_port_ranges: ranges.iter().map(|&range| range.to_owned()).collect(),
+            allocated_ports: ports,
+            peak_allocated_ports: ports,
+            peak_port_usage,
+        },
+        rule_mappings: vec![],
         dropped_sent_packets: dropped,
         ..EndpointSummary::default()
     }
@@ -41,6 +46,7 @@ fn endpoint(number: u32, ranges: &[&str], peak_port_usage: u32, dropped: u64) ->
 
 fn exhaustion(from: &str, to: &str, endpoint: &str, limit: &str) -> Exhaustion {
     Exhaustion {
+        rule_number: None,
         from: from.into(),
         to: to.into(),
         endpoint: endpoint.into(),
@@ -211,8 +217,8 @@ fn disaster() -> Summary {
     gateway.min_extra_nat_ips_needed = 1;
     gateway.nat_ips = (1..=5).map(|i| format!("203.0.113.{i}")).collect();
     gateway.endpoints = (1..=60).map(|i| endpoint(i, &["203.0.113.1:1024-1535"], i, 0)).collect();
-    gateway.endpoints[10].nat_ip_port_ranges.clear();
-    gateway.endpoints[10].allocated_ports = 0;
+    gateway.endpoints[10].ports.nat_ip_port_ranges.clear();
+    gateway.endpoints[10].ports.allocated_ports = 0;
     gateway.endpoints[10].dropped_sent_packets = 40;
     gateway.endpoints[11].held = true;
     gateway.endpoints[11].dropped_sent_packets = 3;
