@@ -31,6 +31,7 @@ mod port_map;
 pub mod ports;
 pub mod reservation;
 pub mod rules;
+mod slab;
 mod slot_index;
 pub mod tcp;
 pub mod usage;
@@ -407,6 +408,19 @@ impl Gateway {
     }
 
     fn translate_outbound(&mut self, packet: &mut Packet, now: SimTime, explain: &mut Explain) -> Verdict {
+        let tuple = packet.five_tuple().filter(|_| packet.transport() != Transport::IcmpEchoReply);
+        // First, because it waits for memory: what follows for a new connection is done meanwhile.
+        let known = tuple.and_then(|tuple| self.table.by_inside(&tuple, now));
+        if let Some(entry) = known
+            && self.handle_known(entry, packet, INSIDE, now)
+        {
+            explain.say(State::Nat, || {
+                let flow = tuple.expect("a known flow has one");
+                let port = outside_port(packet);
+                format!("{} translates {flow} to source {}:{port} (known connection)", self.name, packet.src())
+            });
+            return Verdict::Forward(OUTSIDE, Memo::Entry(entry));
+        }
         let Some(endpoint) = self.endpoint_of(packet.src()) else {
             explain.say(State::Drop, || format!("{} does not serve {}", self.name, packet.src()));
             return Verdict::Drop(DropCause::NoExternalAddress);
@@ -418,23 +432,9 @@ impl Gateway {
             });
             return Verdict::Drop(DropCause::SimEgressNotOpen);
         }
-        let Some(tuple) = packet.five_tuple().filter(|_| packet.transport() != Transport::IcmpEchoReply) else {
+        let Some(tuple) = tuple else {
             return self.translate_outbound_other(packet, now, explain);
         };
-        let known = self.table.by_inside(&tuple, now);
-        if let Some(entry) = known
-            && self.handle_known(entry, packet, INSIDE, now)
-        {
-            explain.say(State::Nat, || {
-                format!(
-                    "{} translates {tuple} to source {}:{} (known connection)",
-                    self.name,
-                    packet.src(),
-                    outside_port(packet)
-                )
-            });
-            return Verdict::Forward(OUTSIDE, Memo::Entry(entry));
-        }
         let phase = match tuple.protocol {
             Protocol::Tcp => Phase::of_first_packet(packet.tcp_flags()),
             Protocol::Udp | Protocol::Icmp => Phase::Datagram,
