@@ -14,6 +14,7 @@ use crate::scenario::value::{At, Reference};
 use crate::scenario::{Covered, IpAllocation, LogFilter, NatConfig, NatGateway, NetworkTier};
 
 mod coverage;
+mod disruption;
 mod kind;
 mod lists;
 mod patch;

@@ -6,7 +6,7 @@ use super::{findings, read, scenario};
 use crate::scenario::diagnostic::{Diagnostic, Severity};
 use crate::scenario::load::Loaded;
 use crate::scenario::model::EndpointIndependentChoice;
-use crate::scenario::{Change, NatConfig, NatRule, NatRuleMatch, NetworkTier};
+use crate::scenario::{Change, IpAllocation, NatConfig, NatRule, NatRuleMatch, NetworkTier};
 
 /// The addresses are 203.0.113.10 to .15 in this order.
 const BASE: &str = "\
@@ -499,6 +499,16 @@ fn changed(number: u32, active: &str, draining: &str) -> String {
 }
 
 #[test]
+fn a_patch_replaces_all_rules() {
+    let text = patched(&two_rules(), &format!("rules: [{}]", changed(2, "ip-4", "")));
+    let config = after(&text);
+    assert_eq!(config.rules.iter().map(|rule| rule.number).collect::<Vec<_>>(), [2]);
+    assert_eq!(warnings(&text), [format!("nat-ip-removed [{}]", changed(2, "ip-4", ""))], "rule 1 is gone");
+    assert_eq!(after(&patched(&two_rules(), "minPortsPerVm: 128")).rules.len(), 2, "without `rules` they stay");
+    assert!(after(&patched(&two_rules(), "rules: []")).rules.is_empty());
+}
+
+#[test]
 fn rules_of_a_patch_are_checked_like_those_of_a_gateway() {
     let text = patched(&manual(""), &format!("rules: [{}]", changed(1, "ip-2, std-1", "")));
     assert_eq!(errors(&text), ["mixed-network-tiers std-1"]);
@@ -519,12 +529,81 @@ fn a_rule_drains_what_it_had_and_nothing_else() {
 }
 
 #[test]
+fn an_active_address_that_is_taken_away_ends_its_connections() {
+    let own = gateway("natIpAllocateOption: MANUAL_ONLY\n    natIps: [ip-1, ip-2]");
+    assert_eq!(warnings(&patched(&own, "natIps: [ip-1]")), ["nat-ip-removed [ip-1]"]);
+    assert_eq!(warnings(&patched(&own, "natIps: [ip-1], drainNatIps: [ip-2]")), NOTHING);
+    assert_eq!(warnings(&patched(&own, "drainNatIps: [ip-2]")), NOTHING, "as gcloud, it is taken from the active ones");
+    assert_eq!(warnings(&patched(&own, "natIps: [ip-1, ip-2, ip-3]")), NOTHING);
+    let draining = gateway("natIpAllocateOption: MANUAL_ONLY\n    natIps: [ip-1]\n    drainNatIps: [ip-2]");
+    assert_eq!(warnings(&patched(&draining, "drainNatIps: []")), NOTHING, "it is meant to go");
+    let rules = format!("[{}, {}]", changed(1, "ip-2", ""), changed(2, "ip-4", ""));
+    assert_eq!(warnings(&patched(&two_rules(), &format!("rules: {rules}"))), [format!("nat-ip-removed {rules}")]);
+}
+
+#[test]
 fn draining_is_not_undone_across_tiers() {
     let premium = gateway("natIpAllocateOption: MANUAL_ONLY\n    natIps: [ip-1]\n    drainNatIps: [ip-2]");
     assert_eq!(warnings(&patched(&premium, "natIps: [ip-1, ip-2]")), NOTHING);
     let moved = gateway("natIpAllocateOption: MANUAL_ONLY\n    natIps: [std-1]\n    drainNatIps: [ip-1]");
     let back = patched(&moved, "natIps: [ip-1], drainNatIps: [std-1]");
     assert_eq!(errors(&back), ["undrain-across-tiers ip-1"]);
+}
+
+#[test]
+fn another_allocation_option_or_tier_replaces_all_addresses() {
+    let to_auto = patched(&manual("drainNatIps: [ip-2]"), "natIpAllocateOption: AUTO_ONLY");
+    assert_eq!(warnings(&to_auto), ["nat-ips-replaced AUTO_ONLY"]);
+    let config = after(&to_auto);
+    assert_eq!((config.allocate, config.nat_ips.len(), config.drain_nat_ips.len()), (IpAllocation::Auto, 0, 0));
+    let auto = gateway("natIpAllocateOption: AUTO_ONLY");
+    let to_manual = patched(&auto, "natIpAllocateOption: MANUAL_ONLY, natIps: [ip-1]");
+    assert_eq!(warnings(&to_manual), ["nat-ips-replaced MANUAL_ONLY"]);
+    assert_eq!(errors(&patched(&auto, "natIpAllocateOption: MANUAL_ONLY")), ["no-nat-ips MANUAL_ONLY"]);
+    assert_eq!(warnings(&patched(&auto, "autoNetworkTier: STANDARD")), ["nat-ips-replaced STANDARD"]);
+    assert_eq!(warnings(&patched(&auto, "autoNetworkTier: PREMIUM")), NOTHING, "it was that before");
+    assert_eq!(warnings(&patched(&auto, "natIpAllocateOption: AUTO_ONLY")), NOTHING);
+}
+
+#[test]
+fn any_change_with_dynamic_port_allocation_may_reset_it() {
+    let dynamic = manual("enableDynamicPortAllocation: true");
+    assert_eq!(warnings(&patched(&dynamic, "udpIdleTimeoutSec: 60")), ["dpa-change-resets {udpIdleTimeoutSec: 60}"]);
+    assert_eq!(warnings(&patched(&dynamic, "udpIdleTimeoutSec: 30")), NOTHING, "it was that before");
+    assert_eq!(warnings(&patched(&manual(""), "udpIdleTimeoutSec: 60")), NOTHING);
+}
+
+#[test]
+fn without_dynamic_port_allocation_all_connections_break() {
+    let dynamic = manual("enableDynamicPortAllocation: true\n    maxPortsPerVm: 4096");
+    let text = patched(&dynamic, "enableDynamicPortAllocation: false");
+    assert_eq!(warnings(&text), ["dpa-off-breaks false"]);
+    let config = after(&text);
+    assert_eq!((config.min_ports_per_vm, config.max_ports_per_vm), (64, 64), "the maximum is gone with it");
+    let text = patched(&dynamic, "enableDynamicPortAllocation: false, maxPortsPerVm: 128");
+    assert_eq!(errors(&text), ["max-ports-without-dpa 128"], "unless it is asked for");
+}
+
+#[test]
+fn dynamic_port_allocation_begins_without_loss_if_its_maximum_is_high() {
+    let on = |min: u32, max: &str| {
+        let text = manual(&format!("minPortsPerVm: {min}"));
+        warnings(&patched(&text, &format!("enableDynamicPortAllocation: true, minPortsPerVm: 64{max}")))
+    };
+    assert_eq!(on(64, ""), NOTHING, "the default is 65,536");
+    assert_eq!(on(64, ", maxPortsPerVm: 1024"), NOTHING);
+    assert_eq!(on(64, ", maxPortsPerVm: 512"), ["dpa-on-breaks 512"], "below 1,024");
+    assert_eq!(on(4096, ", maxPortsPerVm: 2048"), ["dpa-on-breaks 2048"], "below the old minimum");
+    assert_eq!(on(4096, ", maxPortsPerVm: 4096"), NOTHING);
+}
+
+#[test]
+fn fewer_static_ports_are_a_warning_if_blocks_are_lost() {
+    let to = |ports: u32| warnings(&patched(&manual("minPortsPerVm: 100"), &format!("minPortsPerVm: {ports}")));
+    assert_eq!(to(64), ["ports-lowered 64"]);
+    // 100 and 70 are both two blocks of 64.
+    assert_eq!(to(70), NOTHING);
+    assert_eq!(to(1024), NOTHING);
 }
 
 #[test]

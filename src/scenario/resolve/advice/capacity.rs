@@ -33,6 +33,12 @@ fn blocks(ports: u32) -> (u32, u32) {
     (block, ports.div_ceil(block))
 }
 
+/// How many ports an endpoint gets that is to have at least so many: whole blocks.
+pub(in crate::scenario::resolve) fn allocated_ports(ports: u32) -> u32 {
+    let (block, count) = blocks(ports);
+    block * count
+}
+
 /// Who competes for the same ports: VMs of one connector, or instances of one workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Endpoints {

@@ -5,7 +5,7 @@ use super::lists::{tier_name, two_tiers};
 use super::{NatIp, RuleIps};
 use crate::scenario::NatConfig;
 use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::file::nat::RouterNat;
+use crate::scenario::file::nat::{NatIpAllocateOption, RouterNat};
 use crate::scenario::value::{At, Reference};
 
 impl Resolver<'_> {
@@ -27,6 +27,7 @@ impl Resolver<'_> {
             let message = "a change of the subnets that a gateway serves is not simulated";
             self.push(Diagnostic::warning("not-simulated", message).at(place));
         }
+        let before = self.out.nat_gateways[gateway].config.clone();
         let ips_before = self.details.gateways[gateway].ips.clone();
         let after = overlay(&self.details.gateways[gateway].nat, set);
         let region = self.out.nat_gateways[gateway].region.clone();
@@ -38,6 +39,7 @@ impl Resolver<'_> {
         }
         let name = self.out.nat_gateways[gateway].name.clone();
         self.not_shared(&name, gateway, &ips);
+        self.disruptions(set, (&before, &ips_before), (&config, &ips));
         let detail = &mut self.details.gateways[gateway];
         detail.nat = after;
         detail.ips = ips;
@@ -76,7 +78,8 @@ impl Resolver<'_> {
 }
 
 /// A gateway with some fields changed; lists are replaced as a whole. As with gcloud, IPs that are only said to drain leave
-/// the active list. IPs that become active again leave the drained.
+/// the active list, and AUTO_ONLY clears it. IPs that become active again leave the drained. A maximum that is left over when
+/// dynamic port allocation ends is dropped: the API says that it has no effect then.
 fn overlay(before: &RouterNat, set: &RouterNat) -> RouterNat {
     macro_rules! over {
         ($($field:ident),* $(,)?) => {
@@ -116,6 +119,13 @@ fn overlay(before: &RouterNat, set: &RouterNat) -> RouterNat {
         (None, Some(_)) => without(&mut after.nat_ips, &set.drain_nat_ips),
         (Some(_), None) => without(&mut after.drain_nat_ips, &set.nat_ips),
         _ => {}
+    }
+    if set.nat_ip_allocate_option.as_ref().is_some_and(|option| option.value == NatIpAllocateOption::AutoOnly) {
+        after.nat_ips = set.nat_ips.clone();
+        after.drain_nat_ips = set.drain_nat_ips.clone();
+    }
+    if set.enable_dynamic_port_allocation.as_ref().is_some_and(|dynamic| !dynamic.value) {
+        after.max_ports_per_vm = set.max_ports_per_vm;
     }
     after
 }
