@@ -278,7 +278,7 @@ impl Loader {
         diagnostics.extend(decoding);
         let mut scenario = None;
         if !incomplete {
-            let (resolved, findings) = resolve(&file, lost_items, lost_fields, !diagnostics.has_errors());
+            let (resolved, findings) = resolve(&file, &sources, lost_items, lost_fields, !diagnostics.has_errors());
             diagnostics.extend(findings);
             scenario = resolved.filter(|_| !diagnostics.has_errors());
         }
