@@ -1,27 +1,31 @@
 //! Cloud NAT gateways of a network: from the scenario's configuration to their stations, and their endpoints.
 
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Network, Vpc, addresses};
+use super::{Network, Vpc};
 use crate::node::Node;
+use crate::node::internet::INTERNET;
 use crate::node::nat::{self, Gateway};
-use crate::scenario::model::{Midstream, PortSelection, RstPolicy, Shortage};
-use crate::scenario::{IpAllocation, NatConfig, Scenario};
+use crate::scenario::model::{EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage};
+use crate::scenario::{IpAllocation, NatConfig, NatRuleMatch, NetworkTier, Scenario};
 use crate::sim::{Engine, rng};
 use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
 
-use crate::node::internet::INTERNET;
-
-/// Addresses that a gateway with automatic allocation adds: the upper half of a documentation range.
-const AUTO_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(203, 0, 113, 128), 127);
+/// Addresses that gateways with automatic allocation add, by tier: the upper half of a documentation range, then half of
+/// the range for benchmarks, neither of which is routed on the internet; of that, the other half for Standard Tier.
+const AUTO_PREMIUM: [([u8; 4], u32); 2] = [([203, 0, 113, 128], 127), ([198, 19, 0, 0], 32_768)];
+const AUTO_STANDARD: [([u8; 4], u32); 1] = [([198, 19, 128, 0], 32_768)];
+/// Automatic addresses of one gateway (<https://cloud.google.com/nat/quota>, copies of 2026; older ones say 300).
+const MAX_AUTO_IPS: usize = 2500;
 
 impl Network {
     pub(super) fn reconfigure(&mut self, gateway: usize, config: &NatConfig) {
         let now = self.engine.now();
-        let config = nat_config(config);
+        let config = self.nat_config(gateway, config);
         self.announce(gateway, &config);
         self.engine.change_node(self.nats[gateway], |node| match node {
             Node::Nat(gateway) => gateway.reconfigure(config, now),
@@ -34,7 +38,7 @@ impl Network {
             let gateway = &self.scenario.nat_gateways[index];
             let Vpc { router, gateway: internet_gateway, .. } = self.vpcs[gateway.network];
             let stream = rng::stream(self.scenario.seed, &format!("nat {}", gateway.name));
-            let config = nat_config(&gateway.config);
+            let config = self.nat_config(index, &gateway.config);
             let node =
                 Gateway::new(gateway.name.as_str().into(), config.clone(), nat_behaviour(&self.scenario), stream);
             let coverage = gateway.coverage.clone();
@@ -52,6 +56,60 @@ impl Network {
         }
     }
 
+    /// What a gateway's station is told.
+    fn nat_config(&self, gateway: usize, config: &NatConfig) -> nat::Config {
+        let timeouts = &config.timeouts;
+        let rules = config.rules.iter().map(|rule| nat::Rule {
+            number: rule.number,
+            matches: match &rule.matches {
+                NatRuleMatch::Destination(ranges) => nat::RuleMatch::Destination(ranges.clone()),
+                NatRuleMatch::Source(ranges) => nat::RuleMatch::Source(ranges.clone()),
+            },
+            nat_ips: rule.nat_ips.clone(),
+            drain_nat_ips: rule.drain_nat_ips.clone(),
+        });
+        nat::Config {
+            nat_ips: config.nat_ips.clone(),
+            drain_nat_ips: config.drain_nat_ips.clone(),
+            auto_ips: match config.allocate {
+                IpAllocation::Auto => self.auto_ips(gateway, config.auto_network_tier),
+                IpAllocation::Manual => vec![],
+            },
+            rules: rules.collect(),
+            min_ports: config.min_ports_per_vm,
+            max_ports: config.max_ports_per_vm,
+            dynamic: config.dynamic_port_allocation,
+            endpoint_independent: config.endpoint_independent_mapping,
+            // By `nat::tcp::Timer`.
+            timeouts: [
+                timeouts.udp_idle,
+                timeouts.icmp_idle,
+                timeouts.tcp_transitory_idle,
+                timeouts.tcp_established_idle,
+                timeouts.tcp_time_wait,
+            ],
+        }
+    }
+
+    /// The addresses that a gateway may add by itself. No two gateways share one, and none is an address of the scenario.
+    fn auto_ips(&self, gateway: usize, tier: NetworkTier) -> Vec<Ipv4Addr> {
+        let scenario = &self.scenario;
+        let gateways = scenario.nat_gateways.iter().map(|gateway| &gateway.config);
+        let rules = gateways.clone().flat_map(|config| &config.rules);
+        let mut taken: HashSet<Ipv4Addr> = scenario.vms.iter().filter_map(|vm| vm.external_address).collect();
+        taken.extend(gateways.flat_map(|config| config.nat_ips.iter().chain(&config.drain_nat_ips)));
+        taken.extend(rules.flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips)));
+        taken.extend(scenario.hosts.iter().flat_map(|host| &host.addresses).map(Ipv4Net::addr));
+        let ranges = match tier {
+            NetworkTier::Premium => &AUTO_PREMIUM[..],
+            NetworkTier::Standard => &AUTO_STANDARD[..],
+        };
+        let first = |first: [u8; 4]| u32::from(Ipv4Addr::from(first));
+        let all = ranges.iter().flat_map(|&(start, count)| (first(start)..first(start) + count).map(Ipv4Addr::from));
+        let mine = all.skip(gateway).step_by(scenario.nat_gateways.len());
+        mine.filter(|ip| !taken.contains(ip)).take(MAX_AUTO_IPS).collect()
+    }
+
     /// Tells the internet the way to a gateway's addresses.
     fn announce(&mut self, index: usize, config: &nat::Config) {
         let nat = self.nats[index];
@@ -62,7 +120,9 @@ impl Network {
         };
         let gateway_port = far_port(&self.engine, nat, nat::OUTSIDE);
         let internet_port = far_port(&self.engine, vpc.gateway, INTERNET);
-        let all: Vec<_> = config.nat_ips.iter().chain(&config.drain_nat_ips).chain(&config.auto_ips).copied().collect();
+        let rules = config.rules.iter().flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips));
+        let own = config.nat_ips.iter().chain(&config.drain_nat_ips).chain(&config.auto_ips);
+        let all: Vec<_> = own.chain(rules).copied().collect();
         self.change(vpc.gateway, |node| {
             let Node::InternetGateway(gateway) = node else { unreachable!("it was made as one") };
             all.iter().for_each(|&ip| gateway.add_nat_ip(ip, gateway_port));
@@ -103,31 +163,6 @@ impl Network {
     }
 }
 
-fn nat_config(config: &NatConfig) -> nat::Config {
-    let timeouts = &config.timeouts;
-    nat::Config {
-        nat_ips: config.nat_ips.clone(),
-        drain_nat_ips: config.drain_nat_ips.clone(),
-        auto_ips: match config.allocate {
-            IpAllocation::Auto => addresses(AUTO_POOL).collect(),
-            IpAllocation::Manual => vec![],
-        },
-        rules: vec![],
-        min_ports: config.min_ports_per_vm,
-        max_ports: config.max_ports_per_vm,
-        dynamic: config.dynamic_port_allocation,
-        endpoint_independent: config.endpoint_independent_mapping,
-        // By `nat::tcp::Timer`.
-        timeouts: [
-            timeouts.udp_idle,
-            timeouts.icmp_idle,
-            timeouts.tcp_transitory_idle,
-            timeouts.tcp_established_idle,
-            timeouts.tcp_time_wait,
-        ],
-    }
-}
-
 fn nat_behaviour(scenario: &Scenario) -> nat::Behaviour {
     let model = &scenario.model.nat;
     let growth = &model.dynamic_port_allocation;
@@ -142,6 +177,10 @@ fn nat_behaviour(scenario: &Scenario) -> nat::Behaviour {
         shrink_below: growth.shrink_below,
         shrink_after: growth.shrink_after,
         evaluate_every: growth.evaluate_every,
-        ..nat::Behaviour::default()
+        reset_on_change: growth.reset_on_change,
+        binding_choice: match model.endpoint_independent_choice {
+            EndpointIndependentChoice::LeastLoaded => nat::BindingChoice::LeastLoaded,
+            EndpointIndependentChoice::Hash => nat::BindingChoice::Hash,
+        },
     }
 }

@@ -112,6 +112,28 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The active NAT IPs of a rule, by its position. An address that several rules have is the first one's: Google does
+    /// not say what happens, and ports of one address cannot be set aside twice.
+    fn active_ips(&self, rule: usize) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.listed_ips(rule)
+            .iter()
+            .copied()
+            .filter(move |ip| !(0..rule).any(|other| self.listed_ips(other).contains(ip)))
+    }
+
+    fn listed_ips(&self, rule: usize) -> &[Ipv4Addr] {
+        rule.checked_sub(1).map_or(&self.nat_ips, |rule| &self.rules[rule].nat_ips)
+    }
+
+    /// Whether a rule, by its position, is to let connections on this NAT IP end by themselves. Not if another rule has
+    /// it for new ones.
+    fn drains(&self, rule: usize, ip: Ipv4Addr) -> bool {
+        let drained = rule.checked_sub(1).map_or(&self.drain_nat_ips, |rule| &self.rules[rule].drain_nat_ips);
+        drained.contains(&ip) && !(0..=self.rules.len()).any(|rule| self.listed_ips(rule).contains(&ip))
+    }
+}
+
 /// What Google does not document. The defaults are those of a scenario's `model.nat`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
@@ -219,8 +241,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway without endpoints. `rng` chooses ports when they are chosen at random.
     pub fn new(name: Arc<str>, config: Config, behaviour: Behaviour, rng: ChaCha8Rng) -> Self {
-        let rules = config.rules.iter().map(|rule| &rule.nat_ips);
-        let pools = std::iter::once(&config.nat_ips).chain(rules).map(|ips| PortPool::new(ips.iter().copied()));
+        let pools = (0..=config.rules.len()).map(|rule| PortPool::new(config.active_ips(rule)));
         Gateway {
             name,
             pools: pools.collect(),
