@@ -30,6 +30,7 @@
 //! | [`capture`] | pcap and pcapng, in and out |
 //! | [`traffic`] | who sends: the scenario's load, replayed captures |
 //! | [`simulation`], [`probe`], [`recording`] | a run, one traced packet, the output files |
+//! | [`mod@bench`] | runs of one scenario with several Cloud NAT settings |
 //! | [`report`] | the summary, its text, logs and metrics in Google's shapes |
 //! | [`cli`] | the program |
 //!
@@ -80,6 +81,7 @@
 //! ```
 
 pub mod addresses;
+pub mod bench;
 pub mod capture;
 pub mod cli;
 pub mod network;

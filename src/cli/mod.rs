@@ -1,5 +1,6 @@
 //! The program: one file a sub-command. Results go to standard output, everything else to standard error.
 
+mod bench;
 mod check;
 mod replay;
 mod run;
@@ -85,6 +86,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Walk one packet and its reply, and explain every hop.
     Trace(trace::Arguments),
+    /// Run a scenario's own traffic once for each of several Cloud NAT settings, and compare.
+    Bench(bench::Arguments),
     /// Find what Google Cloud would reject, and what will hurt.
     Check(check::Arguments),
     /// Print the scenario file's JSON Schema.
@@ -99,6 +102,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run::run(&arguments, &common, &terminal),
         Command::Replay(arguments) => replay::run(&arguments, &common, &terminal),
         Command::Trace(arguments) => trace::run(&arguments, &common, &terminal),
+        Command::Bench(arguments) => bench::run(&arguments, &common, &terminal),
         Command::Check(arguments) => check::run(&arguments, &common, &terminal),
         Command::Schema => schema::run(&terminal),
     };

@@ -1,5 +1,6 @@
 //! What comes out: the summary, its text form, logs and metrics in Google's shapes.
 
+pub mod bench;
 pub mod clock;
 pub mod expect;
 pub mod identity;

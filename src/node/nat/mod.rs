@@ -231,6 +231,7 @@ pub struct Gateway {
     /// When the next doubling becomes usable.
     next_growth: SimTime,
     exhaustions: Exhaustions,
+    first_refusal: Option<SimTime>,
     dropped_out_of_resources: u64,
     dropped_conflict: u64,
     dropped_received: u64,
@@ -258,6 +259,7 @@ impl Gateway {
             next_evaluation: SimTime::NEVER,
             next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
+            first_refusal: None,
             dropped_out_of_resources: 0,
             dropped_conflict: 0,
             dropped_received: 0,
@@ -320,6 +322,11 @@ impl Gateway {
     /// Exhaustions in order of their first drop.
     pub fn exhaustions(&self) -> &[Exhaustion] {
         self.exhaustions.all()
+    }
+
+    /// When a new connection was first refused, for whatever reason.
+    pub fn first_refusal(&self) -> Option<SimTime> {
+        self.first_refusal
     }
 
     /// Packets out that were dropped for lack of a port.
@@ -650,6 +657,7 @@ impl Gateway {
     ) -> Verdict {
         let reservation = destination.reservation;
         let (endpoint, rule) = self.endpoint_and_rule(reservation);
+        self.first_refusal.get_or_insert(now);
         if self.pools[rule].ips().next().is_none() {
             explain.say(State::Drop, || format!("{}{} has no NAT IP", self.name, self.rule_text(rule)));
             return Verdict::Drop(DropCause::CloudNatNoAddresses);
