@@ -20,6 +20,7 @@ use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info}
 use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
 use crate::report::nat_log::{Allocation, LogBudget, LoggedProtocol, NatLogEntry, NatLogWriter};
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
+use crate::report::router_status::{GatewayInfo, RouterInfo, RuleInfo, nat_ip_info, router_status};
 use crate::report::summary::Summary;
 use crate::scenario::{Attachment, MachineType, Scenario};
 use crate::time::{SimTime, nanos};
@@ -264,6 +265,10 @@ impl Recording {
         self.folder.finish(self.connections)?;
         let mappings: Vec<_> = network.gateways().flat_map(endpoint_mappings).collect();
         self.folder.write("nat_mapping_info.json", |out| pretty(out, &nat_mapping_info(&mappings)))?;
+        let routers = routers(network);
+        let statuses: Vec<_> = routers.iter().map(router_status).collect();
+        self.folder.write("router_status.json", |out| pretty(out, &statuses))?;
+        self.folder.write("nat_ip_info.json", |out| pretty(out, &nat_ip_info(&routers)))?;
         self.folder.write("summary.json", |out| pretty(out, summary))?;
         self.folder.commit()?;
         Ok(())
@@ -295,12 +300,65 @@ fn endpoint_mappings(gateway: &Gateway) -> Vec<EndpointMappings<'_>> {
             EndpointMappings {
                 instance_name: &endpoint.config().name,
                 address: endpoint.config().address,
-                alias_range: None,
+                // Who is served by an alias range only has no primary address that could stand for it.
+                alias_range: endpoint
+                    .config()
+                    .alias_ranges
+                    .first()
+                    .copied()
+                    .filter(|_| !endpoint.config().serves_primary),
                 blocks: rules.next().map(|(_, blocks)| blocks).unwrap_or_default(),
                 rules: rules.collect(),
             }
         })
         .collect()
+}
+
+/// The routers of a network and their gateways as they are now.
+fn routers(network: &Network) -> Vec<RouterInfo<'_>> {
+    let scenario = network.scenario();
+    let mut routers: Vec<(&str, RouterInfo<'_>)> = Vec::new();
+    for (spec, gateway) in scenario.nat_gateways.iter().zip(network.gateways()) {
+        let place = routers.iter().position(|(name, router)| *name == spec.router && router.region == spec.region);
+        let place = place.unwrap_or_else(|| {
+            let network = &scenario.networks[spec.network].name;
+            let router = RouterInfo { project_id: PROJECT, region: &spec.region, network, gateways: Vec::new() };
+            routers.push((&spec.router, router));
+            routers.len() - 1
+        });
+        routers[place].1.gateways.push(gateway_info(gateway));
+    }
+    routers.into_iter().map(|(_, router)| router).collect()
+}
+
+fn gateway_info(gateway: &Gateway) -> GatewayInfo<'_> {
+    let config = gateway.config();
+    let endpoints = 0..gateway.endpoints().len();
+    let with_mappings = |rule: usize| {
+        let draining = |endpoint| gateway.draining(endpoint).get(rule).map_or(0, Reservation::ports);
+        let holds = |endpoint: &usize| gateway.reservation(*endpoint, rule).ports() + draining(*endpoint) > 0;
+        endpoints.clone().filter(holds).count() as u64
+    };
+    let all =
+        endpoints.clone().flat_map(|endpoint| gateway.reservations(endpoint).iter().chain(gateway.draining(endpoint)));
+    GatewayInfo {
+        name: gateway.name(),
+        auto_allocated_nat_ips: gateway.nat_ips().filter(|ip| !config.nat_ips.contains(ip)).collect(),
+        user_allocated_nat_ips: config.nat_ips.iter().map(|&ip| (ip, None)).collect(),
+        drain_user_allocated_nat_ips: config.drain_nat_ips.clone(),
+        min_extra_nat_ips_needed: gateway.min_extra_nat_ips(0),
+        endpoints_with_mappings: with_mappings(0),
+        rules: (config.rules.iter().enumerate())
+            .map(|(place, rule)| RuleInfo {
+                number: rule.number,
+                active_nat_ips: rule.nat_ips.clone(),
+                drain_nat_ips: rule.drain_nat_ips.clone(),
+                min_extra_ips_needed: gateway.min_extra_nat_ips(place + 1),
+                endpoints_with_mappings: with_mappings(place + 1),
+            })
+            .collect(),
+        in_use: all.flat_map(Reservation::blocks).map(PortBlock::ip).collect(),
+    }
 }
 
 fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'a> {

@@ -130,7 +130,7 @@ fn every_packet_of_the_built_in_story_reaches_the_internet_with_the_static_addre
 }
 
 #[test]
-fn out_holds_the_six_files_and_the_printed_summary() {
+fn out_holds_all_files_and_the_printed_summary() {
     let folder = folder();
     let assert = egressim(folder.path()).args(["run", "--format", "json", "--out", "a/b"]).assert().success();
     let written = files(&folder.path().join("a/b"));
@@ -140,11 +140,13 @@ fn out_holds_the_six_files_and_the_printed_summary() {
         "connections.jsonl",
         "metrics.jsonl",
         "nat_flows.jsonl",
+        "nat_ip_info.json",
         "nat_mapping_info.json",
+        "router_status.json",
         "summary.json",
     ];
     assert_eq!(names, expected);
-    let summary = &written[5].1;
+    let (_, summary) = written.last().expect("there are some");
     assert_eq!(serde_json::from_slice::<Value>(summary).expect("JSON"), json(&assert));
     // One line a connection.
     let connections = json_lines(&folder.path().join("a/b/connections.jsonl")).len();

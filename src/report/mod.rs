@@ -8,6 +8,7 @@ pub mod mapping_info;
 pub mod metrics;
 pub mod nat_log;
 pub mod output;
+pub mod router_status;
 pub mod summary;
 pub mod text;
 
