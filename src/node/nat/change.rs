@@ -26,6 +26,9 @@ impl Gateway {
         let old = std::mem::replace(&mut self.config, config);
         let new = &self.config;
         self.table.set_timeouts(new.timeouts);
+        if old.auto_ips != new.auto_ips {
+            self.next_auto_ip = 0;
+        }
         if old.endpoint_independent != new.endpoint_independent {
             self.bindings = new.endpoint_independent.then(Bindings::default);
         }

@@ -24,7 +24,7 @@ impl<T> Slab<T> {
     #[inline]
     pub(super) fn push(&mut self, item: T) -> u32 {
         let number = self.len;
-        if number as usize % PIECE == 0 {
+        if (number as usize).is_multiple_of(PIECE) {
             // The first piece grows by itself: most gateways are small.
             let piece = if self.pieces.is_empty() { Vec::new() } else { Vec::with_capacity(PIECE) };
             self.pieces.push(piece);
