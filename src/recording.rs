@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -18,11 +19,11 @@ use crate::report::clock::{WallClock, seconds};
 use crate::report::identity::{EndpointIdentity, GatewayIdentity};
 use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
 use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
-use crate::report::nat_log::{Allocation, LogBudget, LoggedProtocol, NatLogEntry, NatLogWriter};
+use crate::report::nat_log::{Allocation, LogBudget, LoggedDestination, LoggedProtocol, NatLogEntry, NatLogWriter};
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
 use crate::report::router_status::{GatewayInfo, RouterInfo, RuleInfo, nat_ip_info, router_status};
 use crate::report::summary::Summary;
-use crate::scenario::{Attachment, MachineType, Scenario};
+use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario};
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Fate, Record};
 use crate::wire::{FiveTuple, Protocol};
@@ -60,6 +61,17 @@ struct KnownEndpoint {
     budget: LogBudget,
 }
 
+/// A destination of which logs tell more than the address.
+struct Destination {
+    range: Ipv4Net,
+    what: KnownDestination,
+}
+
+enum KnownDestination {
+    Instance(EndpointIdentity),
+    GeoLocation(GeoLocation),
+}
+
 /// The files of one run.
 pub struct Recording {
     folder: OutputFolder,
@@ -70,6 +82,7 @@ pub struct Recording {
     gateways: Vec<GatewayIdentity>,
     /// By gateway and endpoint.
     endpoints: Vec<Vec<KnownEndpoint>>,
+    destinations: Vec<Destination>,
 }
 
 /// One line of `connections.jsonl`.
@@ -138,11 +151,12 @@ impl Recording {
             })
             .collect::<Vec<_>>();
         let endpoints = gateways.iter().map(|_| Vec::new()).collect();
+        let destinations = destinations(scenario);
         for gateway in 0..gateways.len() {
             network.gateway_mut(gateway).keep_log();
             network.gateway_mut(gateway).keep_meters();
         }
-        let mut recording = Recording { folder, log, metrics, connections, capture, gateways, endpoints };
+        let mut recording = Recording { folder, log, metrics, connections, capture, gateways, endpoints, destinations };
         recording.learn(network)?;
         Ok(recording)
     }
@@ -174,7 +188,7 @@ impl Recording {
         }
         events.sort_by_key(|(time, gateway, _)| (*time, *gateway));
         for (time, gateway, event) in events {
-            let Some(filter) = network.scenario().nat_gateways[gateway].config.log else { continue };
+            let Some(filter) = network.log_filter(gateway, time) else { continue };
             let Some(protocol) = LoggedProtocol::from_number(event.tuple.protocol.number()) else { continue };
             let at = Duration::from_nanos(time.as_nanos());
             let allocation = match event.outside {
@@ -193,7 +207,12 @@ impl Recording {
                     dest_port: event.tuple.dst_port,
                     gateway: &self.gateways[gateway],
                     endpoint: &endpoint.identity,
-                    destination: None,
+                    destination: self.destinations.iter().find(|known| known.range.contains(&event.tuple.dst)).map(
+                        |known| match &known.what {
+                            KnownDestination::Instance(vm) => LoggedDestination::Instance(vm),
+                            KnownDestination::GeoLocation(place) => LoggedDestination::GeoLocation(place),
+                        },
+                    ),
                 })?;
             }
         }
@@ -386,6 +405,31 @@ fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a K
     let blocks = gateway.reservations(index).iter().flat_map(Reservation::blocks);
     let allocated_ports = blocks.map(|block| (block.ip(), u64::from(block.size()))).collect();
     EndpointSample { endpoint: &known.identity, allocated_ports, protocols }
+}
+
+/// VMs with an external address, and hosts of which the scenario says where they are.
+fn destinations(scenario: &Scenario) -> Vec<Destination> {
+    let vms = scenario.vms.iter().filter_map(|vm| {
+        let subnetwork = &scenario.subnetworks[vm.subnetwork];
+        let identity = EndpointIdentity {
+            project_id: PROJECT.into(),
+            vm_name: vm.name.clone(),
+            region: subnetwork.region.clone(),
+            zone: vm.zone.clone(),
+            network_project_id: PROJECT.into(),
+            network: scenario.networks[subnetwork.network].name.clone(),
+            subnetwork: subnetwork.name.clone(),
+        };
+        Some(Destination { range: vm.external_address?.into(), what: KnownDestination::Instance(identity) })
+    });
+    let hosts = scenario.hosts.iter().flat_map(|host| {
+        let known = |place: &GeoLocation, range: &Ipv4Net| Destination {
+            range: *range,
+            what: KnownDestination::GeoLocation(place.clone()),
+        };
+        host.geo_location.iter().flat_map(move |place| host.addresses.iter().map(move |range| known(place, range)))
+    });
+    vms.chain(hosts).collect()
 }
 
 /// Who an endpoint is, as logs and metrics have it.

@@ -10,8 +10,9 @@ use crate::node::Node;
 use crate::node::internet::INTERNET;
 use crate::node::nat::{self, Gateway};
 use crate::scenario::model::{EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage};
-use crate::scenario::{IpAllocation, NatConfig, NatRuleMatch, NetworkTier, Scenario};
+use crate::scenario::{IpAllocation, LogFilter, NatConfig, NatRuleMatch, NetworkTier, Scenario};
 use crate::sim::{Engine, rng};
+use crate::time::SimTime;
 use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
 
@@ -23,8 +24,15 @@ const AUTO_STANDARD: [([u8; 4], u32); 1] = [([198, 19, 128, 0], 32_768)];
 const MAX_AUTO_IPS: usize = 2500;
 
 impl Network {
+    /// What a gateway logged at a time.
+    pub fn log_filter(&self, gateway: usize, time: SimTime) -> Option<LogFilter> {
+        let changed = self.log_filters[gateway].iter().rev().find(|(since, _)| *since <= time);
+        changed.map_or(self.scenario.nat_gateways[gateway].config.log, |(_, filter)| *filter)
+    }
+
     pub(super) fn reconfigure(&mut self, gateway: usize, config: &NatConfig) {
         let now = self.engine.now();
+        self.log_filters[gateway].push((now, config.log));
         let config = self.nat_config(gateway, config);
         self.announce(gateway, &config);
         self.engine.change_node(self.nats[gateway], |node| match node {
@@ -48,6 +56,7 @@ impl Network {
             self.engine.connect((nat, nat::INSIDE), (router, router_port), LinkConfig::default());
             self.engine.connect((nat, nat::OUTSIDE), (internet_gateway, gateway_port), LinkConfig::default());
             self.nats.push(nat);
+            self.log_filters.push(Vec::new());
             self.announce(index, &config);
             self.change(router, |node| {
                 let Node::Router(router) = node else { unreachable!("it was made as routes") };

@@ -26,7 +26,7 @@ use crate::node::nat::{self, Gateway};
 use crate::node::router::{self, Route, Router, SubnetRoute};
 use crate::node::{Node, router::FIREWALL};
 use crate::scenario::model::ConnectorAffinity;
-use crate::scenario::{Change, FirewallDirection, HostLocation, NatConfig, NextHop, Scenario};
+use crate::scenario::{Change, FirewallDirection, HostLocation, LogFilter, NatConfig, NextHop, Scenario};
 use crate::sim::{Engine, rng};
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig, NodeId};
@@ -75,6 +75,8 @@ pub struct Network {
     internet: NodeId,
     serverless: NodeId,
     nats: Vec<NodeId>,
+    /// By gateway: when what it logs changed, and to what.
+    log_filters: Vec<Vec<(SimTime, Option<LogFilter>)>>,
     connectors: Vec<NodeId>,
     workloads: Vec<Vec<RunningInstance>>,
     /// How many instances each workload has ever had, for their names.
@@ -107,6 +109,7 @@ impl Network {
             internet,
             serverless,
             nats: Vec::new(),
+            log_filters: Vec::new(),
             connectors: Vec::new(),
             workloads: vec![Vec::new(); scenario.workloads.len()],
             started: vec![0; scenario.workloads.len()],

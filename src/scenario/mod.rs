@@ -20,6 +20,7 @@ pub mod schema;
 mod tree;
 pub mod value;
 
+pub use file::simulation::GeoLocation;
 pub use model::Model;
 
 /// A checked scenario: what the network is built from. Indices (`usize`) point into the vectors of this struct.
@@ -436,6 +437,8 @@ pub struct Host {
     pub loss: f64,
     /// Never answers (a black hole).
     pub unreachable: bool,
+    /// Where on earth it is, for logs.
+    pub geo_location: Option<GeoLocation>,
 }
 
 /// Where a host is.

@@ -115,6 +115,7 @@ impl Resolver<'_> {
             rtt: host.rtt.as_ref().map_or(rtt, |rtt| rtt.value.0),
             loss: host.loss.as_ref().and_then(|loss| self.share(loss, "loss")).unwrap_or(0.0),
             unreachable: host.unreachable.unwrap_or(false),
+            geo_location: host.geo_location.clone(),
         })
     }
 
