@@ -423,3 +423,47 @@ fn a_gateway_without_any_address_says_so() {
     assert_eq!(ending(&walk.probe.trace), "DROP CLOUD_NAT_NO_ADDRESSES", "{}", walk.text);
     insta::assert_snapshot!(walk.says(&["gw"]).text);
 }
+
+#[test]
+fn another_vms_external_address_is_reached_through_cloud_nat_and_its_firewall() {
+    let vm = "instances:\n- {name: web, zone: us-central1-b, networkInterfaces: \
+              [{network: vpc, subnetwork: app, networkIP: 10.9.0.50, accessConfigs: [{natIP: 203.0.113.99}]}]}\n";
+    let allow =
+        "firewalls: [{name: allow-web, network: vpc, sourceRanges: [203.0.113.10/32], allowed: [{IPProtocol: tcp}]}]\n";
+    let there = format!(
+        "{DIRECT} > APPLY_ROUTE > NAT > NAT > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > ARRIVE_AT_INSTANCE > DELIVER"
+    );
+    let open = walk(&house(&[NAT, vm, allow]), "direct-all", "203.0.113.99:443/tcp")
+        .goes(&there, "DELIVER")
+        .says(&["203.0.113.99", "10.9.0.50"]);
+    assert!(open.text.contains("10.9.0.50 leaves as its external address 203.0.113.99"), "{}", open.text);
+    insta::assert_snapshot!(open.text);
+    // Its firewall sees the NAT IP, not the sender.
+    walk(&house(&[NAT, vm]), "direct-all", "203.0.113.99:443/tcp").goes(
+        &format!("{DIRECT} > APPLY_ROUTE > NAT > NAT > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > DROP"),
+        "DROP FIREWALL_RULE",
+    );
+    // A NAT IP is not a way in: nobody had asked from there.
+    let from_nat_ip = walk(&house(&[NAT]), "direct-all", "203.0.113.10:443/tcp");
+    assert_eq!(ending(&from_nat_ip.probe.trace), "DROP SIM_UNSOLICITED", "{}", from_nat_ip.text);
+}
+
+#[test]
+fn a_nat_rule_gives_its_own_address_and_says_so() {
+    let rules = "rules: [{ruleNumber: 100, match: \"inIpRange(destination.ip, '198.51.100.0/28')\", \
+                 action: {sourceNatActiveIps: [partner-ip]}}], sourceSubnetworkIpRangesToNat";
+    let nat = NAT
+        .replace(
+            "address: 203.0.113.10}]",
+            "address: 203.0.113.10}, {name: partner-ip, region: us-central1, address: 203.0.113.20}]",
+        )
+        .replace("sourceSubnetworkIpRangesToNat", rules);
+    for (to, says) in [
+        ("198.51.100.7:443/tcp", ["gw rule 100 gives", "the source 203.0.113.20:1024"]),
+        ("192.0.2.77:443/tcp", ["gw gives", "the source 203.0.113.10:1024"]),
+    ] {
+        walk(&house(&[&nat]), "direct-all", to)
+            .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER")
+            .says(&says);
+    }
+}

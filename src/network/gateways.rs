@@ -7,14 +7,12 @@ use ipnet::Ipv4Net;
 
 use super::{Network, Vpc};
 use crate::node::Node;
-use crate::node::internet::INTERNET;
 use crate::node::nat::{self, Gateway};
 use crate::scenario::model::{EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage};
 use crate::scenario::{IpAllocation, LogFilter, NatConfig, NatRuleMatch, NetworkTier, Scenario};
-use crate::sim::{Engine, rng};
+use crate::sim::rng;
 use crate::time::SimTime;
-use crate::topology::{LinkConfig, NodeId};
-use crate::trace::PortId;
+use crate::topology::LinkConfig;
 
 /// Addresses that gateways with automatic allocation add, by tier: the upper half of a documentation range, then half of
 /// the range for benchmarks, neither of which is routed on the internet; of that, the other half for Standard Tier.
@@ -34,7 +32,7 @@ impl Network {
         let now = self.engine.now();
         self.log_filters[gateway].push((now, config.log));
         let config = self.nat_config(gateway, config);
-        self.announce(gateway, &config);
+        self.announce_nat_ips(gateway, &config);
         self.engine.change_node(self.nats[gateway], |node| match node {
             Node::Nat(gateway) => gateway.reconfigure(config, now),
             _ => unreachable!("a gateway's station is a gateway"),
@@ -57,7 +55,7 @@ impl Network {
             self.engine.connect((nat, nat::OUTSIDE), (internet_gateway, gateway_port), LinkConfig::default());
             self.nats.push(nat);
             self.log_filters.push(Vec::new());
-            self.announce(index, &config);
+            self.announce_nat_ips(index, &config);
             self.change(router, |node| {
                 let Node::Router(router) = node else { unreachable!("it was made as routes") };
                 coverage.iter().for_each(|covered| router.add_nat_coverage(covered.range, router_port));
@@ -120,26 +118,12 @@ impl Network {
     }
 
     /// Tells the internet the way to a gateway's addresses.
-    fn announce(&mut self, index: usize, config: &nat::Config) {
-        let nat = self.nats[index];
-        let vpc = self.vpcs[self.scenario.nat_gateways[index].network];
-        let far_port = |engine: &Engine, node: NodeId, port: PortId| {
-            let link = engine.topology().link_at(node, port).expect("it was linked when it was made");
-            engine.topology().link(link).to_port
-        };
-        let gateway_port = far_port(&self.engine, nat, nat::OUTSIDE);
-        let internet_port = far_port(&self.engine, vpc.gateway, INTERNET);
+    fn announce_nat_ips(&mut self, index: usize, config: &nat::Config) {
         let rules = config.rules.iter().flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips));
         let own = config.nat_ips.iter().chain(&config.drain_nat_ips).chain(&config.auto_ips);
         let all: Vec<_> = own.chain(rules).copied().collect();
-        self.change(vpc.gateway, |node| {
-            let Node::InternetGateway(gateway) = node else { unreachable!("it was made as one") };
-            all.iter().for_each(|&ip| gateway.add_nat_ip(ip, gateway_port));
-        });
-        self.change(self.internet, |node| {
-            let Node::FarSide(internet) = node else { unreachable!("it was made as one") };
-            all.iter().for_each(|&ip| internet.add_route(ip.into(), internet_port));
-        });
+        let gateway_port = self.far_port(self.nats[index], nat::OUTSIDE);
+        self.announce(self.scenario.nat_gateways[index].network, all.iter().copied(), gateway_port);
     }
 
     /// The gateway that serves a source address: the first that covers it.

@@ -20,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::addresses::AddressPool;
 use crate::node::connector::{self, Connector, ConnectorVm};
+use crate::node::external::{self, ExternalAddresses};
 use crate::node::firewall::{self, Firewall, Interface, ProtocolMatch, Rule};
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress, UPLINK};
 use crate::node::nat::{self, Gateway};
@@ -122,6 +123,7 @@ impl Network {
             scenario: scenario.clone(),
         };
         network.build_vpcs();
+        network.build_external_addresses();
         network.build_nats();
         network.build_routes();
         network.build_hosts();
@@ -240,6 +242,50 @@ impl Network {
             self.engine.connect((gateway, INTERNET), (self.internet, port), plain);
             self.vpcs.push(Vpc { firewall, router, gateway });
         }
+    }
+
+    /// VMs with an external address have their own way to the internet gateway, past Cloud NAT.
+    fn build_external_addresses(&mut self) {
+        for network in 0..self.vpcs.len() {
+            let vms = self.scenario.vms.iter().filter(|vm| vm.network == network && vm.running);
+            let pairs: Vec<_> = vms.filter_map(|vm| Some((vm.address, vm.external_address?))).collect();
+            if pairs.is_empty() {
+                continue;
+            }
+            let Vpc { router, gateway, .. } = self.vpcs[network];
+            let name: Arc<str> = self.scenario.networks[network].name.as_str().into();
+            let station = Node::ExternalAddresses(ExternalAddresses::new(name.clone(), pairs.iter().copied()));
+            let station = self.engine.add_node(format!("{name} external addresses"), station);
+            let router_port = self.engine.topology().free_port(router, 1);
+            let gateway_port = self.engine.topology().free_port(gateway, 1);
+            self.engine.connect((station, external::INSIDE), (router, router_port), LinkConfig::default());
+            self.engine.connect((station, external::OUTSIDE), (gateway, gateway_port), LinkConfig::default());
+            self.change(router, |node| {
+                let Node::Router(router) = node else { unreachable!("it was made as routes") };
+                pairs.iter().for_each(|(internal, _)| router.add_nat_coverage((*internal).into(), router_port));
+            });
+            self.announce(network, pairs.iter().map(|(_, external)| *external), gateway_port);
+        }
+    }
+
+    /// Tells the internet the way to external addresses: through a port of the network's internet gateway.
+    fn announce(&mut self, network: usize, addresses: impl Iterator<Item = Ipv4Addr> + Clone, gateway_port: PortId) {
+        let gateway = self.vpcs[network].gateway;
+        let internet_port = self.far_port(gateway, INTERNET);
+        self.change(gateway, |node| {
+            let Node::InternetGateway(gateway) = node else { unreachable!("it was made as one") };
+            addresses.clone().for_each(|ip| gateway.add_nat_ip(ip, gateway_port));
+        });
+        self.change(self.internet, |node| {
+            let Node::FarSide(internet) = node else { unreachable!("it was made as one") };
+            addresses.for_each(|ip| internet.add_route(ip.into(), internet_port));
+        });
+    }
+
+    /// The port at the other end of a link.
+    fn far_port(&self, node: NodeId, port: PortId) -> PortId {
+        let topology = self.engine.topology();
+        topology.link(topology.link_at(node, port).expect("it was linked when it was made")).to_port
     }
 
     fn build_routes(&mut self) {

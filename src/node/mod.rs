@@ -5,6 +5,7 @@
 //! [`Node::handle_packet`], which says with a [`Memo`] what to remember; the others by [`Node::handle_known`].
 
 pub mod connector;
+pub mod external;
 pub mod firewall;
 pub mod instance;
 pub mod internet;
@@ -34,6 +35,8 @@ pub enum Node {
     Router(router::Router),
     /// A Cloud NAT gateway.
     Nat(nat::Gateway),
+    /// The external addresses of a network's VMs.
+    ExternalAddresses(external::ExternalAddresses),
     /// A network's default internet gateway.
     InternetGateway(internet::InternetGateway),
     /// Cloud Run's own internet egress.
@@ -54,6 +57,7 @@ impl Node {
             Node::Firewall(node) => node.handle_packet(packet, from, now, explain),
             Node::Router(node) => node.handle_packet(packet, from, explain),
             Node::Nat(node) => node.handle_packet(packet, from, now, explain),
+            Node::ExternalAddresses(node) => node.handle_packet(packet, from, explain),
             Node::InternetGateway(node) => node.handle_packet(packet, from, explain),
             Node::ServerlessEgress(node) => node.handle_packet(packet, from, now, explain),
             Node::FarSide(node) => node.handle_packet(packet, from, explain),
@@ -73,6 +77,7 @@ impl Node {
             Node::Instance(_)
             | Node::Connector(_)
             | Node::Router(_)
+            | Node::ExternalAddresses(_)
             | Node::InternetGateway(_)
             | Node::FarSide(_)
             | Node::Host(_) => unreachable!("only stations with a table hand out entries"),
