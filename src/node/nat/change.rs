@@ -40,9 +40,9 @@ impl Gateway {
             let growth = self.reservations[id as usize].growth.take();
             self.release(id, growth.into_iter().flat_map(|growth| growth.blocks));
             if turned_off {
-                self.shrink(id, 0, false);
+                self.cut(id, 0);
             } else if cut {
-                self.shrink(id, self.min_ports_of(id), false);
+                self.cut(id, self.min_ports_of(id));
             }
         }
         self.recount(now);

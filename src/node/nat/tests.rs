@@ -416,11 +416,26 @@ fn fewer_static_ports_end_what_was_on_the_lost_ones_and_more_end_nothing() {
     gateway.check();
     gateway.reconfigure(config(64), SimTime::from_secs(2));
     assert_eq!(gateway.live_mappings(), 64);
-    let half = Config { min_ports: 32, max_ports: 32, ..config(64) };
-    gateway.reconfigure(half, SimTime::from_secs(3));
-    assert_eq!(gateway.reservation(0, 0).ports(), 64, "one block of 64 does not break in two");
-    assert!(back(&mut gateway, connections[63], ACK, 4000).is_ok());
+    // One block of 64 becomes one of 32: a static minimum is also the most that an endpoint has.
+    gateway.reconfigure(config(32), SimTime::from_secs(3));
+    assert_eq!((gateway.reservation(0, 0).ports(), gateway.live_mappings()), (32, 32));
+    assert!(back(&mut gateway, connections[31], ACK, 4000).is_ok());
+    assert_eq!(back(&mut gateway, connections[32], ACK, 4000), Err(DropCause::SimMappingLost));
     gateway.check();
+    gateway.add_endpoint(vm(1));
+    assert_eq!(ranges(&gateway), [["203.0.113.10:1024-1055"], ["203.0.113.10:1056-1087"]], "the ports are free again");
+    gateway.check();
+}
+
+#[test]
+fn a_minimum_below_half_a_block_cuts_the_block() {
+    // Google's FAQ: a VM with 1,024 ports that it no longer needs keeps them until the minimum is reduced. Then it does not.
+    let mut gateway = with_vms(config(1024), 1);
+    gateway.reconfigure(config(50), SimTime::from_secs(1));
+    assert_eq!(gateway.reservation(0, 0).ports(), 64, "50 ports are two blocks of 32");
+    gateway.check();
+    gateway.remove_endpoint(0, SimTime::from_secs(2));
+    assert_eq!(gateway.reserved_and_free(), (0, 64_512), "what was cut apart is whole again");
 }
 
 #[test]
