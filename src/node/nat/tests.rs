@@ -460,6 +460,24 @@ fn removing_an_address_ends_its_connections_and_draining_does_not() {
 }
 
 #[test]
+fn a_rule_that_goes_ends_its_connections_and_each_endpoint_counts_its_own() {
+    let rule = Rule {
+        number: 100,
+        matches: RuleMatch::Destination(vec![SERVER.into()]),
+        nat_ips: vec![Ipv4Addr::new(203, 0, 113, 11)],
+        drain_nat_ips: vec![],
+    };
+    let mut gateway = with_vms(Config { rules: vec![rule], ..config(64) }, 3);
+    gateway.keep_meters();
+    let by_rule = open(&mut gateway, 2, 5000, 0).unwrap();
+    gateway.reconfigure(config(64), SimTime::from_secs(1));
+    assert_eq!(back(&mut gateway, by_rule, ACK, 2000), Err(DropCause::SimMappingLost));
+    let closed: Vec<_> = gateway.endpoints.iter().map(|vm| vm.meter(Protocol::Tcp).closed_connections).collect();
+    assert_eq!(closed, [0, 0, 1]);
+    gateway.check();
+}
+
+#[test]
 fn turning_dynamic_allocation_off_ends_all_connections_and_on_keeps_them() {
     let mut gateway = with_vms(config(64), 1);
     (0..10).for_each(|port| _ = open(&mut gateway, 0, port, 0).unwrap());
