@@ -229,6 +229,18 @@ fn nobody_gets_in_who_was_not_asked() {
 }
 
 #[test]
+fn nothing_that_leaves_comes_back_in_by_another_port() {
+    let mut gateway = with_vms(config(64), 2);
+    // To the port that its own packet gets: the lowest, 1024. And two that know of each other's ports.
+    let to = |client, port| FiveTuple { dst: NAT_IP, dst_port: port, ..tuple(client, 5000, Protocol::Udp) };
+    for hairpin in [to(0, 1024), to(0, 1088), to(1, 1024)] {
+        let left = out(&mut gateway, hairpin, 0, 0).unwrap();
+        assert_eq!(pass(&mut gateway, packet(left, 0), OUTSIDE, 0), Err(DropCause::SimUnsolicited), "{left}");
+    }
+    assert_eq!(gateway.dropped_received(), 3);
+}
+
+#[test]
 fn an_icmp_error_reaches_the_host_it_is_about_and_tears_nothing_down() {
     use crate::wire::IcmpError;
     let mut gateway = with_vms(config(64), 1);
