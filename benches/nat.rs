@@ -1,8 +1,12 @@
-//! What does Cloud NAT cost? A new mapping by how full the endpoint's ports are, a known packet by how many mappings there
-//! are, and the end of a mapping.
+//! What does Cloud NAT cost? A new mapping by how full the endpoint's ports are, and under each kind of allocation; a known
+//! packet by how many mappings there are; the end of mappings; an endpoint's ports.
 //!
 //! A new mapping must cost the same at 10 and at 99 % full, and its refusal at 100 % no more. A known packet costs what
 //! fetching its mapping from memory costs: once the table has left the processor's caches, that is most of it.
+//!
+//! In the words of RFC 9693 (benchmarking stateful NATxy gateways): `nat/establish` is the maximum connection
+//! establishment rate, `nat/tear-down` the connection tear-down rate. The capacity of the connection tracking table is
+//! what memory holds: there is no other limit.
 //!
 //! ```text
 //! cargo bench -- nat
@@ -14,7 +18,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use egressim::node::nat::{Behaviour, Config, EndpointConfig, Gateway, INSIDE, OUTSIDE};
+use egressim::node::nat::{Behaviour, Config, EndpointConfig, Gateway, INSIDE, OUTSIDE, Rule, RuleMatch};
 use egressim::time::SimTime;
 use egressim::trace::{EntryId, Explain, Memo, PortId, Verdict};
 use egressim::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
@@ -27,28 +31,39 @@ mod common;
 const BATCH: usize = 256;
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn gateway(nat_ips: u8, endpoints: u16, ports: u32, random_ports: bool) -> Gateway {
-    let config = Config {
+fn static_ports(nat_ips: u8, ports: u32) -> Config {
+    Config {
         nat_ips: (0..nat_ips).map(|i| Ipv4Addr::new(203, 0, 113, 10 + i)).collect(),
         min_ports: ports,
         max_ports: ports,
         timeouts: [DAY; 5],
         ..Config::default()
-    };
+    }
+}
+
+fn gateway_of(config: Config, endpoints: u16, random_ports: bool) -> Gateway {
     // So that a connection can be taken out again between two measurements.
     let behaviour = Behaviour { random_ports, rst_frees: true, ..Behaviour::default() };
     let mut gateway = Gateway::new("nat".into(), config, behaviour, ChaCha8Rng::seed_from_u64(1));
     for index in 0..endpoints {
-        gateway.add_endpoint(EndpointConfig {
-            name: format!("vm-{index}").into(),
-            address: client(index),
-            serves_primary: true,
-            alias_ranges: vec![],
-            held: false,
-            opens_at: SimTime::ZERO,
-        });
+        gateway.add_endpoint(endpoint(index));
     }
     gateway
+}
+
+fn endpoint(index: u16) -> EndpointConfig {
+    EndpointConfig {
+        name: format!("vm-{index}").into(),
+        address: client(index),
+        serves_primary: true,
+        alias_ranges: vec![],
+        held: false,
+        opens_at: SimTime::ZERO,
+    }
+}
+
+fn gateway(nat_ips: u8, endpoints: u16, ports: u32, random_ports: bool) -> Gateway {
+    gateway_of(static_ports(nat_ips, ports), endpoints, random_ports)
 }
 
 fn client(index: u16) -> Ipv4Addr {
@@ -114,35 +129,57 @@ fn flows(endpoints: u16, servers: u8, count: usize) -> impl Iterator<Item = Five
     all.take(count)
 }
 
-/// Mappings made in one go, in a fresh gateway, until all its ports are taken: the tables grow from nothing.
-fn fill(criterion: &mut Criterion) {
+/// Sends the first packets of flows, a batch at a time; the time that the gateway took.
+fn establish_all(gateway: &mut Gateway, mut tuples: impl Iterator<Item = FiveTuple>) -> Duration {
+    let mut batch = vec![Packet::empty(); BATCH];
+    let mut elapsed = Duration::ZERO;
+    loop {
+        let mut filled = 0;
+        for (packet, tuple) in batch.iter_mut().zip(tuples.by_ref()) {
+            packet.build_udp(tuple, 22);
+            filled += 1;
+        }
+        let start = Instant::now();
+        for packet in &mut batch[..filled] {
+            black_box(send(gateway, packet, SimTime::ZERO));
+        }
+        elapsed += start.elapsed();
+        if filled < BATCH {
+            return elapsed;
+        }
+    }
+}
+
+/// Mappings made in one go, in a fresh gateway, until all its ports are taken: the tables grow from nothing. By the number
+/// of NAT IPs, and by the kind of allocation.
+fn establish(criterion: &mut Criterion) {
     const PORTS: u32 = 1024;
-    let mut group = criterion.benchmark_group("nat/fill");
-    for nat_ips in [1u8, 16] {
-        let endpoints = u16::from(nat_ips) * 63;
+    let rule = |number: u32| Rule {
+        number,
+        matches: RuleMatch::Destination(vec![Ipv4Addr::from(0x0808_0000 + number).into()]),
+        nat_ips: vec![],
+        drain_nat_ips: vec![],
+    };
+    let dynamic = Config { dynamic: true, max_ports: 2 * PORTS, ..static_ports(1, PORTS) };
+    let independent = Config { endpoint_independent: true, ..static_ports(1, PORTS) };
+    // None of the rules matches: what looking at them costs.
+    let rules = Config { rules: (1..=50).map(rule).collect(), ..static_ports(1, PORTS) };
+    let mut group = criterion.benchmark_group("nat/establish");
+    for (name, config, random_ports) in [
+        ("nat-ips-1", static_ports(1, PORTS), false),
+        ("nat-ips-16", static_ports(16, PORTS), false),
+        ("random", static_ports(1, PORTS), true),
+        ("dynamic", dynamic, false),
+        ("endpoint-independent", independent, false),
+        ("50-rules", rules, false),
+    ] {
+        let endpoints = config.nat_ips.len() as u16 * 63;
         let count = usize::from(endpoints) * PORTS as usize;
-        let mut batch = vec![Packet::empty(); BATCH];
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(format!("nat-ips-{nat_ips}"), |bencher| {
-            let mut run = || {
-                let mut gateway = gateway(nat_ips, endpoints, PORTS, false);
-                let mut tuples = flows(endpoints, 1, count);
-                let mut elapsed = Duration::ZERO;
-                loop {
-                    let mut filled = 0;
-                    for (packet, tuple) in batch.iter_mut().zip(tuples.by_ref()) {
-                        packet.build_udp(tuple, 22);
-                        filled += 1;
-                    }
-                    let start = Instant::now();
-                    for packet in &mut batch[..filled] {
-                        black_box(send(&mut gateway, packet, SimTime::ZERO));
-                    }
-                    elapsed += start.elapsed();
-                    if filled < BATCH {
-                        break;
-                    }
-                }
+        group.bench_function(name, |bencher| {
+            let run = || {
+                let mut gateway = gateway_of(config.clone(), endpoints, random_ports);
+                let elapsed = establish_all(&mut gateway, flows(endpoints, 1, count));
                 assert_eq!(gateway.live_mappings(), count);
                 elapsed
             };
@@ -223,18 +260,22 @@ fn known(criterion: &mut Criterion) {
     }
 }
 
-/// All mappings end at one instant.
-fn expire(criterion: &mut Criterion) {
-    const COUNT: usize = 60_000;
-    let mut group = criterion.benchmark_group("nat/expire");
+/// A million timers: all refreshed by a packet each (`refresh`), all run out at one instant (`expire`).
+fn timers(criterion: &mut Criterion) {
+    const COUNT: usize = 1_000_000;
+    let mut group = criterion.benchmark_group("nat/timers");
     group.throughput(Throughput::Elements(COUNT as u64));
-    let packets: Vec<_> = flows(16, 16, COUNT).map(common::datagram).collect();
-    group.bench_function("60k", |bencher| {
+    let mut populated = None;
+    group.bench_function("refresh-1M", |bencher| {
+        let populated = populated.get_or_insert_with(|| Populated::new(COUNT));
+        let mut run = || -> Duration { (0..COUNT / BATCH).map(|_| populated.pass(INSIDE, true)).sum() };
+        bencher.iter_custom(|iterations| (0..iterations).map(|_| run()).sum());
+    });
+    drop(populated);
+    group.bench_function("expire-1M", |bencher| {
         let run = || {
             let mut gateway = gateway(2, 16, 4096, false);
-            packets.iter().for_each(|packet| {
-                send(&mut gateway, &mut packet.clone(), SimTime::ZERO);
-            });
+            establish_all(&mut gateway, flows(16, 16, COUNT));
             assert_eq!(gateway.live_mappings(), COUNT);
             let start = Instant::now();
             gateway.settle(SimTime::ZERO + DAY);
@@ -246,5 +287,62 @@ fn expire(criterion: &mut Criterion) {
     });
 }
 
-criterion_group! { name = benches; config = common::short(); targets = allocate, fill, known, expire }
+/// Open TCP connections that are closed: a FIN from either side, then the end of TIME_WAIT.
+fn tear_down(criterion: &mut Criterion) {
+    const COUNT: usize = 60_000;
+    let mut group = criterion.benchmark_group("nat/tear-down");
+    group.throughput(Throughput::Elements(COUNT as u64));
+    let tcp = |tuple: FiveTuple, flags: u8| {
+        let mut packet = Packet::empty();
+        packet.build_tcp(tuple, TcpSegment { flags, seq: 1, ack: 1, payload: 0 });
+        packet
+    };
+    group.bench_function("60k", |bencher| {
+        let run = || {
+            let mut gateway = gateway(2, 16, 4096, false);
+            let mut closing = Vec::with_capacity(COUNT);
+            for tuple in flows(16, 16, COUNT).map(|tuple| FiveTuple { protocol: Protocol::Tcp, ..tuple }) {
+                let mut syn = tcp(tuple, tcp_flags::SYN);
+                send(&mut gateway, &mut syn, SimTime::ZERO);
+                let answers = syn.five_tuple().expect("it is TCP").reversed();
+                closing
+                    .push((tcp(tuple, tcp_flags::FIN | tcp_flags::ACK), tcp(answers, tcp_flags::FIN | tcp_flags::ACK)));
+            }
+            assert_eq!(gateway.live_mappings(), COUNT);
+            let start = Instant::now();
+            for (out, back) in &mut closing {
+                black_box(send(&mut gateway, out, SimTime::ZERO));
+                black_box(gateway.handle_packet(back, OUTSIDE, SimTime::ZERO, &mut Explain::silent()));
+            }
+            gateway.settle(SimTime::ZERO + DAY);
+            let elapsed = start.elapsed();
+            assert_eq!(gateway.live_mappings(), 0);
+            elapsed
+        };
+        bencher.iter_custom(|iterations| (0..iterations).map(|_| run()).sum());
+    });
+}
+
+/// 1,000 endpoints arrive and get their blocks; the last ones may find no room.
+fn reserve(criterion: &mut Criterion) {
+    const ENDPOINTS: u16 = 1000;
+    let mut group = criterion.benchmark_group("nat/reserve");
+    group.throughput(Throughput::Elements(ENDPOINTS.into()));
+    for (name, nat_ips, ports) in [("64-ports", 1, 64), ("64-ports-16-ips", 16, 64), ("4096-ports-16-ips", 16, 4096)] {
+        group.bench_function(name, |bencher| {
+            let run = || {
+                let mut gateway = gateway(nat_ips, 0, ports, false);
+                let endpoints: Vec<_> = (0..ENDPOINTS).map(endpoint).collect();
+                let start = Instant::now();
+                for endpoint in endpoints {
+                    black_box(gateway.add_endpoint(endpoint));
+                }
+                start.elapsed()
+            };
+            bencher.iter_custom(|iterations| (0..iterations).map(|_| run()).sum());
+        });
+    }
+}
+
+criterion_group! { name = benches; config = common::short(); targets = allocate, establish, known, timers, tear_down, reserve }
 criterion_main!(benches);

@@ -6,10 +6,11 @@
 //! unlucky ones vanish?
 //!
 //! Simulated: `private-ranges-only` and `all-traffic`; Serverless VPC Access connectors and Direct VPC egress; VPC
-//! routes and firewall rules; Public NAT with its port blocks, timers and shortages; IPv4 with TCP, UDP and ICMP.
+//! routes and firewall rules; Public NAT with its port blocks, rules, mappings, timers and shortages; IPv4 with TCP, UDP
+//! and ICMP.
 //!
-//! Not simulated: IPv6, firewall policies, NAT rules, endpoint-independent mapping, Private NAT, peering, policy-based
-//! routes, scale-out of connectors and of Cloud Run, congestion control, DNS. What a scenario may hold and the simulator
+//! Not simulated: IPv6, firewall policies, Private NAT, peering, policy-based routes, scale-out of connectors and of
+//! Cloud Run, congestion control, DNS. What a scenario may hold and the simulator
 //! leaves out is a warning `not-simulated`; the README has the whole list.
 //!
 //! # Modules
@@ -29,6 +30,7 @@
 //! | [`capture`] | pcap and pcapng, in and out |
 //! | [`traffic`] | who sends: the scenario's load, replayed captures |
 //! | [`simulation`], [`probe`], [`recording`] | a run, one traced packet, the output files |
+//! | [`mod@bench`] | runs of one scenario with several Cloud NAT settings |
 //! | [`report`] | the summary, its text, logs and metrics in Google's shapes |
 //! | [`cli`] | the program |
 //!
@@ -79,6 +81,7 @@
 //! ```
 
 pub mod addresses;
+pub mod bench;
 pub mod capture;
 pub mod cli;
 pub mod network;

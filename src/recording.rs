@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -18,10 +19,11 @@ use crate::report::clock::{WallClock, seconds};
 use crate::report::identity::{EndpointIdentity, GatewayIdentity};
 use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
 use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
-use crate::report::nat_log::{Allocation, LogBudget, LoggedProtocol, NatLogEntry, NatLogWriter};
+use crate::report::nat_log::{Allocation, LogBudget, LoggedDestination, LoggedProtocol, NatLogEntry, NatLogWriter};
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
+use crate::report::router_status::{GatewayInfo, RouterInfo, RuleInfo, nat_ip_info, router_status};
 use crate::report::summary::Summary;
-use crate::scenario::{Attachment, MachineType, Scenario};
+use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario};
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Fate, Record};
 use crate::wire::{FiveTuple, Protocol};
@@ -59,6 +61,17 @@ struct KnownEndpoint {
     budget: LogBudget,
 }
 
+/// A destination of which logs tell more than the address.
+struct Destination {
+    range: Ipv4Net,
+    what: KnownDestination,
+}
+
+enum KnownDestination {
+    Instance(EndpointIdentity),
+    GeoLocation(GeoLocation),
+}
+
 /// The files of one run.
 pub struct Recording {
     folder: OutputFolder,
@@ -69,6 +82,7 @@ pub struct Recording {
     gateways: Vec<GatewayIdentity>,
     /// By gateway and endpoint.
     endpoints: Vec<Vec<KnownEndpoint>>,
+    destinations: Vec<Destination>,
 }
 
 /// One line of `connections.jsonl`.
@@ -137,11 +151,12 @@ impl Recording {
             })
             .collect::<Vec<_>>();
         let endpoints = gateways.iter().map(|_| Vec::new()).collect();
+        let destinations = destinations(scenario);
         for gateway in 0..gateways.len() {
             network.gateway_mut(gateway).keep_log();
             network.gateway_mut(gateway).keep_meters();
         }
-        let mut recording = Recording { folder, log, metrics, connections, capture, gateways, endpoints };
+        let mut recording = Recording { folder, log, metrics, connections, capture, gateways, endpoints, destinations };
         recording.learn(network)?;
         Ok(recording)
     }
@@ -173,7 +188,7 @@ impl Recording {
         }
         events.sort_by_key(|(time, gateway, _)| (*time, *gateway));
         for (time, gateway, event) in events {
-            let Some(filter) = network.scenario().nat_gateways[gateway].config.log else { continue };
+            let Some(filter) = network.log_filter(gateway, time) else { continue };
             let Some(protocol) = LoggedProtocol::from_number(event.tuple.protocol.number()) else { continue };
             let at = Duration::from_nanos(time.as_nanos());
             let allocation = match event.outside {
@@ -192,7 +207,12 @@ impl Recording {
                     dest_port: event.tuple.dst_port,
                     gateway: &self.gateways[gateway],
                     endpoint: &endpoint.identity,
-                    destination: None,
+                    destination: self.destinations.iter().find(|known| known.range.contains(&event.tuple.dst)).map(
+                        |known| match &known.what {
+                            KnownDestination::Instance(vm) => LoggedDestination::Instance(vm),
+                            KnownDestination::GeoLocation(place) => LoggedDestination::GeoLocation(place),
+                        },
+                    ),
                 })?;
             }
         }
@@ -264,6 +284,10 @@ impl Recording {
         self.folder.finish(self.connections)?;
         let mappings: Vec<_> = network.gateways().flat_map(endpoint_mappings).collect();
         self.folder.write("nat_mapping_info.json", |out| pretty(out, &nat_mapping_info(&mappings)))?;
+        let routers = routers(network);
+        let statuses: Vec<_> = routers.iter().map(router_status).collect();
+        self.folder.write("router_status.json", |out| pretty(out, &statuses))?;
+        self.folder.write("nat_ip_info.json", |out| pretty(out, &nat_ip_info(&routers)))?;
         self.folder.write("summary.json", |out| pretty(out, summary))?;
         self.folder.commit()?;
         Ok(())
@@ -295,12 +319,65 @@ fn endpoint_mappings(gateway: &Gateway) -> Vec<EndpointMappings<'_>> {
             EndpointMappings {
                 instance_name: &endpoint.config().name,
                 address: endpoint.config().address,
-                alias_range: None,
+                // Who is served by an alias range only has no primary address that could stand for it.
+                alias_range: endpoint
+                    .config()
+                    .alias_ranges
+                    .first()
+                    .copied()
+                    .filter(|_| !endpoint.config().serves_primary),
                 blocks: rules.next().map(|(_, blocks)| blocks).unwrap_or_default(),
                 rules: rules.collect(),
             }
         })
         .collect()
+}
+
+/// The routers of a network and their gateways as they are now.
+fn routers(network: &Network) -> Vec<RouterInfo<'_>> {
+    let scenario = network.scenario();
+    let mut routers: Vec<(&str, RouterInfo<'_>)> = Vec::new();
+    for (spec, gateway) in scenario.nat_gateways.iter().zip(network.gateways()) {
+        let place = routers.iter().position(|(name, router)| *name == spec.router && router.region == spec.region);
+        let place = place.unwrap_or_else(|| {
+            let network = &scenario.networks[spec.network].name;
+            let router = RouterInfo { project_id: PROJECT, region: &spec.region, network, gateways: Vec::new() };
+            routers.push((&spec.router, router));
+            routers.len() - 1
+        });
+        routers[place].1.gateways.push(gateway_info(gateway));
+    }
+    routers.into_iter().map(|(_, router)| router).collect()
+}
+
+fn gateway_info(gateway: &Gateway) -> GatewayInfo<'_> {
+    let config = gateway.config();
+    let endpoints = 0..gateway.endpoints().len();
+    let with_mappings = |rule: usize| {
+        let draining = |endpoint| gateway.draining(endpoint).get(rule).map_or(0, Reservation::ports);
+        let holds = |endpoint: &usize| gateway.reservation(*endpoint, rule).ports() + draining(*endpoint) > 0;
+        endpoints.clone().filter(holds).count() as u64
+    };
+    let all =
+        endpoints.clone().flat_map(|endpoint| gateway.reservations(endpoint).iter().chain(gateway.draining(endpoint)));
+    GatewayInfo {
+        name: gateway.name(),
+        auto_allocated_nat_ips: gateway.nat_ips().filter(|ip| !config.nat_ips.contains(ip)).collect(),
+        user_allocated_nat_ips: config.nat_ips.iter().map(|&ip| (ip, None)).collect(),
+        drain_user_allocated_nat_ips: config.drain_nat_ips.clone(),
+        min_extra_nat_ips_needed: gateway.min_extra_nat_ips(0),
+        endpoints_with_mappings: with_mappings(0),
+        rules: (config.rules.iter().enumerate())
+            .map(|(place, rule)| RuleInfo {
+                number: rule.number,
+                active_nat_ips: rule.nat_ips.clone(),
+                drain_nat_ips: rule.drain_nat_ips.clone(),
+                min_extra_ips_needed: gateway.min_extra_nat_ips(place + 1),
+                endpoints_with_mappings: with_mappings(place + 1),
+            })
+            .collect(),
+        in_use: all.flat_map(Reservation::blocks).map(PortBlock::ip).collect(),
+    }
 }
 
 fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a KnownEndpoint) -> EndpointSample<'a> {
@@ -328,6 +405,31 @@ fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a K
     let blocks = gateway.reservations(index).iter().flat_map(Reservation::blocks);
     let allocated_ports = blocks.map(|block| (block.ip(), u64::from(block.size()))).collect();
     EndpointSample { endpoint: &known.identity, allocated_ports, protocols }
+}
+
+/// VMs with an external address, and hosts of which the scenario says where they are.
+fn destinations(scenario: &Scenario) -> Vec<Destination> {
+    let vms = scenario.vms.iter().filter_map(|vm| {
+        let subnetwork = &scenario.subnetworks[vm.subnetwork];
+        let identity = EndpointIdentity {
+            project_id: PROJECT.into(),
+            vm_name: vm.name.clone(),
+            region: subnetwork.region.clone(),
+            zone: vm.zone.clone(),
+            network_project_id: PROJECT.into(),
+            network: scenario.networks[subnetwork.network].name.clone(),
+            subnetwork: subnetwork.name.clone(),
+        };
+        Some(Destination { range: vm.external_address?.into(), what: KnownDestination::Instance(identity) })
+    });
+    let hosts = scenario.hosts.iter().flat_map(|host| {
+        let known = |place: &GeoLocation, range: &Ipv4Net| Destination {
+            range: *range,
+            what: KnownDestination::GeoLocation(place.clone()),
+        };
+        host.geo_location.iter().flat_map(move |place| host.addresses.iter().map(move |range| known(place, range)))
+    });
+    vms.chain(hosts).collect()
 }
 
 /// Who an endpoint is, as logs and metrics have it.

@@ -130,7 +130,7 @@ fn every_packet_of_the_built_in_story_reaches_the_internet_with_the_static_addre
 }
 
 #[test]
-fn out_holds_the_six_files_and_the_printed_summary() {
+fn out_holds_all_files_and_the_printed_summary() {
     let folder = folder();
     let assert = egressim(folder.path()).args(["run", "--format", "json", "--out", "a/b"]).assert().success();
     let written = files(&folder.path().join("a/b"));
@@ -140,11 +140,13 @@ fn out_holds_the_six_files_and_the_printed_summary() {
         "connections.jsonl",
         "metrics.jsonl",
         "nat_flows.jsonl",
+        "nat_ip_info.json",
         "nat_mapping_info.json",
+        "router_status.json",
         "summary.json",
     ];
     assert_eq!(names, expected);
-    let summary = &written[5].1;
+    let (_, summary) = written.last().expect("there are some");
     assert_eq!(serde_json::from_slice::<Value>(summary).expect("JSON"), json(&assert));
     // One line a connection.
     let connections = json_lines(&folder.path().join("a/b/connections.jsonl")).len();
@@ -356,6 +358,98 @@ fn a_workload_or_host_that_is_not_there_is_status_2_and_the_nearest_is_named() {
     run(&["trace"]).code(2).stdout("");
 }
 
+// bench
+
+#[test]
+fn bench_begins_with_what_run_gives_and_prints_one_json_document() {
+    let bench = json(&run(&["bench", "--min-ports-per-vm", "64", "--format", "json"]).success().stderr(""));
+    assert_eq!((&bench["scenario"], &bench["seed"], &bench["duration"]), (&"guide".into(), &1.into(), &"60s".into()));
+    let gateway = serde_json::json!([{"name": "cloudrun-nat-gateway", "router": "cloudrun-nat-router"}]);
+    assert_eq!(bench["gateways"], gateway);
+    let rows = bench["settings"].as_array().expect("a list");
+    assert_eq!(rows.len(), 2);
+    assert_eq!((&rows[0]["asConfigured"], &rows[1]["asConfigured"]), (&true.into(), &false.into()));
+    assert_eq!((&rows[1]["setting"]["minPortsPerVm"], &rows[1]["peakAllocatedPorts"]), (&64.into(), &64.into()));
+    for row in rows {
+        let sum: u64 =
+            ["accepted", "refused", "otherFailures", "pending"].iter().filter_map(|key| row[key].as_u64()).sum();
+        assert_eq!(row["offered"], sum);
+    }
+
+    let own = json(&run(&["run", "--format", "json"]).success());
+    let gateway = &own["gateways"][0];
+    assert_eq!(rows[0]["offered"], own["connections"]["attempted"]);
+    assert_eq!(rows[0]["accepted"], own["connections"]["established"]);
+    assert_eq!(rows[0]["refused"], own["connections"]["failedBy"]["OUT_OF_RESOURCES"]);
+    assert_eq!(rows[0]["droppedPackets"], own["packets"]["dropped"]);
+    assert_eq!(rows[0]["firstRefusal"], gateway["exhaustions"][0]["from"]);
+    assert_eq!(rows[0]["minExtraNatIpsNeeded"], gateway["minExtraNatIpsNeeded"]);
+    let peak =
+        |key: &str| gateway["endpoints"].as_array().expect("a list").iter().filter_map(|one| one[key].as_u64()).max();
+    assert_eq!(rows[0]["peakAllocatedPorts"].as_u64(), peak("peakAllocatedPorts"));
+    assert_eq!(rows[0]["peakPortUsage"].as_u64(), peak("peakPortUsage"));
+}
+
+#[test]
+fn bench_keeps_what_it_prints_and_takes_another_seed() {
+    let folder = folder();
+    let arguments = ["bench", "--tcp-time-wait", "60s", "--seed", "7", "--format", "json", "--out", "a/b"];
+    let printed = json(&egressim(folder.path()).args(arguments).assert().success());
+    let written = files(&folder.path().join("a/b"));
+    assert_eq!(written.len(), 1);
+    assert_eq!(
+        (written[0].0.as_str(), serde_json::from_slice::<Value>(&written[0].1).expect("JSON")),
+        ("bench.json", printed.clone())
+    );
+    let own = json(&run(&["run", "--seed", "7", "--format", "json"]).success());
+    assert_eq!(printed["seed"], 7);
+    for row in printed["settings"].as_array().expect("a list") {
+        assert_eq!(row["offered"], own["connections"]["attempted"], "every run has that seed");
+    }
+}
+
+#[test]
+fn what_google_rejects_is_no_setting_to_compare() {
+    let assert = run(&["bench", "--dynamic", "48-1024,64-4096", "--tcp-time-wait", "30s,120s"]).code(2).stdout("");
+    let text = stderr(&assert);
+    assert!(text.contains("error[not-a-power-of-two]: minPortsPerVm is 48"), "{text}");
+    assert!(text.contains("--> --dynamic:1:1") && text.contains("help: use 32 or 64"), "{text}");
+    assert!(text.ends_with("error: 2 of 4 settings cannot be used, nothing was run\n"), "{text}");
+    let assert = run(&["bench", "--nat-ips", "none"]).code(2).stdout("");
+    assert!(stderr(&assert).contains("found `none`, expected a number of NAT IPs"), "{}", stderr(&assert));
+}
+
+#[test]
+fn bench_needs_a_gateway_and_a_load() {
+    let scenario = path(&repository("scenarios/no-nat.yaml"));
+    let assert = run(&["bench", &scenario, "-q"]).code(2).stdout("");
+    assert!(stderr(&assert).contains("no Cloud NAT gateway"), "{}", stderr(&assert));
+    let assert = run(&["bench", &path(&repository("scenarios/throughput.yaml")), "-q"]).code(2).stdout("");
+    assert!(stderr(&assert).contains("no load"), "{}", stderr(&assert));
+    let assert = run(&["bench", "--gateway", "nowhere"]).code(2).stdout("");
+    assert!(stderr(&assert).contains("cloudrun-nat-router/cloudrun-nat-gateway"), "{}", stderr(&assert));
+    run(&["bench", "--gateway", "cloudrun-nat-router/cloudrun-nat-gateway", "--tcp-time-wait", "30s"]).success();
+}
+
+#[test]
+fn bench_does_not_judge_expectations_and_tells_what_a_setting_will_hurt() {
+    let folder = folder();
+    let text = fs::read_to_string(repository("scenarios/direct-vpc.yaml")).expect("readable");
+    let text = format!("{text}expect: [{{path: connections.failed, equals: -1}}]\n");
+    let bench = |more: &[&str]| {
+        egressim(folder.path())
+            .args(["bench", "-", "--dynamic", "32-64", "--tcp-time-wait", "10s"])
+            .args(more)
+            .write_stdin(text.clone())
+            .assert()
+            .success()
+    };
+    let loud = bench(&[]);
+    assert!(stderr(&loud).contains("warning[short-time-wait]"), "{}", stderr(&loud));
+    let quiet = bench(&["-q"]).stderr("");
+    assert_eq!(stdout(&loud), stdout(&quiet));
+}
+
 // check and schema
 
 #[test]
@@ -396,7 +490,7 @@ fn what_check_prints_as_json_is_a_scenario_that_runs_alike() {
 #[test]
 fn what_google_rejects_cannot_be_run() {
     let folder = folder();
-    for command in [vec!["run", "-"], vec!["trace", "-", "--to", "1.2.3.4"]] {
+    for command in [vec!["run", "-"], vec!["bench", "-"], vec!["trace", "-", "--to", "1.2.3.4"]] {
         let assert = egressim(folder.path()).args(command).write_stdin(REJECTED).assert().code(2).stdout("");
         assert!(stderr(&assert).contains("error[not-a-power-of-two]"), "{}", stderr(&assert));
     }
@@ -427,6 +521,7 @@ fn a_missing_file_is_named_and_is_status_2() {
     for arguments in [
         &["run", "nowhere.yaml"][..],
         &["trace", "nowhere.yaml", "--to", "1.2.3.4"],
+        &["bench", "nowhere.yaml"],
         &["replay", "nowhere.yaml"],
         &["replay", "-", "--scenario", "nowhere.yaml"],
     ] {
@@ -440,9 +535,14 @@ fn a_missing_file_is_named_and_is_status_2() {
 #[test]
 fn whoever_closes_the_pipe_early_has_seen_enough() {
     let folder = folder();
-    for arguments in
-        [&["run"][..], &["run", "--format", "json"], &["schema"], &["trace", "--to", "partner-api"], &["check"]]
-    {
+    for arguments in [
+        &["run"][..],
+        &["run", "--format", "json"],
+        &["schema"],
+        &["trace", "--to", "partner-api"],
+        &["check"],
+        &["bench", "--nat-ips", "1"],
+    ] {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_egressim"))
             .args(arguments)
             .current_dir(folder.path())
@@ -462,8 +562,8 @@ fn whoever_closes_the_pipe_early_has_seen_enough() {
 fn out_that_is_a_file_is_status_2_and_nothing_is_left() {
     let folder = folder();
     fs::write(folder.path().join("taken"), "mine").expect("writable");
-    for out in ["taken", "taken/below"] {
-        let assert = egressim(folder.path()).args(["run", "--out", out]).assert().code(2).stdout("");
+    for (command, out) in [("run", "taken"), ("run", "taken/below"), ("bench", "taken")] {
+        let assert = egressim(folder.path()).args([command, "--out", out]).assert().code(2).stdout("");
         assert!(stderr(&assert).contains("taken"), "{}", stderr(&assert));
         assert_eq!(files(folder.path()), [("taken".to_owned(), b"mine".to_vec())]);
     }
@@ -516,7 +616,7 @@ fn quiet_leaves_the_result_only() {
 
 #[test]
 fn help_and_version_are_results() {
-    for command in ["run", "replay", "trace", "check", "schema"] {
+    for command in ["run", "replay", "trace", "bench", "check", "schema"] {
         let assert = run(&[command, "--help"]).success().stderr("");
         assert!(stdout(&assert).contains("Usage: egressim"), "{}", stdout(&assert));
     }

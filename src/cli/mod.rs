@@ -1,5 +1,6 @@
 //! The program: one file a sub-command. Results go to standard output, everything else to standard error.
 
+mod bench;
 mod check;
 mod replay;
 mod run;
@@ -44,8 +45,8 @@ struct Common {
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write files here. `run` and `replay`: summary.json, nat_flows.jsonl, metrics.jsonl, connections.jsonl,
-    /// nat_mapping_info.json and capture.pcapng (every packet at every station: some 3 kB for each packet sent); the
-    /// others: their result as JSON.
+    /// nat_mapping_info.json, router_status.json, nat_ip_info.json and capture.pcapng (every packet at every station: some
+    /// 3 kB for each packet sent); the others: their result as JSON.
     #[arg(long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Use this seed instead of the scenario's.
@@ -85,6 +86,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Walk one packet and its reply, and explain every hop.
     Trace(trace::Arguments),
+    /// Run a scenario's own traffic once for each of several Cloud NAT settings, and compare.
+    Bench(bench::Arguments),
     /// Find what Google Cloud would reject, and what will hurt.
     Check(check::Arguments),
     /// Print the scenario file's JSON Schema.
@@ -99,6 +102,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run::run(&arguments, &common, &terminal),
         Command::Replay(arguments) => replay::run(&arguments, &common, &terminal),
         Command::Trace(arguments) => trace::run(&arguments, &common, &terminal),
+        Command::Bench(arguments) => bench::run(&arguments, &common, &terminal),
         Command::Check(arguments) => check::run(&arguments, &common, &terminal),
         Command::Schema => schema::run(&terminal),
     };

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 
 use super::Common;
 use super::terminal::Terminal;
+use crate::scenario::diagnostic::Sources;
+use crate::scenario::file::ScenarioFile;
 use crate::scenario::load::{Loaded, Source, load};
 use crate::scenario::{BUILT_IN, Scenario};
 
@@ -20,7 +22,16 @@ pub(super) fn read(path: Option<&Path>) -> Loaded {
 
 /// A scenario to run: findings are told; errors, whether Google's or ours, end it.
 pub(super) fn usable(path: Option<&Path>, common: &Common, terminal: &Terminal) -> Result<Scenario> {
-    let loaded = read(path);
+    Ok(usable_file(path, common, terminal)?.0)
+}
+
+/// As [`usable`], with the file as typed and the texts it was read from.
+pub(super) fn usable_file(
+    path: Option<&Path>,
+    common: &Common,
+    terminal: &Terminal,
+) -> Result<(Scenario, ScenarioFile, Sources)> {
+    let mut loaded = read(path);
     let Some(mut scenario) = loaded.scenario else {
         let rendered = loaded.diagnostics.render(&loaded.sources, terminal.colours_errors());
         eprint!("{rendered}");
@@ -32,8 +43,9 @@ pub(super) fn usable(path: Option<&Path>, common: &Common, terminal: &Terminal) 
     }
     if let Some(seed) = common.seed {
         scenario.seed = seed;
+        loaded.file.seed = Some(seed.into());
     }
-    Ok(scenario)
+    Ok((scenario, loaded.file, loaded.sources))
 }
 
 /// The workload of this name, or the first one.

@@ -73,10 +73,24 @@ impl Terminal {
         Ok(())
     }
 
+    /// Begins the folder of `--out`, if there is one: before a long job, so that it does not fail at its end.
+    pub(super) fn folder(&self) -> anyhow::Result<Option<OutputFolder>> {
+        Ok(self.out.as_deref().map(OutputFolder::create).transpose()?)
+    }
+
     /// Writes a document to the folder of `--out`, if there is one.
     pub(super) fn keep_json(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
-        let Some(target) = &self.out else { return Ok(()) };
-        let mut folder = OutputFolder::create(target)?;
+        self.keep_json_in(self.folder()?, name, value)
+    }
+
+    /// Writes a document to a folder that was begun, if there is one.
+    pub(super) fn keep_json_in(
+        &self,
+        folder: Option<OutputFolder>,
+        name: &str,
+        value: &impl Serialize,
+    ) -> anyhow::Result<()> {
+        let Some(mut folder) = folder else { return Ok(()) };
         folder.write(name, |out| {
             serde_json::to_writer_pretty(&mut *out, value)?;
             out.write_all(b"\n")

@@ -1,8 +1,7 @@
-//! `nat_mapping_info.json`, and the status of a router.
-//!
-//! What `gcloud compute routers get-nat-mapping-info` and `get-status` print with `--format=json`, with the fields in the
-//! order and with the omissions of the dumps seen: one `interfaceNatMappings` entry a block, empty lists left out, VMs
-//! without a block absent.
+//! `nat_mapping_info.json`: what `gcloud compute routers get-nat-mapping-info` prints with `--format=json`, with the fields
+//! in the order and with the omissions of the dumps seen: one `interfaceNatMappings` entry a block, empty lists left out,
+//! VMs without a block absent. No dump with NAT rules has been seen: `ruleMappings` are those of the API's description,
+//! all blocks of a rule in one, at the interface's first entry.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -61,6 +60,15 @@ pub struct VmEndpointNatMappings {
 struct InterfaceNatMappings {
     source_virtual_ip: Ipv4Addr,
     source_alias_ip_range: String,
+    #[serde(flatten)]
+    ports: Ports,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rule_mappings: Vec<RuleMappings>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ports {
     num_total_nat_ports: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nat_ip_port_ranges: Vec<String>,
@@ -69,25 +77,52 @@ struct InterfaceNatMappings {
     drain_nat_ip_port_ranges: Vec<String>,
 }
 
-impl InterfaceNatMappings {
-    fn new(endpoint: &EndpointMappings<'_>, block: &BlockInfo) -> Self {
-        let alias_range = endpoint.alias_range.map(|range| range.to_string());
-        let mut mappings = InterfaceNatMappings {
-            source_virtual_ip: endpoint.address,
-            source_alias_ip_range: alias_range.unwrap_or_default(),
-            num_total_nat_ports: 0,
-            nat_ip_port_ranges: Vec::new(),
-            num_total_drain_nat_ports: 0,
-            drain_nat_ip_port_ranges: Vec::new(),
-        };
-        if block.draining {
-            mappings.num_total_drain_nat_ports = block.ports();
-            mappings.drain_nat_ip_port_ranges.push(block.range());
-        } else {
-            mappings.num_total_nat_ports = block.ports();
-            mappings.nat_ip_port_ranges.push(block.range());
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleMappings {
+    rule_number: u32,
+    #[serde(flatten)]
+    ports: Ports,
+}
+
+impl Ports {
+    fn of<'a>(blocks: impl IntoIterator<Item = &'a BlockInfo>) -> Ports {
+        let mut ports = Ports::default();
+        for block in blocks {
+            if block.draining {
+                ports.num_total_drain_nat_ports += block.ports();
+                ports.drain_nat_ip_port_ranges.push(block.range());
+            } else {
+                ports.num_total_nat_ports += block.ports();
+                ports.nat_ip_port_ranges.push(block.range());
+            }
         }
-        mappings
+        ports
+    }
+}
+
+impl EndpointMappings<'_> {
+    fn has_ports(&self) -> bool {
+        !self.blocks.is_empty() || self.rules.iter().any(|(_, blocks)| !blocks.is_empty())
+    }
+
+    /// One entry a block; a single one without ports if only rules have some.
+    fn entries(&self) -> Vec<InterfaceNatMappings> {
+        let entry = |ports| InterfaceNatMappings {
+            source_virtual_ip: self.address,
+            source_alias_ip_range: self.alias_range.map(|range| range.to_string()).unwrap_or_default(),
+            ports,
+            rule_mappings: Vec::new(),
+        };
+        let mut entries: Vec<_> = self.blocks.iter().map(|block| entry(Ports::of([block]))).collect();
+        if entries.is_empty() {
+            entries.push(entry(Ports::default()));
+        }
+        let rules = self.rules.iter().filter(|(_, blocks)| !blocks.is_empty());
+        entries[0].rule_mappings = rules
+            .map(|(rule_number, blocks)| RuleMappings { rule_number: *rule_number, ports: Ports::of(blocks) })
+            .collect();
+        entries
     }
 }
 
@@ -96,7 +131,7 @@ impl InterfaceNatMappings {
 pub fn nat_mapping_info(endpoints: &[EndpointMappings<'_>]) -> Vec<VmEndpointNatMappings> {
     let mut items: Vec<VmEndpointNatMappings> = Vec::new();
     let mut place_of_vm = BTreeMap::new();
-    for endpoint in endpoints.iter().filter(|endpoint| !endpoint.blocks.is_empty()) {
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.has_ports()) {
         let place = *place_of_vm.entry(endpoint.instance_name).or_insert_with(|| {
             items.push(VmEndpointNatMappings {
                 instance_name: endpoint.instance_name.to_owned(),
@@ -104,96 +139,9 @@ pub fn nat_mapping_info(endpoints: &[EndpointMappings<'_>]) -> Vec<VmEndpointNat
             });
             items.len() - 1
         });
-        let mappings = endpoint.blocks.iter().map(|block| InterfaceNatMappings::new(endpoint, block));
-        items[place].interface_nat_mappings.extend(mappings);
+        items[place].interface_nat_mappings.extend(endpoint.entries());
     }
     items
-}
-
-/// A router whose status is asked for.
-#[derive(Debug, Clone)]
-pub struct RouterInfo<'a> {
-    /// Project of the router.
-    pub project_id: &'a str,
-    /// Region name.
-    pub region: &'a str,
-    /// VPC network name.
-    pub network: &'a str,
-    /// Its gateways.
-    pub gateways: Vec<GatewayInfo<'a>>,
-}
-
-/// A gateway of a router.
-#[derive(Debug, Clone)]
-pub struct GatewayInfo<'a> {
-    /// Gateway name.
-    pub name: &'a str,
-    /// Addresses Google chose (`AUTO_ONLY`).
-    pub auto_allocated_nat_ips: Vec<Ipv4Addr>,
-    /// Addresses the user chose (`MANUAL_ONLY`), with the name of the address resource where it is known.
-    pub user_allocated_nat_ips: Vec<(Ipv4Addr, Option<&'a str>)>,
-    /// Of these, the ones being drained.
-    pub drain_user_allocated_nat_ips: Vec<Ipv4Addr>,
-    /// NAT IPs to add so that every endpoint gets its ports.
-    pub min_extra_nat_ips_needed: u64,
-    /// Endpoints that hold at least one block.
-    pub endpoints_with_mappings: u64,
-}
-
-/// What `gcloud compute routers get-status` prints.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RouterStatusResponse {
-    kind: &'static str,
-    result: RouterStatus,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RouterStatus {
-    network: String,
-    nat_status: Vec<NatStatus>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct NatStatus {
-    name: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    auto_allocated_nat_ips: Vec<Ipv4Addr>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    user_allocated_nat_ip_resources: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    user_allocated_nat_ips: Vec<Ipv4Addr>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    drain_user_allocated_nat_ips: Vec<Ipv4Addr>,
-    min_extra_nat_ips_needed: u64,
-    num_vm_endpoints_with_nat_mappings: u64,
-}
-
-/// The status of a router and its NAT gateways.
-pub fn router_status(router: &RouterInfo<'_>) -> RouterStatusResponse {
-    let project = format!("https://www.googleapis.com/compute/v1/projects/{}", router.project_id);
-    let address_url = |name| format!("{project}/regions/{}/addresses/{name}", router.region);
-    let nat_status = router.gateways.iter().map(|gateway| NatStatus {
-        name: gateway.name.to_owned(),
-        auto_allocated_nat_ips: gateway.auto_allocated_nat_ips.clone(),
-        user_allocated_nat_ip_resources: gateway
-            .user_allocated_nat_ips
-            .iter()
-            .filter_map(|(_, name)| name.map(address_url))
-            .collect(),
-        user_allocated_nat_ips: gateway.user_allocated_nat_ips.iter().map(|(ip, _)| *ip).collect(),
-        drain_user_allocated_nat_ips: gateway.drain_user_allocated_nat_ips.clone(),
-        min_extra_nat_ips_needed: gateway.min_extra_nat_ips_needed,
-        num_vm_endpoints_with_nat_mappings: gateway.endpoints_with_mappings,
-    });
-    RouterStatusResponse {
-        kind: "compute#routerStatusResponse",
-        result: RouterStatus {
-            network: format!("{project}/global/networks/{}", router.network),
-            nat_status: nat_status.collect(),
-        },
-    }
 }
 
 #[cfg(test)]
@@ -284,22 +232,27 @@ mod tests {
         let mappings = real("compute-routers-natMappingInfo-public-nat-cloud-router.json");
         let items = serde_json::to_value(nat_mapping_info(&endpoints)).expect("plain data");
         assert_eq!(text(items), text(mappings["result"].clone()));
+    }
 
-        let status = router_status(&RouterInfo {
-            project_id: "gcpdiag-nat1-aaaa",
-            region: "europe-west4",
-            network: "nat-vpc-network",
-            gateways: vec![GatewayInfo {
-                name: "public-nat-gateway",
-                auto_allocated_nat_ips: Vec::new(),
-                user_allocated_nat_ips: vec![(nat_ip, Some("public-nat-ip-1"))],
-                drain_user_allocated_nat_ips: Vec::new(),
-                min_extra_nat_ips_needed: 2,
-                endpoints_with_mappings: 2,
-            }],
-        });
-        let status = serde_json::to_value(status).expect("plain data");
-        assert_eq!(text(status), text(real("compute-routers-routerStatus-public-nat-cloud-router.json")));
+    #[test]
+    fn ports_of_a_rule_are_at_the_interfaces_first_entry() {
+        let partner = BlockInfo { nat_ip: Ipv4Addr::new(203, 0, 113, 20), ..block(1024, 1087) };
+        let rules = vec![(100, vec![partner, BlockInfo { draining: true, ..block(2048, 2111) }]), (200, vec![])];
+        let items = nat_mapping_info(&[EndpointMappings { rules, ..endpoint("vm-0", 2, vec![block(1024, 1087)]) }]);
+        let entry = serde_json::to_value(&items[0].interface_nat_mappings[0]).expect("plain data");
+        let expected = serde_json::json!([{
+            "ruleNumber": 100,
+            "numTotalNatPorts": 64,
+            "natIpPortRanges": ["203.0.113.20:1024-1087"],
+            "numTotalDrainNatPorts": 64,
+            "drainNatIpPortRanges": ["203.0.113.10:2048-2111"],
+        }]);
+        assert_eq!(entry["ruleMappings"], expected);
+        // Ports under a rule only: the interface is there all the same.
+        let rules = vec![(100, vec![partner])];
+        let items = nat_mapping_info(&[EndpointMappings { rules, ..endpoint("vm-1", 3, vec![]) }]);
+        let entry = serde_json::to_value(&items[0].interface_nat_mappings[0]).expect("plain data");
+        assert_eq!((&entry["numTotalNatPorts"], &entry["ruleMappings"][0]["ruleNumber"]), (&0.into(), &100.into()));
     }
 
     #[test]
@@ -323,43 +276,5 @@ mod tests {
         let items = nat_mapping_info(&endpoints);
         assert_eq!(items.len(), 2);
         assert_eq!(items[0].interface_nat_mappings.len(), 2);
-    }
-
-    #[test]
-    fn the_status_lists_gateways_with_their_addresses() {
-        let status = router_status(&RouterInfo {
-            project_id: "demo-net",
-            region: "us-east4",
-            network: "vpc-a",
-            gateways: vec![GatewayInfo {
-                name: "nat-a",
-                auto_allocated_nat_ips: Vec::new(),
-                user_allocated_nat_ips: vec![(NAT_IP, Some("ip-1"))],
-                drain_user_allocated_nat_ips: Vec::new(),
-                min_extra_nat_ips_needed: 2,
-                endpoints_with_mappings: 2,
-            }],
-        });
-        insta::assert_snapshot!(serde_json::to_string_pretty(&status).expect("plain data"), @r#"
-        {
-          "kind": "compute#routerStatusResponse",
-          "result": {
-            "network": "https://www.googleapis.com/compute/v1/projects/demo-net/global/networks/vpc-a",
-            "natStatus": [
-              {
-                "name": "nat-a",
-                "userAllocatedNatIpResources": [
-                  "https://www.googleapis.com/compute/v1/projects/demo-net/regions/us-east4/addresses/ip-1"
-                ],
-                "userAllocatedNatIps": [
-                  "203.0.113.10"
-                ],
-                "minExtraNatIpsNeeded": 2,
-                "numVmEndpointsWithNatMappings": 2
-              }
-            ]
-          }
-        }
-        "#);
     }
 }

@@ -1,5 +1,6 @@
 //! What comes out: the summary, its text form, logs and metrics in Google's shapes.
 
+pub mod bench;
 pub mod clock;
 pub mod expect;
 pub mod identity;
@@ -7,6 +8,7 @@ pub mod mapping_info;
 pub mod metrics;
 pub mod nat_log;
 pub mod output;
+pub mod router_status;
 pub mod summary;
 pub mod text;
 

@@ -127,6 +127,9 @@ pub struct GatewaySummary {
     pub rules: Vec<RuleSummary>,
     /// Packets on their way out that were dropped, by reason; both reasons are always present.
     pub dropped_sent_packets: BTreeMap<String, u64>,
+    /// When it first refused a new connection, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_refusal: Option<String>,
     /// Packets from outside without a mapping.
     pub dropped_received_packets: u64,
     /// NAT endpoints in order of arrival.

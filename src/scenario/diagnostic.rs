@@ -197,7 +197,8 @@ impl Diagnostics {
             Severity::Warning => 1,
             Severity::Note => 2,
         };
-        self.list.sort_by_key(|diagnostic| (rank(diagnostic), diagnostic.place, diagnostic.code));
+        let key = |diagnostic: &'_ Diagnostic| (rank(diagnostic), diagnostic.place, diagnostic.code);
+        self.list.sort_by(|one, other| key(one).cmp(&key(other)).then_with(|| one.message.cmp(&other.message)));
         self.list.dedup();
     }
 

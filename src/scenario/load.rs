@@ -73,6 +73,14 @@ pub fn load(source: Source<'_>) -> Loaded {
     loader.finish(name.unwrap_or_else(|| "scenario".into()))
 }
 
+/// Checks a file that was changed since it was [loaded](Loaded::file), as if it had been written so: the scenario, unless
+/// there are errors, and all findings. They point into `sources`, which are [those of the load](Loaded::sources).
+pub fn check(file: &ScenarioFile, sources: &Sources) -> (Option<Scenario>, Diagnostics) {
+    let (scenario, mut diagnostics) = resolve(file, sources, Vec::new(), Vec::new(), true);
+    diagnostics.sort();
+    (scenario.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
 #[derive(Default)]
 struct Loader {
     sources: Sources,
@@ -278,7 +286,7 @@ impl Loader {
         diagnostics.extend(decoding);
         let mut scenario = None;
         if !incomplete {
-            let (resolved, findings) = resolve(&file, lost_items, lost_fields, !diagnostics.has_errors());
+            let (resolved, findings) = resolve(&file, &sources, lost_items, lost_fields, !diagnostics.has_errors());
             diagnostics.extend(findings);
             scenario = resolved.filter(|_| !diagnostics.has_errors());
         }

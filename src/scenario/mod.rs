@@ -20,6 +20,7 @@ pub mod schema;
 mod tree;
 pub mod value;
 
+pub use file::simulation::GeoLocation;
 pub use model::Model;
 
 /// A checked scenario: what the network is built from. Indices (`usize`) point into the vectors of this struct.
@@ -201,6 +202,10 @@ pub struct NatConfig {
     pub nat_ips: Vec<Ipv4Addr>,
     /// NAT IPs being drained.
     pub drain_nat_ips: Vec<Ipv4Addr>,
+    /// NAT rules by ascending number; the default rule (65001) is the gateway's own `nat_ips`.
+    pub rules: Vec<NatRule>,
+    /// Tier of the addresses of AUTO_ONLY (a change replaces them all).
+    pub auto_network_tier: NetworkTier,
     /// `minPortsPerVm` as configured or defaulted: 64 static, 32 dynamic.
     pub min_ports_per_vm: u32,
     /// `maxPortsPerVm`; with static allocation equal to the minimum. Default 65,536 with dynamic allocation.
@@ -213,6 +218,37 @@ pub struct NatConfig {
     pub timeouts: NatTimeouts,
     /// Logging: `None` is off.
     pub log: Option<LogFilter>,
+}
+
+/// A NAT rule: other NAT IPs for some packets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NatRule {
+    /// 0 to 65000. Google allows at most one rule to match a packet; where two do, the lower number wins here.
+    pub number: u32,
+    /// Which packets.
+    pub matches: NatRuleMatch,
+    /// Active NAT IPs in configured order.
+    pub nat_ips: Vec<Ipv4Addr>,
+    /// NAT IPs being drained.
+    pub drain_nat_ips: Vec<Ipv4Addr>,
+}
+
+/// What a NAT rule looks at; Google does not let one rule look at both.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NatRuleMatch {
+    /// The destination address is in one of these ranges.
+    Destination(Vec<Ipv4Net>),
+    /// The source address, before translation, is in one of these ranges.
+    Source(Vec<Ipv4Net>),
+}
+
+/// Network service tier of an external address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkTier {
+    /// `PREMIUM`, the default.
+    Premium,
+    /// `STANDARD`.
+    Standard,
 }
 
 /// Who provides the NAT IPs.
@@ -401,6 +437,8 @@ pub struct Host {
     pub loss: f64,
     /// Never answers (a black hole).
     pub unreachable: bool,
+    /// Where on earth it is, for logs.
+    pub geo_location: Option<GeoLocation>,
 }
 
 /// Where a host is.

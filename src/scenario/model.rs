@@ -30,6 +30,9 @@ pub struct NatModel {
     pub midstream: Midstream,
     /// What an RST does to a mapping. Default: TIME_WAIT, so that the port stays barred.
     pub rst: RstPolicy,
+    /// With endpoint-independent mapping: which NAT tuple a new inside address and port is bound to. Google documents only
+    /// that tuples are shared. Default, assumed: the one with the fewest holders.
+    pub endpoint_independent_choice: EndpointIndependentChoice,
     /// TIME_WAIT of a gateway that says neither its timeout nor its creation date. Default 30 s: what Google gives new gateways since 2026-09-30.
     pub time_wait_default: Duration,
     /// How dynamic port allocation grows and shrinks.
@@ -47,6 +50,7 @@ impl Default for NatModel {
             shortage: Shortage::Partial,
             midstream: Midstream::NewMapping,
             rst: RstPolicy::TimeWait,
+            endpoint_independent_choice: EndpointIndependentChoice::LeastLoaded,
             time_wait_default: Duration::from_secs(30),
             dynamic_port_allocation: DynamicPortAllocationModel::default(),
             programming_delay: Duration::ZERO,
@@ -70,6 +74,9 @@ pub struct DynamicPortAllocationModel {
     pub shrink_after: Duration,
     /// How often usage is looked at. Default 10 s.
     pub evaluate_every: Duration,
+    /// Google: any further change of a gateway with dynamic port allocation might put all VMs back to the minimum for a
+    /// while. Default: it does. Otherwise only a change of the port settings does.
+    pub reset_on_change: bool,
 }
 
 impl Default for DynamicPortAllocationModel {
@@ -81,6 +88,7 @@ impl Default for DynamicPortAllocationModel {
             shrink_below: 0.25,
             shrink_after: Duration::from_secs(300),
             evaluate_every: Duration::from_secs(10),
+            reset_on_change: true,
         }
     }
 }
@@ -119,6 +127,15 @@ pub enum RstPolicy {
     TimeWait,
     /// `immediate`
     Immediate,
+}
+
+/// `model.nat.endpointIndependentChoice`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointIndependentChoice {
+    /// `least-loaded`: the one with the fewest holders.
+    LeastLoaded,
+    /// `hash`: one by a hash of the inside address and port.
+    Hash,
 }
 
 /// `model.client`.

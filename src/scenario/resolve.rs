@@ -6,16 +6,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
 use super::decode::{LostField, nearest};
-use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Sources};
 use super::file::ScenarioFile;
+use super::tree::Alignment;
 use super::value::{At, Cidr, Reference};
-use super::{Model, Scenario};
+use super::{Model, NetworkTier, Scenario};
 
 mod address;
 mod advice;
@@ -29,15 +30,16 @@ mod traffic;
 mod vm;
 mod workload;
 
-/// Resolves a file. `lost_items` and `lost_fields` are what could not be decoded: their absence is no news. With `advise`,
+/// Resolves a file that was read from `sources`. `lost_items` and `lost_fields` are what could not be decoded: their absence is no news. With `advise`,
 /// warnings about what will hurt are added; after errors they would be guesses.
 pub(crate) fn resolve(
     file: &ScenarioFile,
+    sources: &Sources,
     lost_items: Vec<(&'static str, String)>,
     lost_fields: Vec<LostField>,
     advise: bool,
 ) -> (Option<Scenario>, Diagnostics) {
-    let mut resolver = Resolver::new(file, lost_items, lost_fields);
+    let mut resolver = Resolver::new(file, sources, lost_items, lost_fields);
     resolver.run();
     resolver.networks();
     resolver.subnetworks();
@@ -63,6 +65,7 @@ pub(crate) fn resolve(
 /// The state of a resolution: what is done so far, and the names it can be referred to by.
 struct Resolver<'a> {
     file: &'a ScenarioFile,
+    sources: &'a Sources,
     lost_fields: Vec<LostField>,
     diagnostics: Diagnostics,
     out: Scenario,
@@ -103,10 +106,13 @@ struct SubnetworkDetail {
     automatic: bool,
 }
 
+#[derive(Clone)]
 struct GatewayDetail {
     place: Place,
     /// The gateway as written, which patches change.
     nat: super::file::nat::RouterNat,
+    /// Its NAT IPs by rule, which patches change, too.
+    ips: Vec<nat::RuleIps>,
     /// When its router was made.
     created: Option<String>,
 }
@@ -115,6 +121,7 @@ struct GatewayDetail {
 struct ResolvedAddress {
     address: Option<Ipv4Addr>,
     region: Option<String>,
+    tier: NetworkTier,
 }
 
 /// Names of one kind of resource: what they refer to, and how to say that they refer to nothing.
@@ -206,7 +213,12 @@ impl Names {
 }
 
 impl<'a> Resolver<'a> {
-    fn new(file: &'a ScenarioFile, lost: Vec<(&'static str, String)>, lost_fields: Vec<LostField>) -> Resolver<'a> {
+    fn new(
+        file: &'a ScenarioFile,
+        sources: &'a Sources,
+        lost: Vec<(&'static str, String)>,
+        lost_fields: Vec<LostField>,
+    ) -> Resolver<'a> {
         let mut workloads = Names::new("workload", "services", &lost);
         for (key, name) in &lost {
             if matches!(*key, "jobs" | "workerPools" | "functions") {
@@ -220,6 +232,7 @@ impl<'a> Resolver<'a> {
         }
         Resolver {
             file,
+            sources,
             lost_fields,
             diagnostics: Diagnostics::default(),
             out: Scenario {
@@ -285,6 +298,13 @@ impl<'a> Resolver<'a> {
         self.lost_fields.iter().any(|lost| lost.field == field && item.contains(lost.place))
     }
 
+    /// The places of a text's parts.
+    fn parts(&self, text: &At<String>) -> Parts {
+        let Place { file, start, end } = text.place;
+        let raw = self.sources.text(file).get(start as usize..end as usize).unwrap_or_default();
+        Parts { whole: text.place, alignment: Alignment::new(raw, &text.value) }
+    }
+
     /// A number within bounds; what is outside, Google would reject.
     fn bounded(&mut self, value: &At<i64>, range: RangeInclusive<i64>, what: &str) -> Option<i64> {
         if range.contains(&value.value) {
@@ -341,6 +361,22 @@ impl<'a> Resolver<'a> {
             self.push(Diagnostic::unusable("missing-field", message).at(name.place).help("add `region:`"));
         }
         None
+    }
+}
+
+/// A text in which parts have places.
+struct Parts {
+    whole: Place,
+    alignment: Option<Alignment>,
+}
+
+impl Parts {
+    /// The place of a part, of which `part` counts the bytes; all of the text where that cannot be told.
+    fn place(&self, part: Range<usize>) -> Place {
+        let Some(alignment) = &self.alignment else { return self.whole };
+        let part = alignment.part(part);
+        let start = self.whole.start;
+        Place { file: self.whole.file, start: start + part.start as u32, end: start + part.end as u32 }
     }
 }
 

@@ -10,6 +10,8 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::load::{Loaded, Source, load};
 use super::{Attachment, Change, Egress, NextHop, Scenario};
 
+mod nat;
+
 fn read(text: &str) -> Loaded {
     load(Source::Text { name: "test.yaml", text })
 }
@@ -293,10 +295,6 @@ fn gateways_are_checked_as_google_does() {
     assert_eq!(nat("    udpIdleTimeoutSec: 0\n"), ["out-of-range 13:24"]);
     assert_eq!(nat("    drainNatIps: [ip-1]\n"), ["nat-ip-twice 13:19"]);
     assert_eq!(nat("    subnetworks: [{name: x}]\n"), ["nat-subnets 13:18"]);
-    assert_eq!(
-        nat("    enableEndpointIndependentMapping: true\n    rules: [{ruleNumber: 1}, {ruleNumber: 1}]\n"),
-        ["rules-with-eim 14:12", "duplicate-rule 14:43"]
-    );
     let text = with_nat("").replace("natIps: [ip-1]", "natIps: [ip-9]");
     assert_eq!(errors(&text), ["unknown-reference 12:14"]);
     let text = with_nat("").replace("    natIps: [ip-1]\n", "");
@@ -304,7 +302,7 @@ fn gateways_are_checked_as_google_does() {
     let text = with_nat("").replace("MANUAL_ONLY", "AUTO_ONLY");
     assert_eq!(errors(&text), ["nat-ips-with-auto 12:13"]);
     let second = "  - {name: gw2, sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES, natIpAllocateOption: MANUAL_ONLY, natIps: [ip-1]}\n";
-    assert_eq!(nat(second), ["nat-overlap 13:12", "nat-ip-shared 13:121"]);
+    assert_eq!(nat(second), ["nat-overlap 13:12", "nat-ip-shared 13:122"]);
 }
 
 #[test]
@@ -484,7 +482,7 @@ fn patches_are_checked_like_gateways() {
         errors(&(with_nat("") + &format!("events: [{{at: 1s, patchNat: {{gateway: gw, set: {{{set}}}}}}}]\n")))
     };
     assert_eq!(patch("maxPortsPerVm: 128"), ["max-ports-without-dpa 13:64"]);
-    assert_eq!(patch("drainNatIps: [ip-2]"), ["drain-unassigned 13:62"]);
+    assert_eq!(patch("drainNatIps: [ip-2]"), ["drain-unassigned 13:63"]);
     assert_eq!(patch("natIps: [], drainNatIps: [ip-1]"), ["all-nat-ips-draining 13:57"]);
     assert_eq!(patch("drainNatIps: [ip-1]"), ["all-nat-ips-draining 12:13"]);
     assert_eq!(patch("type: PUBLIC"), ["immutable 13:55"]);
@@ -549,12 +547,10 @@ forwardingRules: [{name: ilb, IPAddress: 10.0.0.9, loadBalancingScheme: INTERNAL
 vpnTunnels: [{name: t, router: router}]
 routes: [{name: onprem, network: vpc, destRange: 192.168.0.0/16, nextHopVpnTunnel: u}]
 ";
-    let loaded =
-        read(&(with_nat("    enableEndpointIndependentMapping: true\n    rules: [{ruleNumber: 1}]\n") + extra));
+    let loaded = read(&(with_nat("    sourceSubnetworkIpRangesToNat64: ALL_IPV6_SUBNETWORKS\n") + extra));
     let codes: Vec<&str> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-    assert_eq!(codes.iter().filter(|code| **code == "not-simulated").count(), 6, "{codes:?}");
-    assert!(codes.contains(&"rules-with-eim"));
-    assert_eq!(findings(&loaded, &[Severity::Note]), ["assumed-up 19:84"]);
+    assert_eq!(codes.iter().filter(|code| **code == "not-simulated").count(), 5, "{codes:?}");
+    assert_eq!(findings(&loaded, &[Severity::Note]), ["assumed-up 18:84"]);
 }
 
 #[test]
@@ -625,14 +621,14 @@ fn a_printed_scenario_reads_as_the_same() {
     let mut texts: Vec<String> = files.map(|path| fs::read_to_string(path).expect("readable")).collect();
     texts.push(WORKLOADS.to_owned());
     texts.push(with_nat(
-        "\
+        "    rules: [{ruleNumber: 7, match: 'destination.ip == ''198.51.100.7''', action: {sourceNatActiveIps: [ip-2], sourceNatDrainIps: []}}]
 events:
 - {at: 1m30s, patchNat: {gateway: gw, set: {logConfig: {enable: true, filter: TRANSLATIONS_ONLY}}}}
 hosts: [{name: far, addresses: [198.51.100.0/28], location: on-prem, nextHop: t, ports: [443, udp/53], rtt: 1.5ms, loss: 0.01}]
 traffic: [{from: api, to: 'far:443', rate: 30/m, responseBytes: 4KiB, closedBy: nobody, arrivals: constant}]
 instances: [{name: vm, zone: r1-a, networkInterfaces: [{subnetwork: aet-r1-conn, accessConfigs: [{}]}], tags: {items: [a]}}]
 firewalls: [{name: f, network: vpc, denied: [{IPProtocol: 6, ports: [22, 8000-8999]}], sourceRanges: [10.0.0.0/8]}]
-model: {nat: {rst: immediate}, cloudRun: {egressOpen: {natMedian: 10s}}, connector: {affinity: instance, snatPorts: 1000}}
+model: {nat: {rst: immediate, endpointIndependentChoice: hash, dynamicPortAllocation: {resetOnChange: false}}, cloudRun: {egressOpen: {natMedian: 10s}}, connector: {affinity: instance, snatPorts: 1000}}
 expect: [{path: connections.failed, equals: 0}, {path: a.b, equals: {x: [null, true]}}, {path: c, atMost: 1.5}]
 ",
     ));

@@ -121,6 +121,7 @@ fn gateway_summary(gateway: &Gateway, router: String) -> GatewaySummary {
         min_extra_nat_ips_needed: gateway.min_extra_nat_ips(0),
         rules: rules.collect(),
         dropped_sent_packets: dropped.map(|(cause, count)| (cause.name().to_owned(), count)).into(),
+        first_refusal: gateway.first_refusal().map(at),
         dropped_received_packets: gateway.dropped_received(),
         endpoints: (0..gateway.endpoints().len()).map(|endpoint| endpoint_summary(gateway, endpoint)).collect(),
         exhaustions: (gateway.exhaustions().iter())

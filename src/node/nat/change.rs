@@ -26,6 +26,9 @@ impl Gateway {
         let old = std::mem::replace(&mut self.config, config);
         let new = &self.config;
         self.table.set_timeouts(new.timeouts);
+        if old.auto_ips != new.auto_ips {
+            self.next_auto_ip = 0;
+        }
         if old.endpoint_independent != new.endpoint_independent {
             self.bindings = new.endpoint_independent.then(Bindings::default);
         }
@@ -85,15 +88,12 @@ impl Gateway {
                 let mut usable = before.and_then(|id| reservations[id].take()).unwrap_or_default();
                 let mut resting = before.and_then(|id| draining.get_mut(id)?.take()).unwrap_or_default();
                 let blocks: Vec<_> = usable.take_blocks().into_iter().chain(resting.take_blocks()).collect();
-                let drains = rule
-                    .checked_sub(1)
-                    .map_or(&self.config.drain_nat_ips, |rule| &self.config.rules[rule].drain_nat_ips);
                 let wanted = self.wanted_ips(rule, &self.pools[rule]);
                 for block in blocks {
                     // A block on a drained address that comes back is usable again; on an address that is gone it is gone.
                     if wanted.contains(&block.ip()) {
                         usable.add_block(block);
-                    } else if drains.contains(&block.ip()) {
+                    } else if self.config.drains(rule, block.ip()) {
                         any_draining = true;
                         resting.add_block(block);
                     }
@@ -120,13 +120,8 @@ impl Gateway {
 
     /// The active addresses of a rule: the configured ones, and of the automatic ones those in use.
     fn wanted_ips(&self, rule: usize, pool: &PortPool) -> Vec<Ipv4Addr> {
-        match rule {
-            0 => {
-                let automatic = pool.ips().filter(|ip| self.config.auto_ips.contains(ip));
-                self.config.nat_ips.iter().copied().chain(automatic).collect()
-            }
-            rule => self.config.rules[rule - 1].nat_ips.clone(),
-        }
+        let automatic = pool.ips().filter(|ip| rule == 0 && self.config.auto_ips.contains(ip));
+        self.config.active_ips(rule).chain(automatic).collect()
     }
 
     /// After blocks came, went or changed places: ends the mappings whose port is gone, and counts the ports of the others

@@ -31,6 +31,7 @@ mod port_map;
 pub mod ports;
 pub mod reservation;
 pub mod rules;
+mod slab;
 mod slot_index;
 pub mod tcp;
 pub mod usage;
@@ -108,6 +109,28 @@ impl Default for Config {
             endpoint_independent: false,
             timeouts: [seconds(30), seconds(30), seconds(30), seconds(1200), seconds(30)],
         }
+    }
+}
+
+impl Config {
+    /// The active NAT IPs of a rule, by its position. An address that several rules have is the first one's: Google does
+    /// not say what happens, and ports of one address cannot be set aside twice.
+    fn active_ips(&self, rule: usize) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.listed_ips(rule)
+            .iter()
+            .copied()
+            .filter(move |ip| !(0..rule).any(|other| self.listed_ips(other).contains(ip)))
+    }
+
+    fn listed_ips(&self, rule: usize) -> &[Ipv4Addr] {
+        rule.checked_sub(1).map_or(&self.nat_ips, |rule| &self.rules[rule].nat_ips)
+    }
+
+    /// Whether a rule, by its position, is to let connections on this NAT IP end by themselves. Not if another rule has
+    /// it for new ones.
+    fn drains(&self, rule: usize, ip: Ipv4Addr) -> bool {
+        let drained = rule.checked_sub(1).map_or(&self.drain_nat_ips, |rule| &self.rules[rule].drain_nat_ips);
+        drained.contains(&ip) && !(0..=self.rules.len()).any(|rule| self.listed_ips(rule).contains(&ip))
     }
 }
 
@@ -208,6 +231,7 @@ pub struct Gateway {
     /// When the next doubling becomes usable.
     next_growth: SimTime,
     exhaustions: Exhaustions,
+    first_refusal: Option<SimTime>,
     dropped_out_of_resources: u64,
     dropped_conflict: u64,
     dropped_received: u64,
@@ -218,8 +242,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway without endpoints. `rng` chooses ports when they are chosen at random.
     pub fn new(name: Arc<str>, config: Config, behaviour: Behaviour, rng: ChaCha8Rng) -> Self {
-        let rules = config.rules.iter().map(|rule| &rule.nat_ips);
-        let pools = std::iter::once(&config.nat_ips).chain(rules).map(|ips| PortPool::new(ips.iter().copied()));
+        let pools = (0..=config.rules.len()).map(|rule| PortPool::new(config.active_ips(rule)));
         Gateway {
             name,
             pools: pools.collect(),
@@ -236,6 +259,7 @@ impl Gateway {
             next_evaluation: SimTime::NEVER,
             next_growth: SimTime::NEVER,
             exhaustions: Exhaustions::default(),
+            first_refusal: None,
             dropped_out_of_resources: 0,
             dropped_conflict: 0,
             dropped_received: 0,
@@ -298,6 +322,11 @@ impl Gateway {
     /// Exhaustions in order of their first drop.
     pub fn exhaustions(&self) -> &[Exhaustion] {
         self.exhaustions.all()
+    }
+
+    /// When a new connection was first refused, for whatever reason.
+    pub fn first_refusal(&self) -> Option<SimTime> {
+        self.first_refusal
     }
 
     /// Packets out that were dropped for lack of a port.
@@ -407,6 +436,19 @@ impl Gateway {
     }
 
     fn translate_outbound(&mut self, packet: &mut Packet, now: SimTime, explain: &mut Explain) -> Verdict {
+        let tuple = packet.five_tuple().filter(|_| packet.transport() != Transport::IcmpEchoReply);
+        // First, because it waits for memory: what follows for a new connection is done meanwhile.
+        let known = tuple.and_then(|tuple| self.table.by_inside(&tuple, now));
+        if let Some(entry) = known
+            && self.handle_known(entry, packet, INSIDE, now)
+        {
+            explain.say(State::Nat, || {
+                let flow = tuple.expect("a known flow has one");
+                let port = outside_port(packet);
+                format!("{} translates {flow} to source {}:{port} (known connection)", self.name, packet.src())
+            });
+            return Verdict::Forward(OUTSIDE, Memo::Entry(entry));
+        }
         let Some(endpoint) = self.endpoint_of(packet.src()) else {
             explain.say(State::Drop, || format!("{} does not serve {}", self.name, packet.src()));
             return Verdict::Drop(DropCause::NoExternalAddress);
@@ -418,23 +460,9 @@ impl Gateway {
             });
             return Verdict::Drop(DropCause::SimEgressNotOpen);
         }
-        let Some(tuple) = packet.five_tuple().filter(|_| packet.transport() != Transport::IcmpEchoReply) else {
+        let Some(tuple) = tuple else {
             return self.translate_outbound_other(packet, now, explain);
         };
-        let known = self.table.by_inside(&tuple, now);
-        if let Some(entry) = known
-            && self.handle_known(entry, packet, INSIDE, now)
-        {
-            explain.say(State::Nat, || {
-                format!(
-                    "{} translates {tuple} to source {}:{} (known connection)",
-                    self.name,
-                    packet.src(),
-                    outside_port(packet)
-                )
-            });
-            return Verdict::Forward(OUTSIDE, Memo::Entry(entry));
-        }
         let phase = match tuple.protocol {
             Protocol::Tcp => Phase::of_first_packet(packet.tcp_flags()),
             Protocol::Udp | Protocol::Icmp => Phase::Datagram,
@@ -638,6 +666,7 @@ impl Gateway {
     ) -> Verdict {
         let reservation = destination.reservation;
         let (endpoint, rule) = self.endpoint_and_rule(reservation);
+        self.first_refusal.get_or_insert(now);
         if self.pools[rule].ips().next().is_none() {
             explain.say(State::Drop, || format!("{}{} has no NAT IP", self.name, self.rule_text(rule)));
             return Verdict::Drop(DropCause::CloudNatNoAddresses);

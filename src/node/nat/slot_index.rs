@@ -3,15 +3,24 @@
 //! A general hash table keeps its control bytes apart from its entries, so that each new entry touches two far places in
 //! memory. With a million mappings that is most of what a new one costs. Here hash and slot stand together in eight bytes,
 //! and looking in vain and inserting touch the same cache line. The 32 bits of hash make a look at the slab for nothing rare,
-//! and growth and removal need no look at all. Growing by half keeps the table between 53 and 80 % full: 10 to 15 bytes
-//! an entry.
+//! and growth and removal need no look at all. Growing by half keeps a table between 50 and 75 % full: 11 to 16 bytes
+//! an entry. There are 64 tables by the first bits of the hash, so that none is large when it grows, and what one leaves
+//! behind is soon used by another.
 
 const EMPTY: u64 = u64::MAX;
 const MIN_CAPACITY: usize = 16;
+/// log2 of the number of tables.
+const TABLE_BITS: u32 = 6;
 
 /// Slots by hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SlotIndex {
+    /// None as long as nothing was ever inserted.
+    tables: Vec<Table>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Table {
     /// Hash in the upper half, slot in the lower.
     entries: Vec<u64>,
     len: usize,
@@ -29,14 +38,41 @@ impl SlotIndex {
     /// How many slots it has.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.tables.iter().map(|table| table.len).sum()
     }
 
+    /// The slot with this hash that `is_it`.
+    #[inline]
+    pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.tables.get(table_of(hash))?.find(hash, is_it)
+    }
+
+    /// Adds a slot, below `u32::MAX`.
+    #[inline]
+    pub(super) fn insert(&mut self, hash: u32, slot: u32) {
+        if self.tables.is_empty() {
+            self.tables.resize(1 << TABLE_BITS, Table::default());
+        }
+        self.tables[table_of(hash)].insert(hash, slot);
+    }
+
+    /// Removes a slot, if it is there.
+    pub(super) fn remove(&mut self, hash: u32, slot: u32) -> bool {
+        self.tables.get_mut(table_of(hash)).is_some_and(|table| table.remove(hash, slot))
+    }
+}
+
+const fn table_of(hash: u32) -> usize {
+    (hash >> (32 - TABLE_BITS)) as usize
+}
+
+impl Table {
     /// Where the search for a hash begins. Places are in the order of hashes, so that a larger table is filled from front
     /// to back.
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        ((u64::from(hash) * self.entries.len() as u64) >> 32) as usize
+        let within = hash << TABLE_BITS;
+        ((u64::from(within) * self.entries.len() as u64) >> 32) as usize
     }
 
     #[inline]
@@ -44,29 +80,27 @@ impl SlotIndex {
         if place + 1 == self.entries.len() { 0 } else { place + 1 }
     }
 
-    /// The slot with this hash that `is_it`.
     #[inline]
-    pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         if self.entries.is_empty() {
             return None;
         }
         let mut place = self.home(hash);
         loop {
             let entry = self.entries[place];
-            if hash_of(entry) == hash && entry != EMPTY && is_it(slot_of(entry)) {
-                return Some(slot_of(entry));
-            }
             if entry == EMPTY {
                 return None;
+            }
+            if hash_of(entry) == hash && is_it(slot_of(entry)) {
+                return Some(slot_of(entry));
             }
             place = self.after(place);
         }
     }
 
-    /// Adds a slot, below `u32::MAX`.
     #[inline]
-    pub(super) fn insert(&mut self, hash: u32, slot: u32) {
-        if (self.len + 1) * 5 > self.entries.len() * 4 {
+    fn insert(&mut self, hash: u32, slot: u32) {
+        if (self.len + 1) * 4 > self.entries.len() * 3 {
             self.grow();
         }
         self.put(u64::from(hash) << 32 | u64::from(slot));
@@ -89,8 +123,7 @@ impl SlotIndex {
         old.into_iter().filter(|&entry| entry != EMPTY).for_each(|entry| self.put(entry));
     }
 
-    /// Removes a slot, if it is there.
-    pub(super) fn remove(&mut self, hash: u32, slot: u32) -> bool {
+    fn remove(&mut self, hash: u32, slot: u32) -> bool {
         if self.entries.is_empty() {
             return false;
         }

@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use foldhash::fast::FixedState;
 
 use super::port_map::PortMap;
+use super::slab::Slab;
 use super::slot_index::SlotIndex;
 use crate::wire::{FiveTuple, Protocol};
 
@@ -70,7 +71,7 @@ pub struct Taken {
 /// All destinations of all reservations.
 #[derive(Debug, Clone, Default)]
 pub struct Destinations {
-    uses: Vec<Use>,
+    uses: Slab<Use>,
     free: Vec<u32>,
     index: SlotIndex,
     hasher: FixedState,
@@ -79,7 +80,7 @@ pub struct Destinations {
 impl Destinations {
     #[inline]
     fn find(&self, destination: &Destination) -> Option<u32> {
-        self.index.find(self.hash(destination), |slot| self.uses[slot as usize].destination == *destination)
+        self.index.find(self.hash(destination), |slot| self.uses[slot].destination == *destination)
     }
 
     #[inline]
@@ -91,7 +92,7 @@ impl Destinations {
     #[inline]
     fn entry(&mut self, destination: Destination) -> u32 {
         let hash = self.hash(&destination);
-        let known = self.index.find(hash, |slot| self.uses[slot as usize].destination == destination);
+        let known = self.index.find(hash, |slot| self.uses[slot].destination == destination);
         known.unwrap_or_else(|| self.insert(destination, hash))
     }
 
@@ -99,13 +100,10 @@ impl Destinations {
         let fresh = Use { destination, time_wait: 0, ports: PortMap::None };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.uses[slot as usize] = fresh;
+                self.uses[slot] = fresh;
                 slot
             }
-            None => {
-                self.uses.push(fresh);
-                (self.uses.len() - 1) as u32
-            }
+            None => self.uses.push(fresh),
         };
         self.index.insert(hash, slot);
         slot
@@ -119,7 +117,7 @@ impl Destinations {
             return None;
         }
         let slot = self.entry(destination);
-        let entry = &mut self.uses[slot as usize];
+        let entry = &mut self.uses[slot];
         let lowest = entry.ports.first_missing();
         if lowest >= ports {
             return None;
@@ -134,13 +132,13 @@ impl Destinations {
     /// This very port for this destination, if it is free.
     pub fn this_one(&mut self, destination: Destination, ordinal: u32) -> Option<Taken> {
         let slot = self.entry(destination);
-        self.uses[slot as usize].ports.holder(ordinal).is_none().then_some(Taken { slot, ordinal })
+        self.uses[slot].ports.holder(ordinal).is_none().then_some(Taken { slot, ordinal })
     }
 
     /// Takes a free port for a mapping. Returns how many are taken for its destination now.
     #[inline]
     pub fn take(&mut self, taken: Taken, holder: u32) -> u32 {
-        let entry = &mut self.uses[taken.slot as usize];
+        let entry = &mut self.uses[taken.slot];
         debug_assert!(entry.ports.holder(taken.ordinal).is_none(), "a port is taken once");
         entry.ports.insert(taken.ordinal, holder);
         entry.ports.len()
@@ -149,17 +147,17 @@ impl Destinations {
     /// The mapping that has this port for this destination.
     #[inline]
     pub fn holder(&self, destination: &Destination, ordinal: u32) -> Option<u32> {
-        self.uses[self.find(destination)? as usize].ports.holder(ordinal)
+        self.uses[self.find(destination)?].ports.holder(ordinal)
     }
 
     /// Marks a taken port as being in TIME_WAIT.
     pub fn time_wait(&mut self, taken: Taken) {
-        self.uses[taken.slot as usize].time_wait += 1;
+        self.uses[taken.slot].time_wait += 1;
     }
 
     /// Gives a port back. Returns how many ports are still taken for its destination.
     pub fn release(&mut self, taken: Taken, time_wait: bool) -> u32 {
-        let entry = &mut self.uses[taken.slot as usize];
+        let entry = &mut self.uses[taken.slot];
         debug_assert!(entry.ports.holder(taken.ordinal).is_some(), "a port is given back once");
         entry.ports.remove(taken.ordinal);
         entry.time_wait -= u32::from(time_wait);
@@ -172,7 +170,7 @@ impl Destinations {
 
     /// Forgets a destination for which no port is taken.
     fn forget(&mut self, slot: u32) {
-        let entry = &mut self.uses[slot as usize];
+        let entry = &mut self.uses[slot];
         entry.ports = PortMap::None;
         let destination = entry.destination;
         if self.index.remove(self.hash(&destination), slot) {
@@ -183,7 +181,7 @@ impl Destinations {
     /// Ports taken for a destination, and how many of them are in TIME_WAIT.
     pub fn count(&self, destination: &Destination) -> (u32, u32) {
         self.find(destination).map_or((0, 0), |slot| {
-            let entry = &self.uses[slot as usize];
+            let entry = &self.uses[slot];
             (entry.ports.len(), entry.time_wait)
         })
     }

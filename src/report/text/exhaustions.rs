@@ -39,7 +39,7 @@ fn groups(exhaustions: &[Exhaustion]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut place_of_group = BTreeMap::new();
     for exhaustion in exhaustions {
-        let key = (&exhaustion.endpoint, &exhaustion.destination, &exhaustion.limit);
+        let key = (&exhaustion.endpoint, exhaustion.rule_number, &exhaustion.destination, &exhaustion.limit);
         let place = *place_of_group.entry(key).or_insert_with(|| {
             groups.push(Group { first: exhaustion, to: &exhaustion.to, times: 0, dropped: 0 });
             groups.len() - 1
@@ -56,7 +56,11 @@ fn groups(exhaustions: &[Exhaustion]) -> Vec<Group<'_>> {
 
 fn sentence(group: &Group<'_>) -> String {
     let first = group.first;
-    let Exhaustion { endpoint, destination, .. } = first;
+    let endpoint = &first.endpoint;
+    let destination = match first.rule_number {
+        None => first.destination.clone(),
+        Some(rule) => format!("{} (rule {rule})", first.destination),
+    };
     let when = when(group);
     let lost = format!("{} dropped", counted(group.dropped, "packet"));
     let taken = taken(first, group.times > 1);

@@ -3,6 +3,7 @@
 //! Numbers that are zero and dull are left out, long lists end in "… and N more": the rest is in `--format json`. Colour
 //! only underlines what the words say.
 
+mod bench;
 mod exhaustions;
 mod gateways;
 #[cfg(test)]
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+
+pub use bench::write_bench;
 
 use super::causes;
 use super::summary::{

@@ -254,7 +254,7 @@ pub struct ReservedAddress {
     /// Its region; a NAT IP is in its gateway's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<At<Reference>>,
-    /// `PREMIUM` or `STANDARD`.
+    /// `PREMIUM` (default) or `STANDARD`. The NAT IPs of one list have one tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_tier: Option<At<NetworkTier>>,
 }

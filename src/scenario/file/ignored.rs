@@ -142,7 +142,6 @@ pub(crate) fn fields(resource: &str) -> &'static [&'static str] {
         ],
         "RouterNat" => &["nat64Subnetworks", "autoAllocatedNatIps"],
         "NatRule" => &["description"],
-        "NatRuleAction" => &["sourceNatActiveRanges", "sourceNatDrainRanges"],
         "Instance" => compute![
             "canIpForward",
             "cpuPlatform",

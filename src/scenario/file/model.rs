@@ -39,6 +39,9 @@ pub struct NatModel {
     /// What an RST does to a mapping. Default `time-wait`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rst: Option<RstPolicy>,
+    /// With endpoint-independent mapping: which NAT IP and port a new inside address and port gets. Default `least-loaded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_independent_choice: Option<EndpointIndependentChoice>,
     /// TIME_WAIT of a gateway that says neither its timeout nor its creation date. Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_wait_default: Option<At<Dur>>,
@@ -75,6 +78,10 @@ pub struct DynamicPortAllocationModel {
     /// How often usage is looked at. Default 10s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<At<Dur>>,
+    /// Any change of the gateway puts all endpoints back to the minimum; otherwise only one of its port settings does.
+    /// Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_on_change: Option<bool>,
 }
 
 /// TCP of the clients.
@@ -168,6 +175,11 @@ choice! {
 choice! {
     /// What an RST does to a mapping.
     RstPolicy { TimeWait, Immediate }
+}
+
+choice! {
+    /// Which NAT IP and port a new inside address and port gets.
+    EndpointIndependentChoice { LeastLoaded, Hash }
 }
 
 choice! {

@@ -19,7 +19,7 @@ pub struct Router {
     /// Its region. May be left out when the whole scenario names one region only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<At<Reference>>,
-    /// Its NAT gateways, at most 50.
+    /// Its NAT gateways, at most 50. A network has at most 5 routers in a region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nats: Option<Vec<At<RouterNat>>>,
     /// When it was made (RFC 3339). Decides TIME_WAIT of a gateway that does not say: 120 s before 2026-06-30, 30 s from
@@ -32,25 +32,26 @@ pub struct Router {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouterNat {
-    /// Its name. Required, except in `patchNat.set`.
+    /// Its name: 1 to 63 lower-case letters, digits and hyphens. Required, except in `patchNat.set`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<At<Reference>>,
-    /// `PUBLIC` (default). `PRIVATE` is not simulated.
+    /// `PUBLIC` (default). `PRIVATE` is not simulated. Cannot change.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub nat_type: Option<At<NatType>>,
-    /// What it serves. Default `ENDPOINT_TYPE_VM`: VMs, connectors and Direct VPC egress.
+    /// What it serves, one type a gateway. Default `ENDPOINT_TYPE_VM`: VMs, connectors and Direct VPC egress. Cannot change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_types: Option<Vec<At<EndpointType>>>,
-    /// Who provides the NAT IPs. Required.
+    /// Who provides the NAT IPs. Required. A change replaces all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nat_ip_allocate_option: Option<At<NatIpAllocateOption>>,
-    /// The NAT IPs, for `MANUAL_ONLY`: at most 300.
+    /// The NAT IPs, for `MANUAL_ONLY`: at most 300, of one network tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nat_ips: Option<At<Vec<At<Reference>>>>,
-    /// NAT IPs that keep their connections and take no new ones.
+    /// NAT IPs that keep their connections and take no new ones. Google takes them in updates only; here a gateway may begin
+    /// in the middle of draining.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_nat_ips: Option<At<Vec<At<Reference>>>>,
-    /// Tier of automatic NAT IPs.
+    /// `PREMIUM` (default) or `STANDARD`: the tier of the NAT IPs of `AUTO_ONLY`. A change replaces all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_network_tier: Option<At<NetworkTier>>,
     /// Which ranges it serves. Required.
@@ -69,7 +70,8 @@ pub struct RouterNat {
     /// Dynamic port allocation. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_dynamic_port_allocation: Option<At<bool>>,
-    /// Endpoint-independent mapping. Default false; excludes dynamic port allocation and rules.
+    /// Endpoint-independent mapping: a source address and port keeps its NAT IP and port for all destinations. Default
+    /// false; excludes dynamic port allocation and rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_endpoint_independent_mapping: Option<At<bool>>,
     /// Seconds, default 30.
@@ -94,7 +96,8 @@ pub struct RouterNat {
     /// Logging. Default off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_config: Option<NatLogConfig>,
-    /// NAT rules. Not simulated yet.
+    /// NAT rules: other NAT IPs for some packets, for `MANUAL_ONLY` without endpoint-independent mapping. An endpoint has
+    /// ports of its own in each rule. In `patchNat.set` they replace all rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<At<Vec<At<NatRule>>>>,
     /// IPv6 ranges it serves. Not simulated.
@@ -170,17 +173,19 @@ google_enum! {
     NatLogFilter { All, ErrorsOnly, TranslationsOnly }
 }
 
-/// A NAT rule: other NAT IPs for some destinations. Not simulated yet.
+/// A NAT rule: other NAT IPs for some packets. What no rule matches leaves from the gateway's own `natIps`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NatRule {
-    /// 0 to 65000, unique in the gateway.
+    /// 0 to 65000, unique in the gateway. Required. 65001 is the default rule: the gateway's own `natIps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_number: Option<At<i64>>,
-    /// Which destinations: a CEL expression such as `destination.ip == '198.51.100.7'`.
+    /// Which packets: conditions joined by `||`, such as `destination.ip == '198.51.100.7'` or
+    /// `inIpRange(destination.ip, '198.51.100.0/28')`, or all of them with `source.ip`. Required. Ranges of two rules must
+    /// not overlap.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub condition: Option<At<String>>,
-    /// Which NAT IPs they are reached from.
+    /// Which NAT IPs they leave from. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<NatRuleAction>,
 }
@@ -189,10 +194,16 @@ pub struct NatRule {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NatRuleAction {
-    /// Active NAT IPs.
+    /// Active NAT IPs, at least one, of one network tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_nat_active_ips: Option<Vec<At<Reference>>>,
-    /// NAT IPs being drained.
+    /// NAT IPs being drained, as in `drainNatIps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_nat_drain_ips: Option<Vec<At<Reference>>>,
+    /// Subnets of Private NAT. A Public NAT has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_nat_active_ranges: Option<Vec<At<Reference>>>,
+    /// Subnets of Private NAT that are being drained. A Public NAT has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_nat_drain_ranges: Option<Vec<At<Reference>>>,
 }

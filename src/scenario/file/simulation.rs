@@ -40,6 +40,30 @@ pub struct Host {
     /// Never answers. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<bool>,
+    /// Where on earth it is, as Cloud NAT's log tells. Default: the log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub geo_location: Option<GeoLocation>,
+}
+
+/// Where on earth a host is, in the words of Cloud NAT's log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GeoLocation {
+    /// Such as `America`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continent: Option<String>,
+    /// ISO 3166-1 alpha-3 in small letters, such as `usa`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// Region of the country.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// City.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// Number of its autonomous system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asn: Option<u32>,
 }
 
 /// Where a host is.

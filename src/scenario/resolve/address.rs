@@ -2,9 +2,11 @@
 
 use std::net::Ipv4Addr;
 
+use super::nat::NatIp;
 use super::{ResolvedAddress, Resolver};
+use crate::scenario::NetworkTier;
 use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::file::compute::AddressType;
+use crate::scenario::file::compute::{self, AddressType};
 use crate::scenario::value::{At, Reference};
 
 impl Resolver<'_> {
@@ -23,7 +25,14 @@ impl Resolver<'_> {
                 None => Some(self.documentation_address()),
                 Some(given) => given.v4(),
             };
-            self.details.addresses.push(ResolvedAddress { address: value, region });
+            // A project's default tier is Premium unless somebody changed it.
+            let tier = address.network_tier.as_ref().map_or(NetworkTier::Premium, |tier| match tier.value {
+                compute::NetworkTier::Premium => NetworkTier::Premium,
+                compute::NetworkTier::Standard
+                | compute::NetworkTier::FixedStandard
+                | compute::NetworkTier::StandardOverridesFixedStandard => NetworkTier::Standard,
+            });
+            self.details.addresses.push(ResolvedAddress { address: value, region, tier });
         }
     }
 
@@ -60,7 +69,7 @@ impl Resolver<'_> {
     }
 
     /// The external address that a gateway in `region` refers to.
-    pub(super) fn nat_ip(&mut self, reference: &At<Reference>, region: &str) -> Option<Ipv4Addr> {
+    pub(super) fn nat_ip(&mut self, reference: &At<Reference>, region: &str) -> Option<NatIp> {
         let found = self.addresses.lookup(reference, Some(region));
         let found = match found {
             Ok(found) => found?,
@@ -71,7 +80,7 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let ResolvedAddress { address, region: at } = self.details.addresses[found].clone();
+        let ResolvedAddress { address, region: at, tier } = self.details.addresses[found].clone();
         if let Some(at) = at.filter(|at| at != region) {
             let message = format!("address `{}` is in {at}, its gateway in {region}", reference.name());
             self.push(
@@ -88,6 +97,6 @@ impl Resolver<'_> {
                     .help("a NAT IP is a reserved address of `addressType: EXTERNAL`"),
             );
         }
-        address
+        Some(NatIp { address: address?, tier, place: reference.place })
     }
 }

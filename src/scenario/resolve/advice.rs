@@ -12,6 +12,8 @@ use crate::scenario::{Attachment, Change, Covered, Egress, HostLocation, Traffic
 
 mod capacity;
 
+pub(super) use capacity::allocated_ports;
+
 /// Addresses that each Direct VPC instance holds (<https://cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026).
 const ADDRESSES_AN_INSTANCE: u32 = 2;
 /// Addresses of a subnet that Google keeps: the first two and the last two.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Resolver;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::file::model as file;
-use crate::scenario::model::{ConnectorAffinity, Midstream, PortSelection, RstPolicy, Shortage, SynSchedule};
+use crate::scenario::model::{
+    ConnectorAffinity, EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage, SynSchedule,
+};
 use crate::scenario::value::{At, Dur};
 
 /// Takes a value over if it is given.
@@ -89,6 +91,10 @@ impl Resolver<'_> {
             file::RstPolicy::TimeWait => RstPolicy::TimeWait,
             file::RstPolicy::Immediate => RstPolicy::Immediate,
         });
+        set(&mut target.endpoint_independent_choice, nat.endpoint_independent_choice, |choice| match choice {
+            file::EndpointIndependentChoice::LeastLoaded => EndpointIndependentChoice::LeastLoaded,
+            file::EndpointIndependentChoice::Hash => EndpointIndependentChoice::Hash,
+        });
         set(&mut target.time_wait_default, nat.time_wait_default.as_ref(), span);
         set(&mut target.programming_delay, nat.programming_delay.as_ref(), span);
         set(&mut target.log_entries_per_second_per_vcpu, nat.log_entries_per_second_per_vcpu, |entries| entries);
@@ -108,6 +114,7 @@ impl Resolver<'_> {
         set(&mut target.shrink_below, shrink_below, |share| share);
         set(&mut target.shrink_after, dynamic.shrink_after.as_ref(), span);
         set(&mut target.evaluate_every, dynamic.evaluate_every.as_ref(), span);
+        set(&mut target.reset_on_change, dynamic.reset_on_change, |reset| reset);
     }
 
     /// A number from 0 to 1.

@@ -115,6 +115,7 @@ impl Resolver<'_> {
             rtt: host.rtt.as_ref().map_or(rtt, |rtt| rtt.value.0),
             loss: host.loss.as_ref().and_then(|loss| self.share(loss, "loss")).unwrap_or(0.0),
             unreachable: host.unreachable.unwrap_or(false),
+            geo_location: host.geo_location.clone(),
         })
     }
 
@@ -294,7 +295,8 @@ impl Resolver<'_> {
         let mut events: Vec<&At<file::Event>> = self.file.events.iter().collect();
         events.sort_by_key(|event| event.value.at.0);
         // Patches change what the gateways are known to be, for the checks of the next patch only.
-        let before: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
+        let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
+        let details = self.details.gateways.clone();
         for event in events {
             if event.value.at.0 > self.out.duration {
                 let message =
@@ -335,9 +337,10 @@ impl Resolver<'_> {
                 self.out.events.push(Event { at: event.value.at.0, change });
             }
         }
-        for (gateway, config) in self.out.nat_gateways.iter_mut().zip(before) {
+        for (gateway, config) in self.out.nat_gateways.iter_mut().zip(configs) {
             gateway.config = config;
         }
+        self.details.gateways = details;
     }
 
     fn patch(&mut self, patch: &At<file::PatchNatEvent>) -> Option<Change> {

@@ -22,10 +22,21 @@ const LARGEST_BLOCK: u32 = 16_384;
 /// Ports come in aligned blocks of a power of two, none of which may touch the first 1,024. So 32,768 ports are two blocks
 /// of 16,384, an address has three of those, and four endpoints need 8 blocks: 3 addresses.
 fn nat_ips_needed(endpoints: u64, ports: u32) -> u64 {
-    let block = (1 << ports.max(1).ilog2()).min(LARGEST_BLOCK);
-    let blocks_each = ports.div_ceil(block);
+    let (block, blocks_each) = blocks(ports);
     let blocks_an_address = (PORTS - RESERVED_PORTS.max(block)) / block;
     (endpoints * u64::from(blocks_each)).div_ceil(blocks_an_address.into())
+}
+
+/// The size and the number of the blocks that hold so many ports.
+fn blocks(ports: u32) -> (u32, u32) {
+    let block = (1 << ports.max(1).ilog2()).min(LARGEST_BLOCK);
+    (block, ports.div_ceil(block))
+}
+
+/// How many ports an endpoint gets that is to have at least so many: whole blocks.
+pub(in crate::scenario::resolve) fn allocated_ports(ports: u32) -> u32 {
+    let (block, count) = blocks(ports);
+    block * count
 }
 
 /// Who competes for the same ports: VMs of one connector, or instances of one workload.
@@ -41,7 +52,7 @@ impl Resolver<'_> {
         let mut found = Vec::new();
         for (at, gateway) in self.out.nat_gateways.iter().enumerate() {
             let config = &gateway.config;
-            if config.allocate == IpAllocation::Auto || config.nat_ips.is_empty() {
+            if config.allocate == IpAllocation::Auto {
                 continue;
             }
             let vms =
@@ -63,22 +74,26 @@ impl Resolver<'_> {
                 })
                 .sum();
             let endpoints = vms + connector_vms + direct;
+            let parts = [(vms, "VMs"), (connector_vms, "connector VMs"), (direct, "Direct VPC addresses")];
+            let parts: Vec<String> =
+                parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+            // Each endpoint has its ports in each rule anew, so each rule needs addresses for all of them.
             let needed = nat_ips_needed(endpoints, config.min_ports_per_vm);
-            let given = config.nat_ips.len() as u64;
-            if needed > given {
-                let parts = [(vms, "VMs"), (connector_vms, "connector VMs"), (direct, "Direct VPC addresses")];
-                let parts: Vec<String> = parts
-                    .iter()
-                    .filter(|(count, _)| *count > 0)
-                    .map(|(count, what)| format!("{count} {what}"))
-                    .collect();
+            for list in &self.details.gateways[at].ips {
+                let given = list.active.len() as u64;
+                let Some(first) = list.active.first().filter(|_| needed > given) else { continue };
+                let (of, place) = if list.is_own() {
+                    (String::new(), self.nat_ips_place(at))
+                } else {
+                    (format!("{} of ", list.owner()), first.place)
+                };
                 let message = format!(
-                    "gateway `{}` needs {needed} NAT IPs for {endpoints} endpoints ({}) of {} ports each, and has {given}",
+                    "{of}gateway `{}` needs {needed} NAT IPs for {endpoints} endpoints ({}) of {} ports each, and has {given}",
                     gateway.name,
                     parts.join(", "),
                     config.min_ports_per_vm
                 );
-                found.push(Diagnostic::warning("too-few-nat-ips", message).at(self.nat_ips_place(at)).help(format!(
+                found.push(Diagnostic::warning("too-few-nat-ips", message).at(place).help(format!(
                     "add {} NAT IPs, or lower minPortsPerVm: endpoints without ports drop everything",
                     needed - given
                 )));

@@ -1,12 +1,11 @@
 //! Changes of a gateway while it runs: `patchNat` events.
 
-use std::net::Ipv4Addr;
-
 use super::super::Resolver;
-use super::shared_nat_ip;
+use super::lists::{tier_name, two_tiers};
+use super::{NatIp, RuleIps};
 use crate::scenario::NatConfig;
-use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::nat::RouterNat;
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::file::nat::{NatIpAllocateOption, RouterNat};
 use crate::scenario::value::{At, Reference};
 
 impl Resolver<'_> {
@@ -18,7 +17,9 @@ impl Resolver<'_> {
             ("name", set.name.as_ref().map(|value| value.place)),
         ] {
             if let Some(place) = place {
-                self.push(Diagnostic::rejected("immutable", format!("{field} of a gateway cannot change")).at(place));
+                let message = format!("{field} of a gateway cannot change");
+                let help = "remove it from `set`; a gateway that is deleted and made again is not simulated";
+                self.push(Diagnostic::rejected("immutable", message).at(place).help(help));
             }
         }
         let ranges = set.source_subnetwork_ip_ranges_to_nat.as_ref().map(|value| value.place);
@@ -26,48 +27,59 @@ impl Resolver<'_> {
             let message = "a change of the subnets that a gateway serves is not simulated";
             self.push(Diagnostic::warning("not-simulated", message).at(place));
         }
-        let before = self.details.gateways[gateway].nat.clone();
-        let after = overlay(&before, set);
+        let before = self.out.nat_gateways[gateway].config.clone();
+        let ips_before = self.details.gateways[gateway].ips.clone();
+        let after = overlay(&self.details.gateways[gateway].nat, set);
         let region = self.out.nat_gateways[gateway].region.clone();
         let created = self.details.gateways[gateway].created.clone().map(At::from);
-        let config = self.nat_config(&after, set.place, &region, created.as_ref())?;
-        if let Some(drained) = &set.drain_nat_ips {
-            let known: Vec<Ipv4Addr> = before
-                .nat_ips
-                .iter()
-                .chain(&before.drain_nat_ips)
-                .flat_map(|list| list.value.clone())
-                .filter_map(|reference| self.nat_ip(&At { place: Place::NOWHERE, ..reference }, &region))
-                .collect();
-            if config.drain_nat_ips.iter().any(|address| !known.contains(address)) {
-                self.push(
-                    Diagnostic::rejected("drain-unassigned", "only a NAT IP of the gateway can be drained")
-                        .at(drained.place)
-                        .help("list addresses that were in natIps before"),
-                );
-            }
+        let (config, ips) = self.nat_config(&after, set.place, &region, created.as_ref())?;
+        self.network_tier_used(set, config.allocate);
+        for list in &ips {
+            self.drains(ips_before.iter().find(|before| before.number == list.number), list);
         }
-        let place = set.nat_ips.as_ref().map_or(set.place, |list| list.place);
-        let used = self.nat_ips_of_others(gateway);
-        for address in config.nat_ips.iter().chain(&config.drain_nat_ips) {
-            if let Some((_, other)) = used.iter().find(|(used, _)| used == address) {
-                self.push(shared_nat_ip(*address, other, &self.out.nat_gateways[gateway].name, place));
-            }
-        }
-        self.details.gateways[gateway].nat = after;
+        let name = self.out.nat_gateways[gateway].name.clone();
+        self.not_shared(&name, gateway, &ips);
+        self.disruptions(set, (&before, &ips_before), (&config, &ips));
+        let detail = &mut self.details.gateways[gateway];
+        detail.nat = after;
+        detail.ips = ips;
         Some(config)
     }
 
-    fn nat_ips_of_others(&self, gateway: usize) -> Vec<(Ipv4Addr, String)> {
-        let others = self.out.nat_gateways.iter().enumerate().filter(|(at, _)| *at != gateway);
-        let addresses =
-            others.flat_map(|(_, other)| other.config.nat_ips.iter().map(|address| (*address, other.name.clone())));
-        addresses.collect()
+    /// Only what a rule had can be drained, and what is taken back must have the tier of what was active.
+    fn drains(&mut self, before: Option<&RuleIps>, after: &RuleIps) {
+        let had = |ip: &NatIp| before.is_some_and(|before| before.all().any(|had| had.address == ip.address));
+        for ip in after.draining.iter().filter(|ip| !had(ip)) {
+            let message = format!("{} was not a NAT IP of {}, so it cannot be drained", ip.address, after.owner());
+            self.push(
+                Diagnostic::rejected("drain-unassigned", message).at(ip.place).help(
+                    "drain an address that was active before, and take it from the active ones in the same event",
+                ),
+            );
+        }
+        let Some(before) = before.filter(|_| two_tiers(&after.active).is_none()) else { return };
+        let Some(active) = before.active.first() else { return };
+        let drained = |ip: &&NatIp| before.draining.iter().any(|drained| drained.address == ip.address);
+        if let Some(back) = after.active.iter().filter(drained).find(|ip| ip.tier != active.tier) {
+            let message = format!(
+                "{} is {} and cannot come back from draining: {} has {} addresses",
+                back.address,
+                tier_name(back.tier),
+                after.owner(),
+                tier_name(active.tier)
+            );
+            self.push(
+                Diagnostic::rejected("undrain-across-tiers", message)
+                    .at(back.place)
+                    .help("let it drain to the end, then add it again"),
+            );
+        }
     }
 }
 
-/// A gateway with some fields changed. IPs that are only said to drain leave the active list, as gcloud does it; IPs that
-/// become active again leave the drained.
+/// A gateway with some fields changed; lists are replaced as a whole. As with gcloud, IPs that are only said to drain leave
+/// the active list, and AUTO_ONLY clears it. IPs that become active again leave the drained. A maximum that is left over when
+/// dynamic port allocation ends is dropped: the API says that it has no effect then.
 fn overlay(before: &RouterNat, set: &RouterNat) -> RouterNat {
     macro_rules! over {
         ($($field:ident),* $(,)?) => {
@@ -107,6 +119,13 @@ fn overlay(before: &RouterNat, set: &RouterNat) -> RouterNat {
         (None, Some(_)) => without(&mut after.nat_ips, &set.drain_nat_ips),
         (Some(_), None) => without(&mut after.drain_nat_ips, &set.nat_ips),
         _ => {}
+    }
+    if set.nat_ip_allocate_option.as_ref().is_some_and(|option| option.value == NatIpAllocateOption::AutoOnly) {
+        after.nat_ips = set.nat_ips.clone();
+        after.drain_nat_ips = set.drain_nat_ips.clone();
+    }
+    if set.enable_dynamic_port_allocation.as_ref().is_some_and(|dynamic| !dynamic.value) {
+        after.max_ports_per_vm = set.max_ports_per_vm;
     }
     after
 }

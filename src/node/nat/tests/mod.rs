@@ -1,6 +1,9 @@
-//! The gateway as a whole: Google's documented behaviour case by case, properties, and a slow reference model.
+//! The gateway as a whole: Google's documented behaviour case by case; properties and a slow reference model are in files
+//! of their own.
 
-use proptest::prelude::*;
+mod changes;
+mod reference;
+
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
@@ -538,125 +541,5 @@ fn the_steady_rate_of_short_connections_is_ports_over_time_wait() {
         }
         let rate = f64::from(made) / 3600.0;
         assert!((rate - expected).abs() < 0.03, "{rate} a second, expected {expected}");
-    }
-}
-
-/// A NAT that anybody can check: a list of connections and nothing else.
-#[derive(Default)]
-struct Reference {
-    connections: Vec<(FiveTuple, FiveTuple, Phase, u64)>,
-}
-
-impl Reference {
-    fn limit(phase: Phase, protocol: Protocol) -> u64 {
-        match (protocol, phase.timer()) {
-            (Protocol::Tcp, Timer::TcpEstablished) => 1_200_000,
-            _ => 30_000,
-        }
-    }
-
-    fn out(
-        &mut self,
-        tuple: FiveTuple,
-        flags: u8,
-        ms: u64,
-        first_port: u16,
-        ports: u16,
-    ) -> Result<FiveTuple, DropCause> {
-        self.connections.retain(|connection| connection.3 > ms);
-        let known = self.connections.iter_mut().rev().find(|connection| connection.0 == tuple);
-        if let Some(connection) = known
-            && !(connection.2 == Phase::TimeWait && flags & SYN != 0)
-        {
-            Reference::touch(connection, Direction::Outbound, flags, ms);
-            return Ok(connection.1);
-        }
-        let phase = if tuple.protocol == Protocol::Tcp { Phase::of_first_packet(flags) } else { Phase::Datagram };
-        for port in first_port..first_port + ports {
-            let outside = FiveTuple { src: NAT_IP, src_port: port, ..tuple };
-            if self.connections.iter().all(|connection| connection.1 != outside) {
-                self.connections.push((tuple, outside, phase, ms + Reference::limit(phase, tuple.protocol)));
-                return Ok(outside);
-            }
-        }
-        Err(DropCause::OutOfResources)
-    }
-
-    fn back(&mut self, outside: FiveTuple, flags: u8, ms: u64) -> Option<FiveTuple> {
-        self.connections.retain(|connection| connection.3 > ms);
-        let connection = self.connections.iter_mut().find(|connection| connection.1 == outside)?;
-        Reference::touch(connection, Direction::Inbound, flags, ms);
-        Some(connection.0.reversed())
-    }
-
-    fn touch(connection: &mut (FiveTuple, FiveTuple, Phase, u64), direction: Direction, flags: u8, ms: u64) {
-        let before = connection.2;
-        connection.2 = before.after(direction, flags);
-        if before != Phase::TimeWait {
-            connection.3 = ms + Reference::limit(connection.2, connection.0.protocol);
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Out { client: u8, port: u16, destination: u8, protocol: u8, flags: u8 },
-    Back { nth: usize, flags: u8 },
-    Stranger { port: u16 },
-    Wait { ms: u64 },
-}
-
-fn any_flags() -> impl Strategy<Value = u8> {
-    prop_oneof![4 => Just(SYN), 4 => Just(ACK), 2 => Just(FIN | ACK), 1 => Just(RST), 2 => Just(SYN | ACK)]
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => (0u8..2, 0u16..12, 0u8..2, 0u8..3, any_flags()).prop_map(|(client, port, destination, protocol, flags)| {
-            Step::Out { client, port, destination, protocol, flags }
-        }),
-        4 => (any::<usize>(), any_flags()).prop_map(|(nth, flags)| Step::Back { nth, flags }),
-        1 => (1020u16..1040).prop_map(|port| Step::Stranger { port }),
-        2 => prop_oneof![0u64..100, Just(15_000), Just(30_000), Just(600_000)].prop_map(|ms| Step::Wait { ms }),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    /// The gateway and the reference agree packet by packet; the tables agree with each other; out and back is the
-    /// identity; a port is refused only when all are taken.
-    #[test]
-    fn the_gateway_does_what_the_reference_does(steps in prop::collection::vec(any_step(), 1..250)) {
-        const PORTS: u16 = 8;
-        let mut gateway = with_vms(config(u32::from(PORTS)), 2);
-        let mut reference = Reference::default();
-        let mut sent: Vec<FiveTuple> = Vec::new();
-        let mut ms = 0;
-        for step in steps {
-            match step {
-                Step::Wait { ms: more } => ms += more,
-                Step::Out { client, port, destination, protocol, flags } => {
-                    let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Icmp][usize::from(protocol)];
-                    let inside = FiveTuple { dst: Ipv4Addr::new(198, 51, 100, destination), ..tuple(client, 5000 + port, protocol) };
-                    let first_port = 1024 + u16::from(client) * PORTS;
-                    let expected = reference.out(inside, flags, ms, first_port, PORTS);
-                    let outside = out(&mut gateway, inside, flags, ms);
-                    prop_assert_eq!(outside, expected);
-                    sent.extend(outside);
-                }
-                Step::Back { nth, flags } if !sent.is_empty() => {
-                    let outside = sent[nth % sent.len()];
-                    let expected = reference.back(outside, flags, ms);
-                    prop_assert_eq!(back(&mut gateway, outside, flags, ms).ok(), expected);
-                }
-                Step::Stranger { port } => {
-                    let outside = FiveTuple { dst_port: 4444, src: NAT_IP, src_port: port, ..tuple(0, 0, Protocol::Udp) };
-                    prop_assert_eq!(back(&mut gateway, outside, 0, ms), Err(DropCause::SimUnsolicited));
-                }
-                Step::Back { .. } => {}
-            }
-            gateway.check();
-        }
     }
 }

@@ -8,6 +8,9 @@
 //!                                               └─────────────────────────────────────────────────────┘
 //! ```
 
+mod gateways;
+mod instances;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +21,16 @@ use rand_chacha::ChaCha8Rng;
 use crate::addresses::AddressPool;
 use crate::node::connector::{self, Connector, ConnectorVm};
 use crate::node::firewall::{self, Firewall, Interface, ProtocolMatch, Rule};
-use crate::node::instance::{self, Instance};
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress, UPLINK};
 use crate::node::nat::{self, Gateway};
 use crate::node::router::{self, Route, Router, SubnetRoute};
 use crate::node::{Node, router::FIREWALL};
-use crate::scenario::model::{ConnectorAffinity, Midstream, PortSelection, RstPolicy, Shortage};
-use crate::scenario::{
-    Attachment, Change, Egress, FirewallDirection, HostLocation, IpAllocation, NatConfig, NextHop, Scenario,
-    WorkloadKind,
-};
+use crate::scenario::model::ConnectorAffinity;
+use crate::scenario::{Change, FirewallDirection, HostLocation, LogFilter, NatConfig, NextHop, Scenario};
 use crate::sim::{Engine, rng};
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig, NodeId};
-use crate::trace::{PortId, State};
+use crate::trace::PortId;
 
 /// Google: Direct VPC egress carries 1 Gbps an instance.
 const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;
@@ -39,8 +38,6 @@ const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;
 const QUEUE: Duration = Duration::from_millis(50);
 /// Cloud Run's own address pool: documentation addresses, since Google publishes no narrower list than all of Google Cloud.
 const EXTERNAL_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 0, 2, 129), 126);
-/// Addresses that a gateway with automatic allocation adds: the upper half of a documentation range.
-const AUTO_POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(203, 0, 113, 128), 127);
 
 /// The stations of one VPC network.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +75,8 @@ pub struct Network {
     internet: NodeId,
     serverless: NodeId,
     nats: Vec<NodeId>,
+    /// By gateway: when what it logs changed, and to what.
+    log_filters: Vec<Vec<(SimTime, Option<LogFilter>)>>,
     connectors: Vec<NodeId>,
     workloads: Vec<Vec<RunningInstance>>,
     /// How many instances each workload has ever had, for their names.
@@ -110,6 +109,7 @@ impl Network {
             internet,
             serverless,
             nats: Vec::new(),
+            log_filters: Vec::new(),
             connectors: Vec::new(),
             workloads: vec![Vec::new(); scenario.workloads.len()],
             started: vec![0; scenario.workloads.len()],
@@ -220,27 +220,6 @@ impl Network {
         }
     }
 
-    /// Gives a workload this many instances. New ones go through start-up; the youngest go first.
-    fn scale(&mut self, workload: usize, instances: u32) {
-        while self.workloads[workload].len() > instances as usize {
-            self.stop_instance(workload);
-        }
-        // Those that fail to start are not tried again.
-        for _ in self.workloads[workload].len()..instances as usize {
-            self.start_instance(workload, false);
-        }
-    }
-
-    fn reconfigure(&mut self, gateway: usize, config: &NatConfig) {
-        let now = self.engine.now();
-        let config = nat_config(config);
-        self.announce(gateway, &config);
-        self.engine.change_node(self.nats[gateway], |node| match node {
-            Node::Nat(gateway) => gateway.reconfigure(config, now),
-            _ => unreachable!("a gateway's station is a gateway"),
-        });
-    }
-
     fn build_vpcs(&mut self) {
         for index in 0..self.scenario.networks.len() {
             let name: Arc<str> = self.scenario.networks[index].name.as_str().into();
@@ -261,50 +240,6 @@ impl Network {
             self.engine.connect((gateway, INTERNET), (self.internet, port), plain);
             self.vpcs.push(Vpc { firewall, router, gateway });
         }
-    }
-
-    fn build_nats(&mut self) {
-        for index in 0..self.scenario.nat_gateways.len() {
-            let gateway = &self.scenario.nat_gateways[index];
-            let Vpc { router, gateway: internet_gateway, .. } = self.vpcs[gateway.network];
-            let stream = rng::stream(self.scenario.seed, &format!("nat {}", gateway.name));
-            let config = nat_config(&gateway.config);
-            let node =
-                Gateway::new(gateway.name.as_str().into(), config.clone(), nat_behaviour(&self.scenario), stream);
-            let coverage = gateway.coverage.clone();
-            let nat = self.engine.add_node(gateway.name.clone(), Node::Nat(node));
-            let router_port = self.engine.topology().free_port(router, 1);
-            let gateway_port = self.engine.topology().free_port(internet_gateway, 1);
-            self.engine.connect((nat, nat::INSIDE), (router, router_port), LinkConfig::default());
-            self.engine.connect((nat, nat::OUTSIDE), (internet_gateway, gateway_port), LinkConfig::default());
-            self.nats.push(nat);
-            self.announce(index, &config);
-            self.change(router, |node| {
-                let Node::Router(router) = node else { unreachable!("it was made as routes") };
-                coverage.iter().for_each(|covered| router.add_nat_coverage(covered.range, router_port));
-            });
-        }
-    }
-
-    /// Tells the internet the way to a gateway's addresses.
-    fn announce(&mut self, index: usize, config: &nat::Config) {
-        let nat = self.nats[index];
-        let vpc = self.vpcs[self.scenario.nat_gateways[index].network];
-        let far_port = |engine: &Engine, node: NodeId, port: PortId| {
-            let link = engine.topology().link_at(node, port).expect("it was linked when it was made");
-            engine.topology().link(link).to_port
-        };
-        let gateway_port = far_port(&self.engine, nat, nat::OUTSIDE);
-        let internet_port = far_port(&self.engine, vpc.gateway, INTERNET);
-        let all: Vec<_> = config.nat_ips.iter().chain(&config.drain_nat_ips).chain(&config.auto_ips).copied().collect();
-        self.change(vpc.gateway, |node| {
-            let Node::InternetGateway(gateway) = node else { unreachable!("it was made as one") };
-            all.iter().for_each(|&ip| gateway.add_nat_ip(ip, gateway_port));
-        });
-        self.change(self.internet, |node| {
-            let Node::FarSide(internet) = node else { unreachable!("it was made as one") };
-            all.iter().for_each(|&ip| internet.add_route(ip.into(), internet_port));
-        });
     }
 
     fn build_routes(&mut self) {
@@ -524,130 +459,6 @@ impl Network {
         }
     }
 
-    /// Starts one more instance, as far as there are addresses for it.
-    fn start_instance(&mut self, workload: usize, warm: bool) {
-        let now = self.engine.now();
-        let spec = self.scenario.workloads[workload].clone();
-        let model = self.scenario.model.cloud_run.clone();
-        let held = match spec.attachment {
-            Attachment::Direct { subnetwork, .. } => match self.pools[subnetwork].hold(workload) {
-                Some(addresses) => addresses.to_vec(),
-                None => return,
-            },
-            _ => vec![],
-        };
-        self.started[workload] += 1;
-        let index = self.instances_ever;
-        self.instances_ever += 1;
-        let name: Arc<str> = format!("{}-{}", spec.name, self.started[workload]).into();
-        let address = held.first().copied().unwrap_or_else(|| sandbox_address(index));
-
-        // One draw for both windows: the way into the VPC opens in proportion to the way through NAT.
-        let (median, p90) = (model.egress_open_nat_median.as_secs_f64(), model.egress_open_nat_p90.as_secs_f64());
-        let drawn = rng::log_normal(&mut self.rng, median, p90).min(model.egress_open_nat_max.as_secs_f64());
-        let (opens_vpc, opens_nat) = if warm {
-            (SimTime::ZERO, SimTime::ZERO)
-        } else {
-            let vpc = drawn * model.egress_open_vpc_median.as_secs_f64() / median;
-            (now + Duration::from_secs_f64(vpc), now + Duration::from_secs_f64(drawn))
-        };
-
-        let attachment = match &spec.attachment {
-            Attachment::None => instance::Attachment::None,
-            Attachment::Connector(_) => instance::Attachment::Connector,
-            Attachment::Direct { subnetwork, .. } => instance::Attachment::Direct {
-                subnetwork: self.scenario.subnetworks[*subnetwork].name.as_str().into(),
-                opens_at: opens_vpc,
-            },
-        };
-        let start = match spec.kind {
-            WorkloadKind::Service | WorkloadKind::WorkerPool => State::StartFromCloudRunRevision,
-            WorkloadKind::Job => State::StartFromCloudRunJob,
-            WorkloadKind::Function => State::StartFromCloudFunction,
-        };
-        let all_traffic = spec.egress == Egress::AllTraffic;
-        let station = Instance::new(name.clone(), spec.name.as_str().into(), start, address, attachment, all_traffic);
-        let node = self.engine.add_node(&*name, Node::Instance(station));
-
-        let port = self.engine.topology().free_port(self.serverless, 1);
-        self.engine.connect((node, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
-        self.change(self.serverless, |node| {
-            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
-            egress.add_instance(address, port);
-        });
-
-        let mut firewall_port = None;
-        match &spec.attachment {
-            Attachment::None => {}
-            Attachment::Connector(connector) => {
-                let dispatcher = self.connectors[*connector];
-                let least = self.scenario.connectors[*connector].min_instances;
-                let port = self.engine.topology().free_port(dispatcher, least);
-                let link = LinkConfig { delay: self.scenario.model.connector.delay, ..LinkConfig::default() };
-                self.engine.connect((node, instance::VPC), (dispatcher, port), link);
-                self.change(dispatcher, |node| {
-                    let Node::Connector(connector) = node else { unreachable!("it was made as one") };
-                    connector.add_instance(address, port);
-                });
-            }
-            Attachment::Direct { network, tags, .. } => {
-                let capacity = Capacity { bits_per_second: DIRECT_VPC_BITS_PER_SECOND, queue: QUEUE };
-                let link =
-                    LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
-                let interface = Interface {
-                    name: name.clone(),
-                    addresses: vec![address.into()],
-                    tags: tags.clone(),
-                    service_account: spec.service_account.clone(),
-                    running: true,
-                };
-                firewall_port = Some(self.attach(*network, interface, (node, instance::VPC), link));
-                for (number, &address) in held.iter().enumerate() {
-                    if number == 0 || model.count_held_addresses {
-                        self.add_endpoint(nat::EndpointConfig {
-                            name: name.clone(),
-                            address,
-                            serves_primary: true,
-                            alias_ranges: vec![],
-                            held: number > 0,
-                            opens_at: opens_nat,
-                        });
-                    }
-                }
-            }
-        }
-        self.workloads[workload].push(RunningInstance { node, address, held, firewall_port });
-    }
-
-    /// Shuts the youngest instance of a workload down. Its addresses, and with them its NAT ports, are held for a while.
-    fn stop_instance(&mut self, workload: usize) {
-        let Some(gone) = self.workloads[workload].pop() else { return };
-        let until = self.engine.now() + self.scenario.model.cloud_run.address_hold;
-        self.change(gone.node, |node| {
-            let Node::Instance(instance) = node else { unreachable!("it was made as one") };
-            instance.shut_down();
-        });
-        self.change(self.serverless, |node| {
-            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
-            egress.remove_instance(gone.address);
-        });
-        match self.scenario.workloads[workload].attachment.clone() {
-            Attachment::None => {}
-            Attachment::Connector(connector) => self.change(self.connectors[connector], |node| {
-                let Node::Connector(connector) = node else { unreachable!("it was made as one") };
-                connector.remove_instance(gone.address);
-            }),
-            Attachment::Direct { network, subnetwork, .. } => {
-                let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
-                self.change(self.vpcs[network].firewall, |node| {
-                    let Node::Firewall(firewall) = node else { unreachable!("it was made as one") };
-                    firewall.detach(port);
-                });
-                self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });
-            }
-        }
-    }
-
     /// Attaches an interface to a network's firewall and links it.
     fn attach(&mut self, network: usize, interface: Interface, to: (NodeId, PortId), link: LinkConfig) -> PortId {
         let Vpc { firewall, router, .. } = self.vpcs[network];
@@ -664,35 +475,6 @@ impl Network {
         port
     }
 
-    /// The gateway that serves a source address: the first that covers it.
-    fn gateway_for(&self, address: Ipv4Addr) -> Option<usize> {
-        (self.scenario.nat_gateways.iter())
-            .position(|gateway| gateway.coverage.iter().any(|covered| covered.range.contains(&address)))
-    }
-
-    fn add_endpoint(&mut self, endpoint: nat::EndpointConfig) {
-        let served = endpoint.alias_ranges.first().map_or(endpoint.address, Ipv4Net::addr);
-        let served = if endpoint.serves_primary { endpoint.address } else { served };
-        if let Some(gateway) = self.gateway_for(served) {
-            self.change(self.nats[gateway], |node| {
-                let Node::Nat(gateway) = node else { unreachable!("it was made as one") };
-                gateway.add_endpoint(endpoint);
-            });
-        }
-    }
-
-    fn remove_endpoint(&mut self, address: Ipv4Addr) {
-        let now = self.engine.now();
-        if let Some(gateway) = self.gateway_for(address) {
-            self.change(self.nats[gateway], |node| {
-                let Node::Nat(gateway) = node else { unreachable!("it was made as one") };
-                if let Some(endpoint) = gateway.endpoint_at(address) {
-                    gateway.remove_endpoint(endpoint, now);
-                }
-            });
-        }
-    }
-
     fn change<R>(&mut self, node: NodeId, change: impl FnOnce(&mut Node) -> R) -> R {
         self.engine.change_node(node, change)
     }
@@ -700,17 +482,6 @@ impl Network {
 
 fn addresses((first, count): (Ipv4Addr, u8)) -> impl Iterator<Item = Ipv4Addr> {
     (0..u32::from(count)).map(move |index| Ipv4Addr::from(u32::from(first) + index))
-}
-
-/// An address for an instance without an interface in a subnet: 169.254.8.1 and on, as containers see themselves behind a
-/// connector, without the metadata server's; the benchmark range 198.18.0.0/15 when there are tens of thousands.
-fn sandbox_address(index: u32) -> Ipv4Addr {
-    let (net, host) = (index / 254, 1 + (index % 254) as u8);
-    match u8::try_from(8 + net) {
-        Ok(third) if Ipv4Addr::new(169, 254, third, host) == instance::METADATA => Ipv4Addr::new(169, 254, 7, 254),
-        Ok(third) => Ipv4Addr::new(169, 254, third, host),
-        Err(_) => Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + index),
-    }
 }
 
 fn next_hop_name(hop: &NextHop) -> String {
@@ -772,47 +543,4 @@ fn firewall_rules(scenario: &Scenario, network: usize) -> Vec<Rule> {
         kind: "Serverless VPC Access rule",
     });
     own.chain(automatic).collect()
-}
-
-fn nat_config(config: &NatConfig) -> nat::Config {
-    let timeouts = &config.timeouts;
-    nat::Config {
-        nat_ips: config.nat_ips.clone(),
-        drain_nat_ips: config.drain_nat_ips.clone(),
-        auto_ips: match config.allocate {
-            IpAllocation::Auto => addresses(AUTO_POOL).collect(),
-            IpAllocation::Manual => vec![],
-        },
-        rules: vec![],
-        min_ports: config.min_ports_per_vm,
-        max_ports: config.max_ports_per_vm,
-        dynamic: config.dynamic_port_allocation,
-        endpoint_independent: config.endpoint_independent_mapping,
-        // By `nat::tcp::Timer`.
-        timeouts: [
-            timeouts.udp_idle,
-            timeouts.icmp_idle,
-            timeouts.tcp_transitory_idle,
-            timeouts.tcp_established_idle,
-            timeouts.tcp_time_wait,
-        ],
-    }
-}
-
-fn nat_behaviour(scenario: &Scenario) -> nat::Behaviour {
-    let model = &scenario.model.nat;
-    let growth = &model.dynamic_port_allocation;
-    nat::Behaviour {
-        random_ports: model.port_selection == PortSelection::Random,
-        partial_allocation: model.shortage == Shortage::Partial,
-        drop_midstream: model.midstream == Midstream::Drop,
-        rst_frees: model.rst == RstPolicy::Immediate,
-        growth_trigger: growth.trigger,
-        grow_on_drop: growth.grow_on_drop,
-        growth_delay: growth.growth_delay,
-        shrink_below: growth.shrink_below,
-        shrink_after: growth.shrink_after,
-        evaluate_every: growth.evaluate_every,
-        ..nat::Behaviour::default()
-    }
 }

@@ -1,0 +1,163 @@
+//! Cloud Run instances of a network: how they start and stop while it runs.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{DIRECT_VPC_BITS_PER_SECOND, Leftover, Network, QUEUE, RunningInstance};
+use crate::node::firewall::Interface;
+use crate::node::instance::{self, Instance};
+use crate::node::{Node, nat};
+use crate::scenario::{Attachment, Egress, WorkloadKind};
+use crate::sim::rng;
+use crate::time::SimTime;
+use crate::topology::{Capacity, LinkConfig};
+use crate::trace::State;
+
+impl Network {
+    /// Gives a workload this many instances. New ones go through start-up; the youngest go first.
+    pub(super) fn scale(&mut self, workload: usize, instances: u32) {
+        while self.workloads[workload].len() > instances as usize {
+            self.stop_instance(workload);
+        }
+        // Those that fail to start are not tried again.
+        for _ in self.workloads[workload].len()..instances as usize {
+            self.start_instance(workload, false);
+        }
+    }
+
+    /// Starts one more instance, as far as there are addresses for it.
+    pub(super) fn start_instance(&mut self, workload: usize, warm: bool) {
+        let now = self.engine.now();
+        let spec = self.scenario.workloads[workload].clone();
+        let model = self.scenario.model.cloud_run.clone();
+        let held = match spec.attachment {
+            Attachment::Direct { subnetwork, .. } => match self.pools[subnetwork].hold(workload) {
+                Some(addresses) => addresses.to_vec(),
+                None => return,
+            },
+            _ => vec![],
+        };
+        self.started[workload] += 1;
+        let index = self.instances_ever;
+        self.instances_ever += 1;
+        let name: Arc<str> = format!("{}-{}", spec.name, self.started[workload]).into();
+        let address = held.first().copied().unwrap_or_else(|| sandbox_address(index));
+
+        // One draw for both windows: the way into the VPC opens in proportion to the way through NAT.
+        let (median, p90) = (model.egress_open_nat_median.as_secs_f64(), model.egress_open_nat_p90.as_secs_f64());
+        let drawn = rng::log_normal(&mut self.rng, median, p90).min(model.egress_open_nat_max.as_secs_f64());
+        let (opens_vpc, opens_nat) = if warm {
+            (SimTime::ZERO, SimTime::ZERO)
+        } else {
+            let vpc = drawn * model.egress_open_vpc_median.as_secs_f64() / median;
+            (now + Duration::from_secs_f64(vpc), now + Duration::from_secs_f64(drawn))
+        };
+
+        let attachment = match &spec.attachment {
+            Attachment::None => instance::Attachment::None,
+            Attachment::Connector(_) => instance::Attachment::Connector,
+            Attachment::Direct { subnetwork, .. } => instance::Attachment::Direct {
+                subnetwork: self.scenario.subnetworks[*subnetwork].name.as_str().into(),
+                opens_at: opens_vpc,
+            },
+        };
+        let start = match spec.kind {
+            WorkloadKind::Service | WorkloadKind::WorkerPool => State::StartFromCloudRunRevision,
+            WorkloadKind::Job => State::StartFromCloudRunJob,
+            WorkloadKind::Function => State::StartFromCloudFunction,
+        };
+        let all_traffic = spec.egress == Egress::AllTraffic;
+        let station = Instance::new(name.clone(), spec.name.as_str().into(), start, address, attachment, all_traffic);
+        let node = self.engine.add_node(&*name, Node::Instance(station));
+
+        let port = self.engine.topology().free_port(self.serverless, 1);
+        self.engine.connect((node, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
+        self.change(self.serverless, |node| {
+            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
+            egress.add_instance(address, port);
+        });
+
+        let mut firewall_port = None;
+        match &spec.attachment {
+            Attachment::None => {}
+            Attachment::Connector(connector) => {
+                let dispatcher = self.connectors[*connector];
+                let least = self.scenario.connectors[*connector].min_instances;
+                let port = self.engine.topology().free_port(dispatcher, least);
+                let link = LinkConfig { delay: self.scenario.model.connector.delay, ..LinkConfig::default() };
+                self.engine.connect((node, instance::VPC), (dispatcher, port), link);
+                self.change(dispatcher, |node| {
+                    let Node::Connector(connector) = node else { unreachable!("it was made as one") };
+                    connector.add_instance(address, port);
+                });
+            }
+            Attachment::Direct { network, tags, .. } => {
+                let capacity = Capacity { bits_per_second: DIRECT_VPC_BITS_PER_SECOND, queue: QUEUE };
+                let link =
+                    LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
+                let interface = Interface {
+                    name: name.clone(),
+                    addresses: vec![address.into()],
+                    tags: tags.clone(),
+                    service_account: spec.service_account.clone(),
+                    running: true,
+                };
+                firewall_port = Some(self.attach(*network, interface, (node, instance::VPC), link));
+                for (number, &address) in held.iter().enumerate() {
+                    if number == 0 || model.count_held_addresses {
+                        self.add_endpoint(nat::EndpointConfig {
+                            name: name.clone(),
+                            address,
+                            serves_primary: true,
+                            alias_ranges: vec![],
+                            held: number > 0,
+                            opens_at: opens_nat,
+                        });
+                    }
+                }
+            }
+        }
+        self.workloads[workload].push(RunningInstance { node, address, held, firewall_port });
+    }
+
+    /// Shuts the youngest instance of a workload down. Its addresses, and with them its NAT ports, are held for a while.
+    pub(super) fn stop_instance(&mut self, workload: usize) {
+        let Some(gone) = self.workloads[workload].pop() else { return };
+        let until = self.engine.now() + self.scenario.model.cloud_run.address_hold;
+        self.change(gone.node, |node| {
+            let Node::Instance(instance) = node else { unreachable!("it was made as one") };
+            instance.shut_down();
+        });
+        self.change(self.serverless, |node| {
+            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
+            egress.remove_instance(gone.address);
+        });
+        match self.scenario.workloads[workload].attachment.clone() {
+            Attachment::None => {}
+            Attachment::Connector(connector) => self.change(self.connectors[connector], |node| {
+                let Node::Connector(connector) = node else { unreachable!("it was made as one") };
+                connector.remove_instance(gone.address);
+            }),
+            Attachment::Direct { network, subnetwork, .. } => {
+                let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
+                self.change(self.vpcs[network].firewall, |node| {
+                    let Node::Firewall(firewall) = node else { unreachable!("it was made as one") };
+                    firewall.detach(port);
+                });
+                self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });
+            }
+        }
+    }
+}
+
+/// An address for an instance without an interface in a subnet: 169.254.8.1 and on, as containers see themselves behind a
+/// connector, without the metadata server's; the benchmark range 198.18.0.0/15 when there are tens of thousands.
+fn sandbox_address(index: u32) -> Ipv4Addr {
+    let (net, host) = (index / 254, 1 + (index % 254) as u8);
+    match u8::try_from(8 + net) {
+        Ok(third) if Ipv4Addr::new(169, 254, third, host) == instance::METADATA => Ipv4Addr::new(169, 254, 7, 254),
+        Ok(third) => Ipv4Addr::new(169, 254, third, host),
+        Err(_) => Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + index),
+    }
+}
