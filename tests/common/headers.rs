@@ -44,6 +44,16 @@ pub fn beyond_nat(packet: &Packet, client: Client) -> Vec<u8> {
 /// Whether the IP header's and the transport's checksum are right. A UDP checksum of 0 means there is none (RFC 768). `None`
 /// when the packet is cut or a fragment: nothing can be said.
 pub fn checksums_are_right(packet: &Packet) -> Option<bool> {
+    let (header, transport) = checksum_sums(packet)?;
+    Some(header == RIGHT && transport.is_none_or(|sum| sum == RIGHT))
+}
+
+/// What a sum is that includes its right checksum.
+pub const RIGHT: u16 = 0xffff;
+
+/// The sums of the IP header and of the transport with its pseudo-header, each with its checksum: [`RIGHT`], or how wrong.
+/// No second one where UDP has no checksum. `None` when the packet is cut or a fragment.
+pub fn checksum_sums(packet: &Packet) -> Option<(u16, Option<u16>)> {
     let bytes = packet.bytes();
     if packet.wire_length() as usize > bytes.len() || packet.five_tuple().is_none() {
         return None;
@@ -52,20 +62,24 @@ pub fn checksums_are_right(packet: &Packet) -> Option<bool> {
     let length = transport.len() as u32;
     let pseudo = match header[9] {
         ICMP => 0,
-        UDP if transport[6..8] == [0, 0] => return Some(folded(sum(header)) == 0xffff),
+        UDP if transport[6..8] == [0, 0] => return Some((folded_sum(header), None)),
         protocol => sum(&header[12..20]) + u32::from(protocol) + length,
     };
-    Some(folded(sum(header)) == 0xffff && folded(pseudo + sum(transport)) == 0xffff)
+    Some((folded_sum(header), Some(folded(pseudo + sum(transport)))))
 }
 
-/// Sum of the 16-bit words; an odd byte at the end counts as if a zero followed (RFC 1071).
+/// The one's complement sum of 16-bit words; an odd byte at the end counts as if a zero followed (RFC 1071).
+pub fn folded_sum(bytes: &[u8]) -> u16 {
+    folded(sum(bytes))
+}
+
 fn sum(bytes: &[u8]) -> u32 {
     bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0))).sum()
 }
 
-fn folded(mut sum: u32) -> u32 {
+fn folded(mut sum: u32) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    sum
+    sum as u16
 }

@@ -281,16 +281,24 @@ impl Gateway {
             if now - since >= self.behaviour.shrink_after {
                 reservation.idle_since = None;
                 let floor = (reservation.ports / 2).max(minimum);
-                self.shrink(id, floor, true);
+                self.shrink(id, floor);
             }
         } else {
             reservation.idle_since = None;
         }
     }
 
-    /// Gives whole blocks back from the end, as long as `floor` ports stay; with `idle_only` no block that is in use.
-    pub(super) fn shrink(&mut self, id: u32, floor: u32, idle_only: bool) {
-        while let Some(block) = self.reservations[id as usize].pop_block(floor, idle_only) {
+    /// Gives whole blocks back from the end, as long as nobody uses them and `floor` ports stay.
+    fn shrink(&mut self, id: u32, floor: u32) {
+        while let Some(block) = self.reservations[id as usize].pop_idle_block(floor) {
+            self.release(id, [block]);
+        }
+    }
+
+    /// Gives back what goes beyond `floor` ports, whoever uses it: blocks from the end, and halves of blocks. To be followed
+    /// by a recount.
+    pub(super) fn cut(&mut self, id: u32, floor: u32) {
+        while let Some(block) = self.reservations[id as usize].cut_block(floor) {
             self.release(id, [block]);
         }
     }

@@ -38,17 +38,18 @@ impl Gateway {
         let keeps = turned_on && new.max_ports >= old.min_ports.max(DYNAMIC_MAX_THAT_KEEPS);
         let cut = ports_changed && !keeps || new.dynamic && !turned_on && self.behaviour.reset_on_change;
 
+        let rules_before = self.pools.len() as u32;
         self.change_pools(&old);
         for id in 0..self.reservations.len() as u32 {
             let growth = self.reservations[id as usize].growth.take();
             self.release(id, growth.into_iter().flat_map(|growth| growth.blocks));
             if turned_off {
-                self.shrink(id, 0, false);
+                self.cut(id, 0);
             } else if cut {
-                self.shrink(id, self.min_ports_of(id), false);
+                self.cut(id, self.min_ports_of(id));
             }
         }
-        self.recount(now);
+        self.recount(rules_before, now);
         self.top_up_all();
         self.retire_auto_ips();
         if !self.config.dynamic {
@@ -124,8 +125,8 @@ impl Gateway {
     }
 
     /// After blocks came, went or changed places: ends the mappings whose port is gone, and counts the ports of the others
-    /// anew.
-    fn recount(&mut self, now: SimTime) {
+    /// anew. Mappings still have the numbers that reservations had when there were `rules_before` rules.
+    fn recount(&mut self, rules_before: u32, now: SimTime) {
         self.owners.clear_all();
         for (ids, reservations) in [(0, &self.reservations), (DRAINING, &self.draining)] {
             for (id, reservation) in reservations.iter().enumerate() {
@@ -146,7 +147,9 @@ impl Gateway {
             let Some((reservation, ordinal)) = self.owners.at(ip, port) else {
                 self.table.remove(entry, Ended::Lost, now);
                 if self.metering && mapping.phase().is_open() {
-                    self.meter(mapping.reservation, mapping.protocol()).closed_connections += 1;
+                    let endpoint = (mapping.reservation & !DRAINING) / rules_before;
+                    let meters = &mut self.endpoints[endpoint as usize].meters;
+                    meters[protocol_index(mapping.protocol())].closed_connections += 1;
                 }
                 continue;
             };

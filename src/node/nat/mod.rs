@@ -604,6 +604,15 @@ impl Gateway {
             explain.say(State::Drop, || format!("{}: {}", self.name, cause.meaning()));
             return Verdict::Drop(cause);
         };
+        // Google documents that VMs reach external addresses of VMs of their own network, and nothing of the kind for NAT
+        // IPs. Without this, a packet to a NAT IP would be let in by whoever sends to the port that it comes from; by
+        // its own sender, if that is the port it goes to.
+        if self.owners.know(tuple.src) {
+            explain.say(State::Drop, || {
+                format!("{}: from its own NAT IP {}, nothing comes back in", self.name, tuple.src)
+            });
+            return Verdict::Drop(DropCause::SimUnsolicited);
+        }
         let outside = tuple.reversed();
         match self.by_outside(&outside, now) {
             Lookup::Live(entry) => {

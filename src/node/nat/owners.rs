@@ -50,6 +50,11 @@ impl PortOwners {
         self.addresses.clear();
     }
 
+    /// Whether somebody has, or had, ports of this address.
+    pub(super) fn know(&self, ip: Ipv4Addr) -> bool {
+        self.addresses.contains_key(&ip)
+    }
+
     /// The reservation that has a port, and the port's ordinal in it.
     #[inline]
     pub(super) fn at(&self, ip: Ipv4Addr, port: u16) -> Option<(u32, u32)> {

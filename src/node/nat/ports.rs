@@ -50,6 +50,12 @@ impl PortBlock {
         self.size
     }
 
+    /// Parts with the upper half of its ports.
+    pub(super) fn halve(&mut self) -> PortBlock {
+        self.size /= 2;
+        PortBlock { ip: self.ip, first: self.first + self.size as u16, size: self.size }
+    }
+
     /// Whether a NAT IP's port is one of these.
     pub fn contains(&self, ip: Ipv4Addr, port: u16) -> bool {
         self.ip == ip && u32::from(port).wrapping_sub(u32::from(self.first)) < self.size

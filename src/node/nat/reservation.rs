@@ -109,16 +109,34 @@ impl Reservation {
         self.blocks.push(HeldBlock { block, in_use: 0 });
     }
 
-    /// Takes out the last block, if there is one and it can go: at least `floor` ports stay, and with `idle_only` no mapping
-    /// may have a port of it.
-    pub(super) fn pop_block(&mut self, floor: u32, idle_only: bool) -> Option<PortBlock> {
-        let last = self.blocks.last()?;
-        let rest = self.ports - last.block.size();
-        if rest < floor || idle_only && last.in_use > 0 {
+    /// Takes out the last block, if there is one and it can go: at least `floor` ports stay, and no mapping may have a port of
+    /// it.
+    pub(super) fn pop_idle_block(&mut self, floor: u32) -> Option<PortBlock> {
+        self.blocks.last().filter(|last| last.in_use == 0)?;
+        self.pop_block(floor)
+    }
+
+    /// Takes out the last block, if there is one and at least `floor` ports stay.
+    fn pop_block(&mut self, floor: u32) -> Option<PortBlock> {
+        let rest = self.ports - self.blocks.last()?.block.size();
+        if rest < floor {
             return None;
         }
         self.ports = rest;
         self.blocks.pop().map(|held| held.block)
+    }
+
+    /// Takes out the last block, or the upper half of it, whoever uses its ports, if at least `floor` ports stay. How many
+    /// mappings have a port of what is left is to be counted anew.
+    pub(super) fn cut_block(&mut self, floor: u32) -> Option<PortBlock> {
+        self.pop_block(floor).or_else(|| {
+            let half = self.blocks.last()?.block.size() / 2;
+            if half == 0 || self.ports - half < floor {
+                return None;
+            }
+            self.ports -= half;
+            self.blocks.last_mut().map(|held| held.block.halve())
+        })
     }
 
     /// Takes out all blocks.

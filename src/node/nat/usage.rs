@@ -1,7 +1,7 @@
 //! Which ports are taken, destination by destination.
 //!
 //! The limit of Cloud NAT is per destination 3-tuple: the same NAT IP and port serve any number of connections as long as
-//! their destinations differ. So each (reservation, destination) has a [`PortMap`] of its own, from the ordinals of the
+//! their destinations differ. So each (reservation, destination) has a `PortMap` of its own, from the ordinals of the
 //! reservation's ports to the mappings that have them. That is also how a packet from outside finds its mapping: NAT IP
 //! and port lead to the reservation and the ordinal, and the sender is the destination.
 

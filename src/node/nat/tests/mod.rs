@@ -232,6 +232,18 @@ fn nobody_gets_in_who_was_not_asked() {
 }
 
 #[test]
+fn nothing_that_leaves_comes_back_in_by_another_port() {
+    let mut gateway = with_vms(config(64), 2);
+    // To the port that its own packet gets: the lowest, 1024. And two that know of each other's ports.
+    let to = |client, port| FiveTuple { dst: NAT_IP, dst_port: port, ..tuple(client, 5000, Protocol::Udp) };
+    for hairpin in [to(0, 1024), to(0, 1088), to(1, 1024)] {
+        let left = out(&mut gateway, hairpin, 0, 0).unwrap();
+        assert_eq!(pass(&mut gateway, packet(left, 0), OUTSIDE, 0), Err(DropCause::SimUnsolicited), "{left}");
+    }
+    assert_eq!(gateway.dropped_received(), 3);
+}
+
+#[test]
 fn an_icmp_error_reaches_the_host_it_is_about_and_tears_nothing_down() {
     use crate::wire::IcmpError;
     let mut gateway = with_vms(config(64), 1);
@@ -419,11 +431,26 @@ fn fewer_static_ports_end_what_was_on_the_lost_ones_and_more_end_nothing() {
     gateway.check();
     gateway.reconfigure(config(64), SimTime::from_secs(2));
     assert_eq!(gateway.live_mappings(), 64);
-    let half = Config { min_ports: 32, max_ports: 32, ..config(64) };
-    gateway.reconfigure(half, SimTime::from_secs(3));
-    assert_eq!(gateway.reservation(0, 0).ports(), 64, "one block of 64 does not break in two");
-    assert!(back(&mut gateway, connections[63], ACK, 4000).is_ok());
+    // One block of 64 becomes one of 32: a static minimum is also the most that an endpoint has.
+    gateway.reconfigure(config(32), SimTime::from_secs(3));
+    assert_eq!((gateway.reservation(0, 0).ports(), gateway.live_mappings()), (32, 32));
+    assert!(back(&mut gateway, connections[31], ACK, 4000).is_ok());
+    assert_eq!(back(&mut gateway, connections[32], ACK, 4000), Err(DropCause::SimMappingLost));
     gateway.check();
+    gateway.add_endpoint(vm(1));
+    assert_eq!(ranges(&gateway), [["203.0.113.10:1024-1055"], ["203.0.113.10:1056-1087"]], "the ports are free again");
+    gateway.check();
+}
+
+#[test]
+fn a_minimum_below_half_a_block_cuts_the_block() {
+    // Google's FAQ: a VM with 1,024 ports that it no longer needs keeps them until the minimum is reduced. Then it does not.
+    let mut gateway = with_vms(config(1024), 1);
+    gateway.reconfigure(config(50), SimTime::from_secs(1));
+    assert_eq!(gateway.reservation(0, 0).ports(), 64, "50 ports are two blocks of 32");
+    gateway.check();
+    gateway.remove_endpoint(0, SimTime::from_secs(2));
+    assert_eq!(gateway.reserved_and_free(), (0, 64_512), "what was cut apart is whole again");
 }
 
 #[test]
@@ -445,6 +472,24 @@ fn removing_an_address_ends_its_connections_and_draining_does_not() {
         gateway.check();
         assert_eq!(gateway.reservation(0, 0).ports(), if expected.is_ok() { 128 } else { 64 });
     }
+}
+
+#[test]
+fn a_rule_that_goes_ends_its_connections_and_each_endpoint_counts_its_own() {
+    let rule = Rule {
+        number: 100,
+        matches: RuleMatch::Destination(vec![SERVER.into()]),
+        nat_ips: vec![Ipv4Addr::new(203, 0, 113, 11)],
+        drain_nat_ips: vec![],
+    };
+    let mut gateway = with_vms(Config { rules: vec![rule], ..config(64) }, 3);
+    gateway.keep_meters();
+    let by_rule = open(&mut gateway, 2, 5000, 0).unwrap();
+    gateway.reconfigure(config(64), SimTime::from_secs(1));
+    assert_eq!(back(&mut gateway, by_rule, ACK, 2000), Err(DropCause::SimMappingLost));
+    let closed: Vec<_> = gateway.endpoints.iter().map(|vm| vm.meter(Protocol::Tcp).closed_connections).collect();
+    assert_eq!(closed, [0, 0, 1]);
+    gateway.check();
 }
 
 #[test]
