@@ -61,7 +61,8 @@ pub fn own_external_address() {
     let alias = house.send_from("public", from([10, 60, 1, 7]));
     assert_eq!((alias.end, alias.packet.src()), (Ok("partner".into()), NAT_IP), "its alias range uses Cloud NAT");
     let primary = house.send_from("public", from([10, 9, 0, 3]));
-    assert_eq!((primary.end, primary.packet.src()), (Err(NoExternalAddress), Ipv4Addr::new(10, 9, 0, 3)));
+    assert_eq!((primary.end, primary.packet.src()), (Ok("partner".into()), Ipv4Addr::new(203, 0, 113, 99)));
+    assert_eq!(primary.packet.five_tuple().map(|tuple| tuple.src_port), Some(5000), "one to one: its port stays");
     assert_eq!(house.gateway().live_mappings(), 2, "its primary address takes no port of Cloud NAT");
 }
 
