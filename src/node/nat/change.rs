@@ -26,6 +26,7 @@ impl Gateway {
         let old = std::mem::replace(&mut self.config, config);
         let new = &self.config;
         self.table.set_timeouts(new.timeouts);
+        self.rules = RuleTable::new(&new.rules);
         if old.auto_ips != new.auto_ips {
             self.next_auto_ip = 0;
         }

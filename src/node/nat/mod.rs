@@ -57,6 +57,7 @@ use self::endpoint::protocol_index;
 use self::exhaustion::Exhaustions;
 use self::mapping::{Ended, Lookup, Mapping, MappingTable, Observed, Outside};
 use self::owners::PortOwners;
+use self::rules::RuleTable;
 use self::tcp::{Phase, Timer};
 use self::usage::{Destination, Destinations, Pick, Taken};
 use crate::time::SimTime;
@@ -209,6 +210,7 @@ enum NoPort {
 pub struct Gateway {
     name: Arc<str>,
     config: Config,
+    rules: RuleTable,
     behaviour: Behaviour,
     /// The NAT IPs of the default rule, then those of each rule.
     pools: Vec<PortPool>,
@@ -245,6 +247,7 @@ impl Gateway {
         let pools = (0..=config.rules.len()).map(|rule| PortPool::new(config.active_ips(rule)));
         Gateway {
             name,
+            rules: RuleTable::new(&config.rules),
             pools: pools.collect(),
             endpoints: Vec::new(),
             reservations: Vec::new(),
@@ -471,7 +474,7 @@ impl Gateway {
             explain.say(State::Drop, || format!("{}: TCP without SYN, and no mapping for {tuple}", self.name));
             return Verdict::Drop(DropCause::SimMidstream);
         }
-        let rule = rules::evaluate(&self.config.rules, &tuple).map_or(0, |rule| rule + 1);
+        let rule = self.rules.evaluate(&tuple).map_or(0, |rule| rule + 1);
         let reservation = endpoint * self.pools.len() as u32 + rule as u32;
         let destination = Destination::of(reservation, &tuple);
         let taken = match self.choose_port(destination, &tuple) {
