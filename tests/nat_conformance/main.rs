@@ -371,8 +371,7 @@ const GROUPS: &[Group] = &[
         cases: &[
             same(
                 38,
-                "A VM with an external address of its own takes no NAT port; its alias ranges do (that it leaves by its own \
-                 address is not simulated)",
+                "A VM with an external address of its own leaves by that one and takes no NAT port; its alias ranges do",
                 "OPTE, Google",
                 Google,
                 routes::own_external_address,
@@ -406,8 +405,8 @@ const GROUPS: &[Group] = &[
                 43,
                 "A host reaches another behind the same gateway by its outside address and port (hairpinning)",
                 "VPP, RFC 4787",
-                "nothing unsolicited gets in, from whomever: it is dropped (inferred from that; Google's FAQ speaks of \
-                 external addresses of VMs)",
+                "what is sent to a NAT IP is unsolicited and dropped (inferred); another VM's own external address is \
+                 reached, as Google documents",
                 Assumed,
                 routes::hairpin,
             ),

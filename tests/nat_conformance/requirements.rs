@@ -124,7 +124,7 @@ const RFC_4787: &[Requirement] = &[
         "inside hosts reach each other by their outside addresses (hairpinning)",
         Differs(
             "what is sent to a NAT IP is unsolicited and dropped (inferred). Google documents hairpinning to external \
-             addresses of VMs only, which is not simulated",
+             addresses of VMs only",
         ),
         &[43],
     ),
