@@ -459,8 +459,8 @@ fn a_nat_rule_gives_its_own_address_and_says_so() {
         )
         .replace("sourceSubnetworkIpRangesToNat", rules);
     for (to, says) in [
-        ("198.51.100.7:443/tcp", ["gw rule 100 gives", "the source 203.0.113.20:1024"]),
-        ("192.0.2.77:443/tcp", ["gw gives", "the source 203.0.113.10:1024"]),
+        ("198.51.100.7:443/tcp", ["gw rule 100 gives", "the source 203.0.113.20:"]),
+        ("192.0.2.77:443/tcp", ["gw gives", "the source 203.0.113.10:"]),
     ] {
         walk(&house(&[&nat]), "direct-all", to)
             .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER")

@@ -371,7 +371,7 @@ const GROUPS: &[Group] = &[
         cases: &[
             same(
                 38,
-                "A VM with an external address of its own leaves by that one and takes no NAT port; its alias ranges do",
+                "A VM with an external address of its own leaves by it and takes no NAT port; its alias ranges take one",
                 "OPTE, Google",
                 Google,
                 routes::own_external_address,
