@@ -1,9 +1,9 @@
 //! What other NATs are tested for, and what the RFCs ask of a NAT: 45 cases, with what Cloud NAT makes of each.
 //!
-//! The cases were collected from the test suites of other NATs, the RFCs on NAT behaviour, and Google's documentation. Where
-//! Cloud NAT is known to differ, egressim does as Cloud NAT does, and the row says why. Case 45 is a table of its own, one row
-//! for each requirement of the RFCs. Both tables make `docs/nat-conformance.md`; `UPDATE_DOCS=1` rewrites it. With
-//! `-- --nocapture` each row is printed with its result.
+//! The cases were collected from the test suites of other NATs, the RFCs on NAT behaviour, and Google's
+//! documentation. Where Cloud NAT is known to differ, egressim does as Cloud NAT does, and the row says why. Case 45
+//! is a table of its own, one row for each requirement of the RFCs. Both tables make `docs/nat-conformance.md`;
+//! `UPDATE_DOCS=1` rewrites it. With `-- --nocapture` each row is printed with its result.
 
 mod checks;
 #[path = "../common/mod.rs"]

@@ -304,7 +304,8 @@ pub fn hairpin() {
     let reply = house.send_from("partner", answer(own.reversed()));
     assert_eq!(reply.end, Ok("api-1".into()), "who was asked gets in as before");
 
-    // What Google documents: another VM's own external address is reached, from the NAT IP, though it is in the same network.
+    // What Google documents: another VM's own external address is reached, from the NAT IP, though it is in the same
+    // network.
     let allow =
         "firewalls: [{name: in, network: vpc, sourceRanges: [203.0.113.10/32], allowed: [{IPProtocol: all}]}]\n";
     let mut house = House::new(&(VMS.to_owned() + allow));
