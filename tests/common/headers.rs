@@ -41,8 +41,8 @@ pub fn beyond_nat(packet: &Packet, client: Client) -> Vec<u8> {
     bytes
 }
 
-/// Whether the IP header's and the transport's checksum are right. A UDP checksum of 0 means there is none (RFC 768). `None`
-/// when the packet is cut or a fragment: nothing can be said.
+/// Whether the IP header's and the transport's checksum are right. A UDP checksum of 0 means there is none (RFC 768).
+/// `None` when the packet is cut or a fragment: nothing can be said.
 pub fn checksums_are_right(packet: &Packet) -> Option<bool> {
     let (header, transport) = checksum_sums(packet)?;
     Some(header == RIGHT && transport.is_none_or(|sum| sum == RIGHT))
@@ -51,8 +51,8 @@ pub fn checksums_are_right(packet: &Packet) -> Option<bool> {
 /// What a sum is that includes its right checksum.
 pub const RIGHT: u16 = 0xffff;
 
-/// The sums of the IP header and of the transport with its pseudo-header, each with its checksum: [`RIGHT`], or how wrong.
-/// No second one where UDP has no checksum. `None` when the packet is cut or a fragment.
+/// The sums of the IP header and of the transport with its pseudo-header, each with its checksum: [`RIGHT`], or how
+/// wrong. No second one where UDP has no checksum. `None` when the packet is cut or a fragment.
 pub fn checksum_sums(packet: &Packet) -> Option<(u16, Option<u16>)> {
     let bytes = packet.bytes();
     if packet.wire_length() as usize > bytes.len() || packet.five_tuple().is_none() {

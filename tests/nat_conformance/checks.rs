@@ -79,8 +79,8 @@ pub fn timers() {
     }
 }
 
-/// Addresses in a payload, as FTP and SIP have them, are not for a NAT to see. That nothing but headers changes is looked at
-/// for every packet of every case; here there is something that could tempt.
+/// Addresses in a payload, as FTP and SIP have them, are not for a NAT to see. That nothing but headers changes is
+/// looked at for every packet of every case; here there is something that could tempt.
 pub fn payloads_are_not_read() {
     let mut nat = Nat::new(ports(64), 1);
     for (mappings, flow, payload) in [
@@ -170,8 +170,8 @@ pub fn errors_from_inside() {
 pub fn other_messages() {
     let mut nat = Nat::new(ports(64), 1);
     let outside: Packet = nat.leave(&data(udp(0, 5000))).expect("there are free ports");
-    // Source quench, redirect, router advertisement and solicitation, timestamp, information, address mask, each with a
-    // quotation, as the first two have one.
+    // Source quench, redirect, router advertisement and solicitation, timestamp, information, address mask, each with
+    // a quotation, as the first two have one.
     for kind in [4, 5, 9, 10, 13, 14, 15, 16, 17, 18] {
         let from_outside = icmp(ROUTER, NAT_IP, kind, 0, [0; 4], outside.bytes());
         assert_eq!(nat.enter(&from_outside), Err(SimIcmpUnsupported), "type {kind} from outside");

@@ -51,7 +51,8 @@ pub fn line(case: &Case, holds: bool) -> String {
     format!("{:>2} {result:<7} {}{compared}\n", case.number, case.title)
 }
 
-/// How many cases there are, and in how many Cloud NAT differs; the last case, which is the RFCs, is not one of these.
+/// How many cases there are, and in how many Cloud NAT differs; the last case, which is the RFCs, is not one of
+/// these.
 fn counts() -> (usize, usize) {
     let compared = || cases().filter(|case| case.number != 45);
     let differ = compared().filter(|case| matches!(case.cloud_nat, CloudNat::Differs(_))).count();

@@ -130,14 +130,15 @@ impl Nat {
         self.leave(&kind(flow)).map(|packet| packet.five_tuple().expect("it is still one of the flow"))
     }
 
-    /// The outside sends a packet back on a flow as it is outside; the flow as the inside gets it, or why it was dropped.
+    /// The outside sends a packet back on a flow as it is outside; the flow as the inside gets it, or why it was
+    /// dropped.
     #[track_caller]
     pub fn reply(&mut self, outside: FiveTuple, kind: Kind) -> Result<FiveTuple, DropCause> {
         self.enter(&kind(outside.reversed())).map(|packet| packet.five_tuple().expect("it is still one of the flow"))
     }
 
-    /// Sends the first packet of a flow, lets it be answered and the answer be acknowledged: what it takes to open a TCP
-    /// connection. The flow as it is outside.
+    /// Sends the first packet of a flow, lets it be answered and the answer be acknowledged: what it takes to open a
+    /// TCP connection. The flow as it is outside.
     #[track_caller]
     pub fn open(&mut self, flow: FiveTuple) -> Result<FiveTuple, DropCause> {
         let outside = self.send(flow, first)?;

@@ -13,7 +13,8 @@ use crate::packets::{
     to_port, udp, vm, with_options, with_ttl, without_checksum,
 };
 
-/// The error that a host gets is the one that was sent, except for whom it is to, and quotes what the host itself had sent.
+/// The error that a host gets is the one that was sent, except for whom it is to, and quotes what the host itself had
+/// sent.
 #[track_caller]
 fn assert_restored(got: &Packet, sent_error: &Packet, original: &[u8]) {
     let (got_bytes, sent_bytes) = (got.bytes(), sent_error.bytes());

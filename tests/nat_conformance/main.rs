@@ -1,9 +1,9 @@
 //! What other NATs are tested for, and what the RFCs ask of a NAT: 45 cases, with what Cloud NAT makes of each.
 //!
-//! The cases were collected from the test suites of other NATs, the RFCs on NAT behaviour, and Google's documentation. Where
-//! Cloud NAT is known to differ, egressim does as Cloud NAT does, and the row says why. Case 45 is a table of its own, one row
-//! for each requirement of the RFCs. Both tables make `docs/nat-conformance.md`; `UPDATE_DOCS=1` rewrites it. With
-//! `-- --nocapture` each row is printed with its result.
+//! The cases were collected from the test suites of other NATs, the RFCs on NAT behaviour, and Google's
+//! documentation. Where Cloud NAT is known to differ, egressim does as Cloud NAT does, and the row says why. Case 45
+//! is a table of its own, one row for each requirement of the RFCs. Both tables make `docs/nat-conformance.md`;
+//! `UPDATE_DOCS=1` rewrites it. With `-- --nocapture` each row is printed with its result.
 
 mod checks;
 #[path = "../common/mod.rs"]
@@ -405,8 +405,8 @@ const GROUPS: &[Group] = &[
                 43,
                 "A host reaches another behind the same gateway by its outside address and port (hairpinning)",
                 "VPP, RFC 4787",
-                "nothing unsolicited gets in, from whomever: it is dropped (inferred from that; Google's FAQ speaks of \
-                 external addresses of VMs)",
+                "what is sent to a NAT IP is unsolicited and dropped (inferred); another VM's own external address is \
+                 reached, as Google documents",
                 Assumed,
                 routes::hairpin,
             ),

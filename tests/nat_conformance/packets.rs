@@ -1,5 +1,5 @@
-//! Packets by hand: flows, TCP's segments, ICMP errors, fragments, odd headers. What the simulator builds for its own hosts
-//! is too well behaved for some cases, and a checksum computed here is a second opinion.
+//! Packets by hand: flows, TCP's segments, ICMP errors, fragments, odd headers. What the simulator builds for its own
+//! hosts is too well behaved for some cases, and a checksum computed here is a second opinion.
 
 use std::net::Ipv4Addr;
 

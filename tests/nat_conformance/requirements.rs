@@ -1,7 +1,7 @@
 //! The second table: each requirement of the three RFCs on NAT behaviour, and whether Cloud NAT meets it.
 //!
-//! RFC 4787 is about UDP, RFC 5382 about TCP, RFC 5508 about ICMP. What RFC 7857 has changed since is said where it matters.
-//! Sub-requirements have a row where they ask for something of their own.
+//! RFC 4787 is about UDP, RFC 5382 about TCP, RFC 5508 about ICMP. What RFC 7857 has changed since is said where it
+//! matters. Sub-requirements have a row where they ask for something of their own.
 
 use std::collections::BTreeSet;
 
@@ -124,7 +124,7 @@ const RFC_4787: &[Requirement] = &[
         "inside hosts reach each other by their outside addresses (hairpinning)",
         Differs(
             "what is sent to a NAT IP is unsolicited and dropped (inferred). Google documents hairpinning to external \
-             addresses of VMs only, which is not simulated",
+             addresses of VMs only",
         ),
         &[43],
     ),
@@ -274,7 +274,8 @@ const RFC_5508: &[Requirement] = &[
         .and(checks::other_messages),
 ];
 
-/// Case 45: every requirement is there, what can be tested is proved by cases that exist or by a check, and the checks hold.
+/// Case 45: every requirement is there, what can be tested is proved by cases that exist or by a check, and the
+/// checks hold.
 pub fn every_requirement() {
     let cases: BTreeSet<u8> = crate::cases().map(|case| case.number).collect();
     for rfc in &RFCS {

@@ -52,8 +52,8 @@ pub fn checksums() {
         let number = round % 4;
         for flow in each_protocol(number, random.next_u64() as u16) {
             let flow = FiveTuple { dst: (0x0800_0000 | random.next_u64() as u32 & 0x00ff_ffff).into(), ..flow };
-            // Right stays right, there and back: that a sum is what it was, whatever it was, is looked at for every packet
-            // of every case.
+            // Right stays right, there and back: that a sum is what it was, whatever it was, is looked at for every
+            // packet of every case.
             let right = with_payload(&data(flow), random.next_u64() as u16);
             assert_eq!(checksum_sums(&right), Some((RIGHT, Some(RIGHT))));
             let outside = nat.leave(&right).expect("there are free ports");

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 
 use egressim::node::nat::{Config, Rule, RuleMatch};
+use egressim::report::summary::Summary;
 use egressim::simulation;
 use egressim::trace::DropCause::{
     ForeignIpDisallowed, NoExternalAddress, OutOfResources, SimMappingLost, SimUnsolicited,
@@ -61,9 +62,11 @@ pub fn own_external_address() {
     let alias = house.send_from("public", from([10, 60, 1, 7]));
     assert_eq!((alias.end, alias.packet.src()), (Ok("partner".into()), NAT_IP), "its alias range uses Cloud NAT");
     let primary = house.send_from("public", from([10, 9, 0, 3]));
-    assert_eq!((primary.end, primary.packet.src()), (Ok("partner".into()), Ipv4Addr::new(203, 0, 113, 99)));
-    assert_eq!(primary.packet.five_tuple().map(|tuple| tuple.src_port), Some(5000), "one to one: its port stays");
-    assert_eq!(house.gateway().live_mappings(), 2, "its primary address takes no port of Cloud NAT");
+    let outside = primary.packet.five_tuple().expect("it is still one of the flow");
+    assert_eq!((primary.end, outside.src), (Ok("partner".into()), [203, 0, 113, 99].into()), "by its own address");
+    assert_eq!(outside.src_port, 5000, "whose ports are its own");
+    assert_eq!(house.send_from("partner", data(outside.reversed())).end, Ok("public".into()));
+    assert_eq!(house.gateway().live_mappings(), 2, "it takes no port of Cloud NAT");
 }
 
 /// A database in the VPC network, and routes that lead elsewhere.
@@ -176,6 +179,49 @@ pub fn rules() {
     nat.reconfigure(with_rule(&[second], &[]));
     assert_eq!(nat.send(in_range, data), Ok(old), "who has a port of the default rule keeps it");
     assert_eq!(nat.open(tcp(0, 5001)).map(|outside| outside.src), Ok(second));
+    rule_removed_from_a_scenario();
+}
+
+/// The same as a run: two connections by a rule's address, until an event takes the rule away.
+fn rule_removed_from_a_scenario() {
+    let yaml = HOUSE
+        .replace("address: 203.0.113.10}", "address: 203.0.113.10}, {name: ip-2, region: us-central1, address: 203.0.113.11}")
+        .replace(
+            "{name: gw, ",
+            "{name: gw, logConfig: {enable: true}, rules: [{ruleNumber: 100, match: \"destination.ip == '198.51.100.7'\", \
+             action: {sourceNatActiveIps: [ip-2]}}], ",
+        )
+        + "\
+duration: 10s
+traffic: [{from: api, to: 198.51.100.7:443, count: 2, lifetime: 1m, requestBytes: 0, responseBytes: 0, closedBy: nobody}]
+events: [{at: 5s, patchNat: {gateway: gw, set: {rules: []}}}]
+";
+    let recorded = record(&yaml);
+    assert_eq!(recorded.summary.connections.established, 2);
+    let nat_ips: Vec<_> = recorded.log.iter().map(|entry| &entry["jsonPayload"]["connection"]["nat_ip"]).collect();
+    assert_eq!(nat_ips, ["203.0.113.11", "203.0.113.11"], "both leave by the rule's address");
+    let closed = recorded
+        .metrics
+        .iter()
+        .filter(|series| series["metric"]["type"] == "compute.googleapis.com/nat/closed_connections_count");
+    let closed: Vec<_> = closed.map(|series| &series["points"][0]["value"]["int64Value"]).collect();
+    assert_eq!(closed, ["1", "1"], "for each instance, its own connection has ended with the rule");
+}
+
+/// What a run leaves behind.
+struct Recorded {
+    summary: Summary,
+    log: Vec<Value>,
+    metrics: Vec<Value>,
+}
+
+/// Runs a scenario with its output files.
+fn record(yaml: &str) -> Recorded {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = folder.path().join("out");
+    let summary = simulation::run(&scenario(yaml), Some(&target), &mut |_| ControlFlow::Continue(())).expect("it runs");
+    let [log, metrics] = ["nat_flows.jsonl", "metrics.jsonl"].map(|file| json_lines(&target.join(file)));
+    Recorded { summary, log, metrics }
 }
 
 pub fn reconfiguration() {
@@ -257,6 +303,21 @@ pub fn hairpin() {
     }
     let reply = house.send_from("partner", answer(own.reversed()));
     assert_eq!(reply.end, Ok("api-1".into()), "who was asked gets in as before");
+
+    // What Google documents: another VM's own external address is reached, from the NAT IP, though it is in the same
+    // network.
+    let allow =
+        "firewalls: [{name: in, network: vpc, sourceRanges: [203.0.113.10/32], allowed: [{IPProtocol: all}]}]\n";
+    let mut house = House::new(&(VMS.to_owned() + allow));
+    for flow in each_protocol(0, 5000) {
+        let flow = FiveTuple { src: [10, 9, 0, 2].into(), dst: [203, 0, 113, 99].into(), ..flow };
+        let there = house.send_from("plain", first(flow));
+        let arrived = there.packet.five_tuple().expect("it was translated");
+        let ends = (arrived.src, arrived.dst, there.end);
+        assert_eq!(ends, (NAT_IP, [10, 9, 0, 3].into(), Ok("public".into())), "{flow}");
+        let back = house.send_from("public", answer(arrived.reversed()));
+        assert_eq!((back.end, back.packet.five_tuple()), (Ok("plain".into()), Some(flow.reversed())), "{flow}");
+    }
 }
 
 /// The entries of a run in which each of TCP and UDP opens two connections and finds no port for a third; ICMP, too.
@@ -273,12 +334,9 @@ traffic:
 - {name: udp, from: api, to: 198.51.100.7:53, protocol: udp, count: 3}
 - {name: icmp, from: api, to: 198.51.100.7, protocol: icmp, count: 3}
 ";
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let target = folder.path().join("out");
-    let summary =
-        simulation::run(&scenario(&yaml), Some(&target), &mut |_| ControlFlow::Continue(())).expect("it runs");
+    let Recorded { summary, log, .. } = record(&yaml);
     assert!(summary.packets.dropped_by["OUT_OF_RESOURCES"] >= 3, "each protocol lacks a port: {:?}", summary.packets);
-    json_lines(&target.join("nat_flows.jsonl"))
+    log
 }
 
 pub fn logs() {

@@ -12,8 +12,8 @@ pub fn handshake_repeated() {
     let flow = tcp(0, 5000);
     let mut nat = Nat::new(ports(64), 1);
     let outside = nat.send(flow, syn).expect("there are free ports");
-    // The inside repeats its SYN, also after the SYN-ACK has passed; the outside repeats its SYN-ACK. Until the inside says
-    // something else, that is one connection.
+    // The inside repeats its SYN, also after the SYN-ACK has passed; the outside repeats its SYN-ACK. Until the
+    // inside says something else, that is one connection.
     for seconds in [1, 3, 7] {
         assert_eq!(nat.at(seconds).send(flow, syn), Ok(outside), "a repeated SYN at {seconds} s");
     }
@@ -29,8 +29,8 @@ pub fn handshake_repeated() {
     assert_eq!(nat.at(10 + 1199).reply(outside, data), Ok(flow.reversed()));
 }
 
-/// A VM with two ports, of which a connection had one until it was reset, and how that looked outside. The transitory timer
-/// is 5 s, as in VPP's test.
+/// A VM with two ports, of which a connection had one until it was reset, and how that looked outside. The transitory
+/// timer is 5 s, as in VPP's test.
 fn reset(behaviour: Behaviour, established: bool, by_inside: bool) -> (Nat, FiveTuple) {
     let flow = tcp(0, 5000);
     let mut nat = Nat::that_behaves(behaviour, with_timeout(Timer::TcpTransitory, 5, ports(2)), 1);
