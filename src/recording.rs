@@ -257,7 +257,11 @@ impl Recording {
             .map(|((gateway, identity), known)| GatewaySample {
                 gateway: identity,
                 nat_allocation_failed: gateway.allocation_failed(),
-                dropped_received_elsewhere: BTreeMap::new(),
+                dropped_received_elsewhere: [Protocol::Tcp, Protocol::Udp, Protocol::Icmp]
+                    .map(|protocol| (protocol, gateway.dropped_received_elsewhere(protocol)))
+                    .into_iter()
+                    .filter(|(_, dropped)| *dropped > 0)
+                    .collect(),
                 endpoints: gateway
                     .endpoints()
                     .iter()

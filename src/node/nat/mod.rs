@@ -237,6 +237,8 @@ pub struct Gateway {
     dropped_out_of_resources: u64,
     dropped_conflict: u64,
     dropped_received: u64,
+    /// Of these, those to ports that belong to no endpoint, by protocol; only when metering.
+    dropped_received_elsewhere: [u64; 3],
     log: Option<Vec<LogEvent>>,
     metering: bool,
 }
@@ -266,6 +268,7 @@ impl Gateway {
             dropped_out_of_resources: 0,
             dropped_conflict: 0,
             dropped_received: 0,
+            dropped_received_elsewhere: [0; 3],
             log: None,
             metering: false,
             config,
@@ -345,6 +348,11 @@ impl Gateway {
     /// Packets from outside that were dropped.
     pub fn dropped_received(&self) -> u64 {
         self.dropped_received
+    }
+
+    /// Of these, those to ports that belong to no endpoint; none unless the gateway was told to meter.
+    pub fn dropped_received_elsewhere(&self, protocol: Protocol) -> u64 {
+        self.dropped_received_elsewhere[protocol_index(protocol)]
     }
 
     /// Live mappings, those in TIME_WAIT included.
@@ -802,8 +810,9 @@ impl Gateway {
     fn meter_received_drop(&mut self, packet: &Packet) {
         // A drop belongs to the endpoint whose block has the port, if any.
         let Some(tuple) = packet.five_tuple() else { return };
-        if let Some((reservation, _)) = self.owners.at(tuple.dst, tuple.dst_port) {
-            self.meter(reservation, tuple.protocol).dropped_received += 1;
+        match self.owners.at(tuple.dst, tuple.dst_port) {
+            Some((reservation, _)) => self.meter(reservation, tuple.protocol).dropped_received += 1,
+            None => self.dropped_received_elsewhere[protocol_index(tuple.protocol)] += 1,
         }
     }
 }

@@ -232,6 +232,18 @@ fn nobody_gets_in_who_was_not_asked() {
 }
 
 #[test]
+fn a_probe_is_counted_for_the_owner_of_the_port_or_for_nobody() {
+    let mut gateway = with_vms(config(64), 1);
+    gateway.keep_meters();
+    for (port, mine, elsewhere) in [(1030, 1, 0), (9999, 1, 1)] {
+        let probe = FiveTuple { src: NAT_IP, src_port: port, ..tuple(0, 0, Protocol::Udp) };
+        assert!(back(&mut gateway, probe, 0, 0).is_err());
+        assert_eq!(gateway.endpoints()[0].meter(Protocol::Udp).dropped_received, mine);
+        assert_eq!(gateway.dropped_received_elsewhere(Protocol::Udp), elsewhere);
+    }
+}
+
+#[test]
 fn nothing_that_leaves_comes_back_in_by_another_port() {
     let mut gateway = with_vms(config(64), 2);
     // To the port that its own packet gets: the lowest, 1024. And two that know of each other's ports.
