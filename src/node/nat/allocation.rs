@@ -2,9 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use super::reservation::Growth;
-use super::*;
-use crate::time::nanos;
+use super::endpoint::{Endpoint, EndpointConfig};
+use super::exhaustion::Limit;
+use super::mapping::{Ended, Mapping};
+use super::ports::{PortBlock, block_shape, blocks_per_ip};
+use super::reservation::{Growth, Reservation};
+use super::{DRAINING, Gateway};
+use crate::time::{SimTime, nanos};
 
 /// Google gives an interface at least this many ports, with static allocation, when it serves an alias range of more
 /// than one address: a GKE node.
@@ -314,6 +318,8 @@ impl Gateway {
     /// Ports of live mappings by hand, against what the counters say. For tests.
     #[cfg(test)]
     pub(super) fn check(&self) {
+        use super::mapping::Outside;
+        use super::usage::Destination;
         self.table.check();
         let all = (self.reservations.iter().enumerate().map(|(id, it)| (id as u32, it)))
             .chain(self.draining.iter().enumerate().map(|(id, it)| (id as u32 | DRAINING, it)));

@@ -11,7 +11,16 @@
 
 use std::net::Ipv4Addr;
 
-use super::*;
+use super::binding::Bindings;
+use super::config::Config;
+use super::endpoint::protocol_index;
+use super::mapping::{Ended, Outside};
+use super::ports::PortPool;
+use super::reservation::Reservation;
+use super::rules::RuleTable;
+use super::usage::{Destination, Destinations};
+use super::{DRAINING, Gateway};
+use crate::time::SimTime;
 
 /// Google: turning dynamic allocation on with a maximum below this may break connections.
 const DYNAMIC_MAX_THAT_KEEPS: u32 = 1024;

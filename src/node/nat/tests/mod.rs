@@ -6,8 +6,18 @@ mod reference;
 
 use rand_chacha::rand_core::SeedableRng;
 
+use std::time::Duration;
+
+use super::exhaustion::Exhaustion;
+use super::mapping::Lookup;
+use super::ports::PortBlock;
+use super::tcp::{Phase, Timer};
+use super::usage::Destination;
 use super::*;
+use crate::time::SimTime;
+use crate::trace::{DropCause, Explain, Memo, Verdict};
 use crate::wire::TcpSegment;
+use crate::wire::{Direction, Packet, tcp_flags};
 use tcp_flags::{ACK, FIN, RST, SYN};
 
 const NAT_IP: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
