@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::load::{Loaded, Source, load};
 use super::{Attachment, Change, Egress, NextHop, Scenario};
 
+mod advice;
 mod nat;
 
 fn read(text: &str) -> Loaded {
