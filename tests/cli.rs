@@ -456,7 +456,9 @@ fn bench_does_not_judge_expectations_and_tells_what_a_setting_will_hurt() {
 fn check_is_0_for_what_works_1_for_what_google_rejects_and_2_for_what_cannot_be_read() {
     let folder = folder();
     let check = |text: &str| egressim(folder.path()).args(["check", "-"]).write_stdin(text.to_owned()).assert();
-    run(&["check"]).success().stdout("no errors, no warnings\n");
+    check(SMALL).success().stdout("no errors, no warnings\n");
+    let built_in = stdout(&run(&["check"]).success());
+    assert!(built_in.contains("warning[growth-too-slow]") && built_in.ends_with("0 errors, 1 warning\n"), "{built_in}");
 
     let rejected = check(REJECTED).code(1);
     assert!(stdout(&rejected).contains("error[not-a-power-of-two]"), "{}", stdout(&rejected));

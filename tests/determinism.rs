@@ -119,7 +119,7 @@ fn a_process_writes_what_another_process_writes() {
 #[test]
 fn a_run_that_is_recorded_comes_to_the_same_result_as_one_that_is_not() {
     // Recorded packets take the whole way each; otherwise a flow's way is remembered.
-    let names = ["direct-vpc", "firewall-deny", "no-nat", "private-ranges-only"];
+    let names = ["direct-vpc", "firewall-deny", "no-nat", "private-ranges-only", "nat/drained-ip", "nat/rule-runs-dry"];
     let mut scenarios: Vec<_> = names.iter().map(|name| scenario_file(&format!("scenarios/{name}.yaml"))).collect();
     scenarios.extend([loaded(BUILT_IN), scenario(LIVELY), seeded(scenario(LIVELY), 3)]);
     for scenario in scenarios {

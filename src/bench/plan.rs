@@ -19,7 +19,7 @@ use crate::scenario::value::{Address, At, Reference};
 use crate::scenario::{Attachment, Change, Covered, IpAllocation, NatConfig, NatGateway, Scenario};
 
 /// Warnings that guess by arithmetic what a run finds out.
-const FOUND_OUT: [&str; 2] = ["too-few-nat-ips", "too-few-ports"];
+const FOUND_OUT: [&str; 4] = ["too-few-nat-ips", "too-few-ports", "growth-too-slow", "eim-conflict"];
 /// Stand-ins that are named one by one in a note.
 const MAX_NAMED: usize = 3;
 

@@ -90,6 +90,7 @@ struct Details {
     workloads: Vec<Place>,
     /// Place of each load's `to`, then of its rate or count.
     traffic: Vec<(Place, Place)>,
+    events: Vec<EventDetail>,
     hosts: Vec<Place>,
     /// Reserved addresses by index into the file's list; internal ones have none.
     addresses: Vec<ResolvedAddress>,
@@ -115,6 +116,16 @@ struct GatewayDetail {
     ips: Vec<nat::RuleIps>,
     /// When its router was made.
     created: Option<String>,
+}
+
+/// Places of what an event sets.
+#[derive(Debug, Clone, Copy)]
+struct EventDetail {
+    /// All that it sets.
+    set: Place,
+    /// `natIps`, else `drainNatIps`.
+    nat_ips: Option<Place>,
+    rules: Option<Place>,
 }
 
 #[derive(Debug, Clone)]

@@ -5,14 +5,22 @@
 
 use std::net::Ipv4Addr;
 
-use super::Resolver;
-use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::value::{At, Reference};
-use crate::scenario::{Attachment, Change, Covered, Egress, HostLocation, TrafficProtocol, Workload, WorkloadKind};
+use super::{Details, Resolver};
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::{
+    Attachment, Change, Covered, Egress, HostLocation, Scenario, TrafficProtocol, Workload, WorkloadKind,
+};
 
 mod capacity;
+mod demand;
+mod draining;
+mod endpoints;
+mod growth;
+mod nat_ips;
 
-pub(super) use capacity::allocated_ports;
+use endpoints::{State, states};
+
+pub(super) use endpoints::allocated_ports;
 
 /// Addresses that each Direct VPC instance holds (<https://cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026).
 const ADDRESSES_AN_INSTANCE: u32 = 2;
@@ -34,24 +42,21 @@ impl Resolver<'_> {
         self.short_time_wait();
         self.connectors_not_ready();
         self.destinations();
-        self.nat_ip_capacity();
-        self.port_capacity();
+        let found = {
+            let gateways = 0..self.out.nat_gateways.len();
+            let gateways = gateways.map(|gateway| states(&self.out, gateway)).collect();
+            let mut advice = NatAdvice { scenario: &self.out, details: &self.details, gateways, found: Vec::new() };
+            advice.nat_ips();
+            advice.loads();
+            advice.draining();
+            advice.found
+        };
+        self.diagnostics.extend(found);
     }
 
     /// The most instances a workload has during the run.
     fn peak_instances(&self, workload: usize) -> u32 {
-        let scaled = self.out.events.iter().filter_map(|event| match event.change {
-            Change::Scale { workload: scaled, instances } if scaled == workload && event.at <= self.out.duration => {
-                Some(instances)
-            }
-            _ => None,
-        });
-        scaled.chain([self.out.workloads[workload].instances]).max().unwrap_or(0)
-    }
-
-    /// Addresses that a Direct VPC workload holds for one instance; tasks of jobs hold one.
-    fn addresses_an_instance(workload: &Workload) -> u32 {
-        if workload.kind == WorkloadKind::Job { 1 } else { ADDRESSES_AN_INSTANCE }
+        peak_instances(&self.out, workload)
     }
 
     /// Subnets of Direct VPC egress: large enough?
@@ -81,7 +86,7 @@ impl Resolver<'_> {
             let usable = size.saturating_sub(RESERVED_ADDRESSES.into());
             let wanted = |workload: &usize| {
                 u64::from(self.peak_instances(*workload))
-                    * u64::from(Self::addresses_an_instance(&self.out.workloads[*workload]))
+                    * u64::from(addresses_an_instance(&self.out.workloads[*workload]))
             };
             let addresses: u64 = users.iter().map(wanted).sum();
             if addresses > usable {
@@ -116,8 +121,7 @@ impl Resolver<'_> {
 
     /// The gateway that serves the primary range of a subnet.
     fn gateway_of(&self, subnetwork: usize) -> Option<usize> {
-        let covered = Covered { subnetwork, range: self.out.subnetworks[subnetwork].range };
-        self.out.nat_gateways.iter().position(|gateway| gateway.coverage.contains(&covered))
+        gateway_of(&self.out, subnetwork)
     }
 
     /// All traffic goes into the VPC: can public destinations be reached from there?
@@ -304,12 +308,37 @@ impl Resolver<'_> {
         }
         self.diagnostics.extend(found);
     }
+}
 
-    /// A place to mark for a gateway's addresses.
-    fn nat_ips_place(&self, gateway: usize) -> Place {
-        let detail = &self.details.gateways[gateway];
-        detail.nat.nat_ips.as_ref().map_or(detail.place, |list: &At<Vec<At<Reference>>>| list.place)
-    }
+/// What there is to say of gateways, their endpoints and the load on them.
+struct NatAdvice<'a> {
+    scenario: &'a Scenario,
+    details: &'a Details,
+    /// What becomes of each gateway.
+    gateways: Vec<Vec<State<'a>>>,
+    found: Vec<Diagnostic>,
+}
+
+/// The gateway that serves the primary range of a subnet.
+fn gateway_of(scenario: &Scenario, subnetwork: usize) -> Option<usize> {
+    let covered = Covered { subnetwork, range: scenario.subnetworks[subnetwork].range };
+    scenario.nat_gateways.iter().position(|gateway| gateway.coverage.contains(&covered))
+}
+
+/// The most instances a workload has during the run.
+fn peak_instances(scenario: &Scenario, workload: usize) -> u32 {
+    let scaled = scenario.events.iter().filter_map(|event| match event.change {
+        Change::Scale { workload: scaled, instances } if scaled == workload && event.at <= scenario.duration => {
+            Some(instances)
+        }
+        _ => None,
+    });
+    scaled.chain([scenario.workloads[workload].instances]).max().unwrap_or(0)
+}
+
+/// Addresses that a Direct VPC workload holds for one instance; tasks of jobs hold one.
+fn addresses_an_instance(workload: &Workload) -> u32 {
+    if workload.kind == WorkloadKind::Job { 1 } else { ADDRESSES_AN_INSTANCE }
 }
 
 /// Whether an address is reached over the internet.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use super::Resolver;
+use super::{EventDetail, Resolver};
 use crate::scenario::decode::nearest;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::simulation as file;
@@ -335,6 +335,13 @@ impl Resolver<'_> {
             };
             if let Some(change) = change {
                 self.out.events.push(Event { at: event.value.at.0, change });
+                let set = event.patch_nat.as_ref().map(|patch| &patch.set);
+                let lists = set.map(|set| [&set.nat_ips, &set.drain_nat_ips]);
+                self.details.events.push(EventDetail {
+                    set: set.map_or(event.place, |set| set.place),
+                    nat_ips: lists.into_iter().flatten().find_map(|list| list.as_ref().map(|list| list.place)),
+                    rules: set.and_then(|set| set.rules.as_ref()).map(|rules| rules.place),
+                });
             }
         }
         for (gateway, config) in self.out.nat_gateways.iter_mut().zip(configs) {

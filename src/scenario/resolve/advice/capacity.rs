@@ -1,219 +1,209 @@
-//! Are there NAT IPs for the endpoints, and ports for the load?
+//! Are there ports for the load, destination by destination?
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
-use super::super::Resolver;
+use super::NatAdvice;
+use super::demand::{Demand, Demands};
+use super::endpoints::{Endpoints, Shares, State, allocated_ports};
+use crate::node::nat::DEFAULT_RULE;
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::{
-    Arrivals, Attachment, ClosedBy, Egress, HostLocation, IpAllocation, NatConfig, Traffic, TrafficProtocol,
-};
+use crate::scenario::{Egress, HostLocation, NatConfig, NatRuleMatch, Scenario, Traffic, TrafficProtocol};
 
-/// Ports of an address, from 0.
-const PORTS: u32 = 65_536;
-/// Ports of an address that Cloud NAT leaves alone: 0 to 1023.
-const RESERVED_PORTS: u32 = 1_024;
-/// The largest block: two real gateways with 32,768 ports a VM gave them as two blocks of this size.
-const LARGEST_BLOCK: u32 = 16_384;
+/// The most that `minPortsPerVm` and `maxPortsPerVm` may be
+/// (<https://docs.cloud.google.com/nat/docs/set-up-manage-network-address-translation>, 2026-04).
+const MOST_STATIC_PORTS: u32 = 57_344;
+const MOST_DYNAMIC_PORTS: u32 = 65_536;
 
-/// How many NAT IPs so many endpoints need for `ports` each.
-///
-/// Ports come in aligned blocks of a power of two, none of which may touch the first 1,024. So 32,768 ports are two blocks
-/// of 16,384, an address has three of those, and four endpoints need 8 blocks: 3 addresses.
-fn nat_ips_needed(endpoints: u64, ports: u32) -> u64 {
-    let (block, blocks_each) = blocks(ports);
-    let blocks_an_address = (PORTS - RESERVED_PORTS.max(block)) / block;
-    (endpoints * u64::from(blocks_each)).div_ceil(blocks_an_address.into())
+/// The loads of one kind of endpoints to one destination, through one rule of a gateway.
+pub(super) struct Load<'a> {
+    pub endpoints: Endpoints,
+    pub gateway: usize,
+    pub rule: u32,
+    pub to: Ipv4Addr,
+    pub port: u16,
+    /// Indices into [`Scenario::traffic`].
+    pub traffic: Vec<usize>,
+    pub demands: Demands,
+    /// The gateway while the load lasts; when the most endpoints share it.
+    pub state: &'a State<'a>,
+    /// So many.
+    pub count: u32,
 }
 
-/// The size and the number of the blocks that hold so many ports.
-fn blocks(ports: u32) -> (u32, u32) {
-    let block = (1 << ports.max(1).ilog2()).min(LARGEST_BLOCK);
-    (block, ports.div_ceil(block))
-}
-
-/// How many ports an endpoint gets that is to have at least so many: whole blocks.
-pub(in crate::scenario::resolve) fn allocated_ports(ports: u32) -> u32 {
-    let (block, count) = blocks(ports);
-    block * count
-}
-
-/// Who competes for the same ports: VMs of one connector, or instances of one workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Endpoints {
-    Connector(usize),
-    Workload(usize),
-}
-
-impl Resolver<'_> {
-    /// Manual NAT IPs: enough for the minimum of every endpoint?
-    pub(super) fn nat_ip_capacity(&mut self) {
-        let mut found = Vec::new();
-        for (at, gateway) in self.out.nat_gateways.iter().enumerate() {
-            let config = &gateway.config;
-            if config.allocate == IpAllocation::Auto {
-                continue;
-            }
-            let vms =
-                self.out.vms.iter().filter(|vm| {
-                    vm.running && vm.external_address.is_none() && self.gateway_of(vm.subnetwork) == Some(at)
-                });
-            let vms = vms.count() as u64;
-            let connectors =
-                self.out.connectors.iter().filter(|connector| self.gateway_of(connector.subnetwork) == Some(at));
-            let connector_vms: u64 = connectors.map(|connector| u64::from(connector.min_instances)).sum();
-            let held = self.out.model.cloud_run.count_held_addresses;
-            let direct: u64 = (0..self.out.workloads.len())
-                .filter_map(|index| {
-                    let workload = &self.out.workloads[index];
-                    let Attachment::Direct { subnetwork, .. } = workload.attachment else { return None };
-                    let each = if held { Self::addresses_an_instance(workload) } else { 1 };
-                    (self.gateway_of(subnetwork) == Some(at))
-                        .then(|| u64::from(self.peak_instances(index)) * u64::from(each))
-                })
-                .sum();
-            let endpoints = vms + connector_vms + direct;
-            let parts = [(vms, "VMs"), (connector_vms, "connector VMs"), (direct, "Direct VPC addresses")];
-            let parts: Vec<String> =
-                parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-            // Each endpoint has its ports in each rule anew, so each rule needs addresses for all of them.
-            let needed = nat_ips_needed(endpoints, config.min_ports_per_vm);
-            for list in &self.details.gateways[at].ips {
-                let given = list.active.len() as u64;
-                let Some(first) = list.active.first().filter(|_| needed > given) else { continue };
-                let (of, place) = if list.is_own() {
-                    (String::new(), self.nat_ips_place(at))
-                } else {
-                    (format!("{} of ", list.owner()), first.place)
-                };
-                let message = format!(
-                    "{of}gateway `{}` needs {needed} NAT IPs for {endpoints} endpoints ({}) of {} ports each, and has {given}",
-                    gateway.name,
-                    parts.join(", "),
-                    config.min_ports_per_vm
-                );
-                found.push(Diagnostic::warning("too-few-nat-ips", message).at(place).help(format!(
-                    "add {} NAT IPs, or lower minPortsPerVm: endpoints without ports drop everything",
-                    needed - given
-                )));
-            }
-        }
-        self.diagnostics.extend(found);
+impl Load<'_> {
+    /// The most connections of one endpoint at a time, and when. Endpoints share evenly.
+    pub(super) fn peak(&self, scenario: &Scenario) -> (f64, f64) {
+        let (most, time) = self.demands.peak(scenario.duration.as_secs_f64());
+        (most / f64::from(self.count), time)
     }
 
-    /// Declared load to one destination: more connections at a time than the endpoints have ports?
-    pub(super) fn port_capacity(&mut self) {
-        let mut loads: BTreeMap<(Endpoints, Ipv4Addr, u16, u8), Vec<usize>> = BTreeMap::new();
-        for (at, traffic) in self.out.traffic.iter().enumerate() {
-            let workload = &self.out.workloads[traffic.from];
-            let internet = traffic.host.is_some_and(|host| self.out.hosts[host].location == HostLocation::Internet);
-            if workload.egress != Egress::AllTraffic || !internet {
-                continue;
+    /// `load to 198.51.100.7:443 needs 200 ÷ 2 instances = 100 ports each`, at a time.
+    pub(super) fn in_words(&self, time: f64, what: &str) -> String {
+        format!(
+            "load to {}:{} needs {} ÷ {} {} = {:.0} {what} each",
+            self.to,
+            self.port,
+            self.demands.arithmetic(time),
+            self.count,
+            self.endpoints.noun(self.count),
+            self.demands.at(time) / f64::from(self.count)
+        )
+    }
+
+    /// `rule 100 of gateway `gw``.
+    pub(super) fn giver(&self, scenario: &Scenario) -> String {
+        let gateway = &scenario.nat_gateways[self.gateway].name;
+        if self.rule == DEFAULT_RULE {
+            format!("gateway `{gateway}`")
+        } else {
+            format!("rule {} of gateway `{gateway}`", self.rule)
+        }
+    }
+
+    /// What its endpoints have; where that is not known, their minimum.
+    pub(super) fn shares(&self) -> Shares {
+        self.state.shares(self.rule, self.endpoints).cloned().unwrap_or_else(|| {
+            let ports = allocated_ports(self.state.config.min_ports_per_vm);
+            Shares { by_ports: [(ports, self.count)].into(), ..Shares::default() }
+        })
+    }
+}
+
+/// How many ports an endpoint may come to have. One without its minimum does not grow.
+fn most_ports(ports: u32, config: &NatConfig) -> u32 {
+    if ports < config.min_ports_per_vm { ports } else { ports.max(config.max_ports_per_vm) }
+}
+
+/// The rule for a new connection. Of rules by source, one that holds for a part of the subnet only is passed over: it may
+/// not hold for these.
+pub(super) fn rule_of(scenario: &Scenario, config: &NatConfig, subnetwork: usize, to: Ipv4Addr) -> u32 {
+    let source = scenario.subnetworks[subnetwork].range;
+    let rule = config.rules.iter().find(|rule| match &rule.matches {
+        NatRuleMatch::Destination(ranges) => ranges.iter().any(|range| range.contains(&to)),
+        NatRuleMatch::Source(ranges) => ranges.iter().any(|range| range.contains(&source)),
+    });
+    rule.map_or(DEFAULT_RULE, |rule| rule.number)
+}
+
+/// Whose ports a load takes, if it goes to the internet through the VPC network.
+pub(super) fn through_the_vpc(scenario: &Scenario, traffic: &Traffic) -> Option<Endpoints> {
+    let internet = traffic.host.is_some_and(|host| scenario.hosts[host].location == HostLocation::Internet);
+    let all = scenario.workloads[traffic.from].egress == Egress::AllTraffic;
+    Endpoints::of(scenario, traffic.from).filter(|_| internet && all)
+}
+
+impl NatAdvice<'_> {
+    pub(super) fn loads(&mut self) {
+        let scenario = self.scenario;
+        let mut found = Vec::new();
+        let mut by_rule: BTreeMap<(Endpoints, u32), Vec<Load<'_>>> = BTreeMap::new();
+        for load in self.declared_loads() {
+            match self.too_few_ports(&load) {
+                Some(diagnostic) => found.push(diagnostic),
+                // What exceeds even the most that dynamic allocation gives is told already.
+                None => by_rule.entry((load.endpoints, load.rule)).or_default().push(load),
             }
-            let endpoints = match workload.attachment {
-                Attachment::None => continue,
-                Attachment::Connector(connector) => Endpoints::Connector(connector),
-                Attachment::Direct { .. } => Endpoints::Workload(traffic.from),
-            };
+        }
+        found.extend(by_rule.values().filter_map(|loads| self.growth_too_slow(scenario, loads)));
+        self.found.extend(found);
+    }
+
+    /// What goes to the internet through a gateway, by destination.
+    fn declared_loads(&self) -> Vec<Load<'_>> {
+        let scenario = self.scenario;
+        let mut loads: BTreeMap<(Endpoints, Ipv4Addr, u16, u8), Vec<usize>> = BTreeMap::new();
+        for (at, traffic) in scenario.traffic.iter().enumerate() {
+            let Some(endpoints) = through_the_vpc(scenario, traffic) else { continue };
             loads.entry((endpoints, traffic.to, traffic.port, traffic.protocol as u8)).or_default().push(at);
         }
-        let mut found = Vec::new();
-        for ((endpoints, to, port, _), traffic) in loads {
-            let (subnetwork, count) = match endpoints {
-                Endpoints::Connector(at) => (self.out.connectors[at].subnetwork, self.out.connectors[at].min_instances),
-                Endpoints::Workload(at) => match self.out.workloads[at].attachment {
-                    Attachment::Direct { subnetwork, .. } => (subnetwork, self.peak_instances(at)),
-                    _ => continue,
-                },
-            };
-            let Some(gateway) = self.gateway_of(subnetwork) else { continue };
-            let config = &self.out.nat_gateways[gateway].config;
-            let demands: Vec<Demand> = traffic.iter().map(|at| Demand::of(&self.out.traffic[*at], config)).collect();
-            let wanted = demands.iter().map(|demand| demand.connections).sum::<f64>() / f64::from(count.max(1));
-            let ports = config.max_ports_per_vm;
-            if wanted <= f64::from(ports) {
-                continue;
-            }
-            let sum = demands.iter().map(|demand| demand.arithmetic.as_str()).collect::<Vec<_>>().join(" + ");
-            let who = match endpoints {
-                Endpoints::Connector(_) => "connector VMs",
-                Endpoints::Workload(_) => "instances",
-            };
+        let loads = loads.into_iter().filter_map(|((endpoints, to, port, _), traffic)| {
+            let subnetwork = endpoints.subnetwork(scenario)?;
+            let gateway = super::gateway_of(scenario, subnetwork)?;
+            let (state, count) = self.state_during(gateway, endpoints, &traffic)?;
+            let demand = |at: &usize| Demand::of(&scenario.traffic[*at], &state.config.timeouts, scenario.duration);
+            let demands = Demands::new(traffic.iter().map(demand).collect());
+            let rule = rule_of(scenario, state.config, subnetwork, to);
+            Some(Load { endpoints, gateway, rule, to, port, traffic, demands, state, count })
+        });
+        loads.collect()
+    }
+
+    /// A gateway while loads last, when the most endpoints share them: so that only a real shortage is told of.
+    fn state_during(&self, gateway: usize, endpoints: Endpoints, traffic: &[usize]) -> Option<(&State<'_>, u32)> {
+        let traffic = || traffic.iter().map(|at| &self.scenario.traffic[*at]);
+        let (start, stop) = (traffic().map(|it| it.start).min()?, traffic().map(|it| it.stop).max()?);
+        let states = &self.gateways[gateway];
+        let first = states.iter().rposition(|state| state.at <= start).unwrap_or(0);
+        let lasting = states[first..].iter().take_while(|state| state.at < stop || state.at <= start);
+        let count = |state: &State<'_>| state.senders.get(&endpoints).copied().unwrap_or(0);
+        let lasting: Vec<_> = lasting.map(|state| (state, count(state))).collect();
+        let most = lasting.iter().map(|(_, count)| *count).max().filter(|most| *most > 0)?;
+        lasting.into_iter().find(|(_, count)| *count == most)
+    }
+
+    /// More connections to a destination at a time than there are ports.
+    fn too_few_ports(&self, load: &Load<'_>) -> Option<Diagnostic> {
+        let config = load.state.config;
+        let (wanted, time) = load.peak(self.scenario);
+        let shares = load.shares();
+        let limit = |ports: &u32| most_ports(*ports, config);
+        let least = shares.by_ports.keys().map(limit).min()?;
+        if wanted <= f64::from(least) {
+            return None;
+        }
+        let giver = load.giver(self.scenario);
+        let place: Place = self.details.traffic[load.traffic[load.demands.largest(time)?]].1;
+        let gateway = self.details.gateways[load.gateway].place;
+        let warning =
+            |code, message: String| Diagnostic::warning(code, message).at(place).related(gateway, "the gateway");
+        let next = (wanted.ceil() as u32).checked_next_power_of_two().unwrap_or(u32::MAX);
+        let has_ports = shares.by_ports.keys().any(|ports| *ports > 0 && wanted > f64::from(*ports));
+        if config.endpoint_independent_mapping && has_ports {
+            let needs = load.in_words(time, "sockets");
+            let most = shares.by_ports.keys().copied().max()?;
             let message = format!(
-                "load to {to}:{port} needs {sum} ÷ {count} {who} = {wanted:.0} ports each at a time, gateway `{}` gives {ports}",
-                self.out.nat_gateways[gateway].name
+                "{needs} at a time, {giver} gives {most} ports and maps independently of the endpoint: sockets that share a port and a destination conflict, dropped as ENDPOINT_INDEPENDENCE_CONFLICT"
             );
-            let place: Place = self.details.traffic[traffic[0]].1;
-            let next = (wanted.ceil() as u32).next_power_of_two();
-            let field = if config.dynamic_port_allocation { "maxPortsPerVm" } else { "minPortsPerVm" };
-            found.push(
-                Diagnostic::warning("too-few-ports", message)
-                    .at(place)
-                    .related(self.details.gateways[gateway].place, "the gateway")
-                    .help(format!("raise {field} to {next}, shorten tcpTimeWaitTimeoutSec, spread the load, or keep connections open longer")),
-            );
+            let raise = if next <= MOST_STATIC_PORTS {
+                format!("raise minPortsPerVm to {next}, or add a gateway")
+            } else {
+                "spread the load over more endpoints, or add a gateway".to_owned()
+            };
+            return Some(warning("eim-conflict", message).help(format!(
+                "set enableEndpointIndependentMapping to false; if it must stay, {raise}: with it, advice that saves ports does not apply"
+            )));
         }
-        self.diagnostics.extend(found);
-    }
-}
-
-/// Connections that a load holds at a time, and how that was found.
-struct Demand {
-    connections: f64,
-    arithmetic: String,
-}
-
-impl Demand {
-    /// Little's law: rate × time that a connection holds its port, which is no longer than the load lasts.
-    fn of(traffic: &Traffic, config: &NatConfig) -> Demand {
-        let timeouts = &config.timeouts;
-        let state = if traffic.protocol == TrafficProtocol::Tcp { "in TIME_WAIT" } else { "idle" };
-        let (open, after) = match (traffic.protocol, traffic.closed_by) {
-            (TrafficProtocol::Tcp, ClosedBy::Nobody) => {
-                (traffic.lifetime + timeouts.tcp_established_idle, Duration::ZERO)
+        let needs = load.in_words(time, "ports");
+        if shares.short > 0 {
+            let mut message =
+                format!("{needs} at a time, of which {giver} has too few: {}", super::nat_ips::in_words(&shares));
+            let default = load.state.shares(DEFAULT_RULE, load.endpoints).filter(|_| load.rule != DEFAULT_RULE);
+            if let Some(default) = default {
+                message += &format!("; under the default rule {}", super::nat_ips::in_words(default));
             }
-            (TrafficProtocol::Tcp, _) => (traffic.lifetime, timeouts.tcp_time_wait),
-            (TrafficProtocol::Udp, _) => (traffic.lifetime, timeouts.udp_idle),
-            (TrafficProtocol::Icmp, _) => (traffic.lifetime, timeouts.icmp_idle),
-        };
-        let lasts = traffic.stop.saturating_sub(traffic.start);
-        let (rate, holds) = match traffic.arrivals {
-            Arrivals::Count(count) => return Demand { connections: count as f64, arithmetic: count.to_string() },
-            Arrivals::Poisson(rate) | Arrivals::Constant(rate) => (rate, open + after),
-        };
-        let arithmetic = if holds > lasts {
-            format!("{rate}/s × {} s", lasts.as_secs_f64())
-        } else {
-            format!("{rate}/s × ({} s open + {} s {state})", open.as_secs_f64(), after.as_secs_f64())
-        };
-        Demand { connections: rate * holds.min(lasts).as_secs_f64(), arithmetic }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nat_ips_needed;
-
-    #[test]
-    fn addresses_hold_as_many_endpoints_as_google_tabulates() {
-        // Google's table for one address: endpoints by ports each.
-        for (ports, endpoints) in [(64, 1008), (1024, 63), (2048, 31), (4096, 15), (8192, 7)] {
-            assert_eq!(nat_ips_needed(endpoints, ports), 1, "{ports}");
-            assert_eq!(nat_ips_needed(endpoints + 1, ports), 2, "{ports}");
+            let help = match load.rule {
+                DEFAULT_RULE => "add NAT IPs, or lower minPortsPerVm so that each endpoint gets ports".to_owned(),
+                rule => format!(
+                    "add NAT IPs to rule {rule}, or lower minPortsPerVm so that each endpoint gets ports: rules do not share them"
+                ),
+            };
+            return Some(warning("too-few-ports", message).help(help));
         }
-    }
-
-    #[test]
-    fn four_endpoints_of_32000_ports_need_three_addresses() {
-        // Observed: one address, "minExtraNatIpsNeeded": 2. 32,000 ports are 2 blocks of 16,384, three of which fit.
-        assert_eq!(nat_ips_needed(4, 32_000), 3);
-    }
-
-    #[test]
-    fn the_largest_static_allocation_fits_into_one_address_less_than_exactly() {
-        // 57,344 = 4 blocks of 16,384 rounded up: an address has three, so 2 are needed.
-        assert_eq!(nat_ips_needed(1, 57_344), 2);
-        assert_eq!(nat_ips_needed(0, 64), 0);
+        let message = format!("{needs} at a time, {giver} gives {least}");
+        let (field, most) = match config.dynamic_port_allocation {
+            true => ("maxPortsPerVm", MOST_DYNAMIC_PORTS),
+            false => ("minPortsPerVm", MOST_STATIC_PORTS),
+        };
+        let raise = if next <= most { format!("raise {field} to {next}, ") } else { String::new() };
+        let wait = match self.scenario.traffic[load.traffic[0]].protocol {
+            TrafficProtocol::Tcp => "shorten tcpTimeWaitTimeoutSec, ",
+            TrafficProtocol::Udp => "shorten udpIdleTimeoutSec, ",
+            TrafficProtocol::Icmp => "shorten icmpIdleTimeoutSec, ",
+        };
+        Some(
+            warning("too-few-ports", message)
+                .help(format!("{raise}{wait}spread the load, or keep connections open longer")),
+        )
     }
 }
