@@ -177,3 +177,44 @@ fn nat_behaviour(scenario: &Scenario) -> nat::Behaviour {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{BUILT_IN, load};
+
+    #[test]
+    fn the_models_defaults_are_the_stations_defaults() {
+        let scenario = load::load(BUILT_IN).scenario.expect("the built-in scenario is sound");
+        assert_eq!(scenario.model, Default::default(), "it sets no model value");
+        assert_eq!(nat_behaviour(&scenario), nat::Behaviour::default());
+    }
+
+    #[test]
+    fn automatic_addresses_belong_to_one_gateway_and_to_nobody_else() {
+        // The premium range begins at 203.0.113.128, which a host of the scenario has.
+        let yaml = "\
+networks: [{name: vpc}]
+subnetworks:
+- {name: a, network: vpc, region: us-central1, ipCidrRange: 10.1.0.0/24}
+- {name: b, network: vpc, region: us-central1, ipCidrRange: 10.2.0.0/24}
+routers:
+- name: router
+  network: vpc
+  region: us-central1
+  nats:
+  - {name: one, natIpAllocateOption: AUTO_ONLY, sourceSubnetworkIpRangesToNat: LIST_OF_SUBNETWORKS, subnetworks: [{name: a}]}
+  - {name: two, natIpAllocateOption: AUTO_ONLY, sourceSubnetworkIpRangesToNat: LIST_OF_SUBNETWORKS, subnetworks: [{name: b}]}
+hosts: [{name: partner, address: 203.0.113.128}]
+";
+        let loaded = load::load(load::Source::Text { name: "two.yaml", text: yaml.into() });
+        let scenario = loaded.scenario.expect("it is sound");
+        let network = Network::new(&scenario);
+        let pools = [0, 1].map(|gateway| network.auto_ips(gateway, NetworkTier::Premium));
+        assert_eq!(pools.each_ref().map(Vec::len), [MAX_AUTO_IPS; 2]);
+        assert!(pools[0].iter().all(|ip| !pools[1].contains(ip)));
+        assert!(pools.iter().flatten().all(|ip| *ip != Ipv4Addr::new(203, 0, 113, 128)));
+        let standard = network.auto_ips(0, NetworkTier::Standard);
+        assert!(standard.iter().all(|ip| !pools.iter().flatten().any(|other| other == ip)));
+    }
+}
