@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::exhaustion::Limit;
 use super::mapping::{Ended, Mapping};
-use super::ports::{PortBlock, block_shape, blocks_per_ip};
+use super::ports::{PortBlock, block_shape, blocks_lacking, blocks_per_ip};
 use super::reservation::{Growth, Reservation};
 use super::{DRAINING, Gateway};
 use crate::time::{SimTime, nanos};
@@ -199,14 +199,14 @@ impl Gateway {
         })
     }
 
-    /// Reserves blocks for at least `ports` ports, as far as there are any.
-    fn reserve_all(&mut self, rule: usize, ports: u32) -> Vec<PortBlock> {
-        let (blocks, size) = block_shape(ports);
+    /// Reserves blocks of these sizes, as far as there are any.
+    fn reserve_all(&mut self, rule: usize, sizes: impl Iterator<Item = u32>) -> Vec<PortBlock> {
         let mut reserved = Vec::new();
-        for _ in 0..blocks {
+        for size in sizes {
             match self.reserve(rule, size) {
                 Some(block) => reserved.push(block),
-                None if self.behaviour.partial_allocation => break,
+                // There may still be room for a smaller one.
+                None if self.behaviour.partial_allocation => {}
                 None => {
                     reserved.drain(..).for_each(|block| self.pools[rule].release(block));
                     break;
@@ -237,7 +237,7 @@ impl Gateway {
         let (have, wanted) = (self.reservations[id as usize].ports, self.min_ports_of(id));
         if have < wanted && !self.is_gone(id) {
             let (_, rule) = self.endpoint_and_rule(id);
-            for block in self.reserve_all(rule, wanted - have) {
+            for block in self.reserve_all(rule, blocks_lacking(have, wanted)) {
                 self.add_block(id, block);
             }
         }
@@ -259,7 +259,7 @@ impl Gateway {
             return;
         }
         let (_, rule) = self.endpoint_and_rule(id);
-        let blocks = self.reserve_all(rule, more);
+        let blocks = self.reserve_all(rule, blocks_lacking(0, more));
         if !blocks.is_empty() {
             let ready_at = now + self.behaviour.growth_delay;
             self.next_growth = self.next_growth.min(ready_at);

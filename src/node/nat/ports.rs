@@ -85,6 +85,28 @@ pub fn block_shape(ports: u32) -> (u32, u32) {
     (ports.div_ceil(size), size)
 }
 
+/// Sizes of the blocks that are set aside for an endpoint that has `have` ports and is to have at least `ports`. A new
+/// endpoint gets those of [`block_shape`]. One that has some gets what it lacks in powers of two, so that in the end it
+/// has as many as a new one.
+///
+/// ```
+/// use egressim::node::nat::blocks_lacking;
+///
+/// assert_eq!(blocks_lacking(0, 32_000).collect::<Vec<_>>(), [16_384, 16_384]);
+/// assert_eq!(blocks_lacking(64, 1024).collect::<Vec<_>>(), [512, 256, 128, 64]);
+/// assert_eq!(blocks_lacking(128, 64).count(), 0);
+/// ```
+pub fn blocks_lacking(have: u32, ports: u32) -> impl Iterator<Item = u32> {
+    let (blocks, size) = block_shape(ports);
+    let mut lacking = if have < ports { blocks * size - have } else { 0 };
+    std::iter::from_fn(move || {
+        let largest = if have == 0 { size } else { MAX_BLOCK };
+        let next = (1 << lacking.checked_ilog2()?).min(largest);
+        lacking -= next;
+        Some(next)
+    })
+}
+
 /// Blocks of this size that fit on one NAT IP.
 pub fn blocks_per_ip(size: u32) -> u32 {
     (65_536 - FIRST_PORT.max(size)) / size

@@ -103,6 +103,18 @@ fn a_drained_address_keeps_its_ports_countable_and_comes_back_whole() {
 }
 
 #[test]
+fn a_raised_minimum_gives_as_many_ports_as_a_new_endpoint_gets() {
+    for (before, after, ports) in [(2, 16, 16), (64, 1024, 1024), (64, 50, 64), (1024, 32_000, 32_768)] {
+        let roomy = |ports| Config { nat_ips: vec![ip(10), ip(11)], ..config(ports) };
+        let mut gateway = with_vms(roomy(before), 1);
+        gateway.reconfigure(roomy(after), at(1));
+        gateway.add_endpoint(vm(1));
+        assert_eq!([0, 1].map(|endpoint| gateway.reservation(endpoint, 0).ports()), [ports; 2], "{before} to {after}");
+        gateway.check();
+    }
+}
+
+#[test]
 fn endpoint_independent_mapping_keeps_the_port_for_every_destination() {
     let mut gateway = with_vms(Config { endpoint_independent: true, ..config(64) }, 1);
     let mut seen = BTreeSet::new();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::{addresses_an_instance, gateway_of, peak_instances};
-use crate::node::nat::{DEFAULT_RULE, PortBlock, PortPool, block_shape, blocks_per_ip};
+use crate::node::nat::{DEFAULT_RULE, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip};
 use crate::scenario::model::Shortage;
 use crate::scenario::{Attachment, Change, IpAllocation, NatConfig, Scenario};
 
@@ -456,9 +456,10 @@ impl<'a> Walk<'a> {
                 if have >= minimum {
                     continue;
                 }
-                let (count, size) = block_shape(minimum - have);
-                let fresh: Vec<PortBlock> = (0..count).map_while(|_| addresses.reserve(size)).collect();
-                if partial || fresh.len() == count as usize {
+                let lacking = blocks_lacking(have, minimum).count();
+                let fresh: Vec<PortBlock> =
+                    blocks_lacking(have, minimum).filter_map(|size| addresses.reserve(size)).collect();
+                if partial || fresh.len() == lacking {
                     blocks.extend(fresh);
                 } else {
                     fresh.into_iter().for_each(|block| addresses.release(block));
