@@ -207,7 +207,7 @@ routers:
   - {name: two, natIpAllocateOption: AUTO_ONLY, sourceSubnetworkIpRangesToNat: LIST_OF_SUBNETWORKS, subnetworks: [{name: b}]}
 hosts: [{name: partner, address: 203.0.113.128}]
 ";
-        let loaded = load::load(load::Source::Text { name: "two.yaml", text: yaml.into() });
+        let loaded = load::load(load::Source::Text { name: "two.yaml", text: yaml });
         let scenario = loaded.scenario.expect("it is sound");
         let network = Network::new(&scenario);
         let pools = [0, 1].map(|gateway| network.auto_ips(gateway, NetworkTier::Premium));
