@@ -23,7 +23,7 @@ use crate::report::nat_log::{Allocation, LogBudget, LoggedDestination, LoggedPro
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
 use crate::report::router_status::{GatewayInfo, RouterInfo, RuleInfo, nat_ip_info, router_status};
 use crate::report::summary::Summary;
-use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario};
+use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario, Subnetwork};
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Fate, Record};
 use crate::wire::{FiveTuple, Protocol};
@@ -411,19 +411,23 @@ fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a K
     EndpointSample { endpoint: &known.identity, allocated_ports, protocols }
 }
 
+/// Who something in a subnet is, as logs and metrics have it.
+fn identity(scenario: &Scenario, name: String, zone: String, subnetwork: Option<&Subnetwork>) -> EndpointIdentity {
+    EndpointIdentity {
+        project_id: PROJECT.into(),
+        vm_name: name,
+        region: subnetwork.map(|subnetwork| subnetwork.region.clone()).unwrap_or_default(),
+        zone,
+        network_project_id: PROJECT.into(),
+        network: subnetwork.map(|subnetwork| scenario.networks[subnetwork.network].name.clone()).unwrap_or_default(),
+        subnetwork: subnetwork.map(|subnetwork| subnetwork.name.clone()).unwrap_or_default(),
+    }
+}
+
 /// VMs with an external address, and hosts of which the scenario says where they are.
 fn destinations(scenario: &Scenario) -> Vec<Destination> {
     let vms = scenario.vms.iter().filter_map(|vm| {
-        let subnetwork = &scenario.subnetworks[vm.subnetwork];
-        let identity = EndpointIdentity {
-            project_id: PROJECT.into(),
-            vm_name: vm.name.clone(),
-            region: subnetwork.region.clone(),
-            zone: vm.zone.clone(),
-            network_project_id: PROJECT.into(),
-            network: scenario.networks[subnetwork.network].name.clone(),
-            subnetwork: subnetwork.name.clone(),
-        };
+        let identity = identity(scenario, vm.name.clone(), vm.zone.clone(), Some(&scenario.subnetworks[vm.subnetwork]));
         Some(Destination { range: vm.external_address?.into(), what: KnownDestination::Instance(identity) })
     });
     let hosts = scenario.hosts.iter().flat_map(|host| {
@@ -460,15 +464,7 @@ fn describe(scenario: &Scenario, endpoint: &Endpoint) -> KnownEndpoint {
         },
         (None, None) => 1.0,
     };
-    let identity = EndpointIdentity {
-        project_id: PROJECT.into(),
-        vm_name: name,
-        region,
-        zone,
-        network_project_id: PROJECT.into(),
-        network: subnetwork.map(|subnetwork| scenario.networks[subnetwork.network].name.clone()).unwrap_or_default(),
-        subnetwork: subnetwork.map(|subnetwork| subnetwork.name.clone()).unwrap_or_default(),
-    };
+    let identity = identity(scenario, name, zone, subnetwork);
     let budget = LogBudget::new(scenario.model.nat.log_entries_per_second_per_vcpu, vcpus);
     KnownEndpoint { identity, budget }
 }

@@ -5,14 +5,10 @@ use std::net::Ipv4Addr;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::exhaustion::Limit;
 use super::mapping::{Ended, Mapping};
-use super::ports::{PortBlock, block_shape, blocks_lacking, blocks_per_ip};
+use super::ports::{PortBlock, block_shape, blocks_lacking, blocks_per_ip, ports_at_least};
 use super::reservation::{Growth, Reservation};
 use super::{DRAINING, Gateway};
 use crate::time::{SimTime, nanos};
-
-/// Google gives an interface at least this many ports, with static allocation, when it serves an alias range of more
-/// than one address: a GKE node.
-const ALIAS_RANGE_PORTS: u32 = 1024;
 
 impl Gateway {
     /// A new endpoint arrives and gets its ports, under each rule. Returns its number.
@@ -138,10 +134,7 @@ impl Gateway {
     pub(super) fn min_ports_of(&self, id: u32) -> u32 {
         let endpoint = &self.endpoints[self.endpoint_and_rule(id).0 as usize];
         let alias = endpoint.config.alias_ranges.iter().any(|range| range.prefix_len() < 32);
-        match alias && !self.config.dynamic {
-            true => self.config.min_ports.max(ALIAS_RANGE_PORTS),
-            false => self.config.min_ports,
-        }
+        ports_at_least(self.config.min_ports, self.config.dynamic, alias)
     }
 
     fn is_short(&self, id: u32) -> bool {

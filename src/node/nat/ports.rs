@@ -17,6 +17,8 @@ use std::net::Ipv4Addr;
 
 /// Ports below this are never given out (Google: 64,512 = 65,536 - 1,024 ports an IP).
 const FIRST_PORT: u32 = 1024;
+/// See [`ports_at_least`] (<https://docs.cloud.google.com/nat/docs/ports-and-addresses>, 2026-04).
+const ALIAS_RANGE_PORTS: u32 = 1024;
 /// Ports of an address that can be given out.
 const PORTS_OF_AN_IP: u32 = 65_536 - FIRST_PORT;
 /// The largest block observed.
@@ -67,6 +69,12 @@ impl fmt::Display for PortBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}-{}", self.ip, self.first, u32::from(self.first) + self.size - 1)
     }
+}
+
+/// The ports that an interface is to have at least. Google gives one that serves an alias range of more than one address (a
+/// GKE node) 1,024 or more, with static allocation.
+pub fn ports_at_least(min_ports: u32, dynamic: bool, serves_alias_range: bool) -> u32 {
+    if serves_alias_range && !dynamic { min_ports.max(ALIAS_RANGE_PORTS) } else { min_ports }
 }
 
 /// How many blocks of what size a minimum of `ports` takes.

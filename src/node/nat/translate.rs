@@ -215,6 +215,11 @@ impl Gateway {
                 return Verdict::Forward(OUTSIDE, Memo::Never);
             }
         }
+        self.drop_unsupported(packet, explain)
+    }
+
+    /// What is never translated, whichever way it goes.
+    fn drop_unsupported(&self, packet: &Packet, explain: &mut Explain) -> Verdict {
         let cause = match packet.transport() {
             Transport::Fragment => DropCause::SimFragmentUnsupported,
             Transport::Other(_) => DropCause::CloudNatProtocolUnsupported,
@@ -242,13 +247,7 @@ impl Gateway {
             return Verdict::Forward(INSIDE, Memo::Never);
         }
         let Some(tuple) = packet.five_tuple() else {
-            let cause = match packet.transport() {
-                Transport::Fragment => DropCause::SimFragmentUnsupported,
-                Transport::Other(_) => DropCause::CloudNatProtocolUnsupported,
-                _ => DropCause::SimIcmpUnsupported,
-            };
-            explain.say(State::Drop, || format!("{}: {}", self.name, cause.meaning()));
-            return Verdict::Drop(cause);
+            return self.drop_unsupported(packet, explain);
         };
         // Google documents that VMs reach external addresses of VMs of their own network, and nothing of the kind for NAT
         // IPs. Without this, a packet to a NAT IP would be let in by whoever sends to the port that it comes from; by

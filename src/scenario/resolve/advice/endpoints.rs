@@ -10,17 +10,13 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::{addresses_an_instance, gateway_of, peak_instances};
-use crate::node::nat::{DEFAULT_RULE, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip};
+use crate::node::nat::{DEFAULT_RULE, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, ports_at_least};
 use crate::scenario::model::Shortage;
 use crate::scenario::{Attachment, Change, IpAllocation, NatConfig, Scenario};
 
 /// Reservations that are looked at, over all endpoints, rules and changes. Beyond, only sums are known: a check is to take
 /// no longer than a moment.
 const MOST_RESERVATIONS: usize = 500_000;
-/// Google gives an interface at least this many ports, with static allocation, when it serves an alias range of more than
-/// one address (<https://docs.cloud.google.com/nat/docs/ports-and-addresses>, 2026-04).
-const ALIAS_RANGE_PORTS: u32 = 1024;
-
 /// Who competes for the same ports: VMs of one connector, or instances of one workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Endpoints {
@@ -165,10 +161,7 @@ impl Endpoint {
     }
 
     fn minimum(&self, config: &NatConfig) -> u32 {
-        match self.alias_range && !config.dynamic_port_allocation {
-            true => config.min_ports_per_vm.max(ALIAS_RANGE_PORTS),
-            false => config.min_ports_per_vm,
-        }
+        ports_at_least(config.min_ports_per_vm, config.dynamic_port_allocation, self.alias_range)
     }
 }
 
