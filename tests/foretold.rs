@@ -116,6 +116,8 @@ fn who_keeps_which_ports_after_a_change_is_what_a_run_leaves() {
         "{natIps: [ip-1, ip-0]}",
         "{minPortsPerVm: 30000}",
         "{minPortsPerVm: 9000}",
+        // Less than half a block: the upper halves of blocks go, too.
+        "{minPortsPerVm: 4000}",
         "{enableDynamicPortAllocation: true, minPortsPerVm: 8192, maxPortsPerVm: 16384}",
     ];
     for change in changes {

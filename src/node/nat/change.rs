@@ -15,7 +15,7 @@ use super::binding::Bindings;
 use super::config::Config;
 use super::endpoint::protocol_index;
 use super::mapping::{Ended, Outside};
-use super::ports::PortPool;
+use super::ports::{PortPool, block_shape};
 use super::reservation::Reservation;
 use super::rules::RuleTable;
 use super::usage::{Destination, Destinations};
@@ -56,7 +56,8 @@ impl Gateway {
             if turned_off {
                 self.cut(id, 0);
             } else if cut {
-                self.cut(id, self.min_ports_of(id));
+                let (blocks, size) = block_shape(self.min_ports_of(id));
+                self.cut(id, blocks * size);
             }
         }
         self.recount(rules_before, now);

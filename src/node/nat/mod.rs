@@ -49,7 +49,9 @@ pub use self::binding::BindingChoice;
 pub use self::config::{Behaviour, Config};
 pub use self::endpoint::{Endpoint, EndpointConfig, Meter};
 pub use self::exhaustion::{Exhaustion, Limit};
-pub use self::ports::{PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, ports_at_least};
+pub use self::ports::{
+    Excess, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, excess, ports_at_least,
+};
 pub use self::reservation::Reservation;
 pub use self::rules::{DEFAULT_RULE, Rule, RuleMatch};
 

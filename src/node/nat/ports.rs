@@ -53,7 +53,7 @@ impl PortBlock {
     }
 
     /// Parts with the upper half of its ports.
-    pub(super) fn halve(&mut self) -> PortBlock {
+    pub fn halve(&mut self) -> PortBlock {
         self.size /= 2;
         PortBlock { ip: self.ip, first: self.first + self.size as u16, size: self.size }
     }
@@ -113,6 +113,25 @@ pub fn blocks_lacking(have: u32, ports: u32) -> impl Iterator<Item = u32> {
         lacking -= next;
         Some(next)
     })
+}
+
+/// What goes of an endpoint's last block when its minimum is lowered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// All of it.
+    Block,
+    /// The upper half.
+    Half,
+}
+
+/// What goes next of `ports` ports, the last block of which has `last`, so that at least `floor` stay. To be asked again
+/// until nothing goes.
+pub fn excess(ports: u32, last: u32, floor: u32) -> Option<Excess> {
+    if ports - last >= floor {
+        Some(Excess::Block)
+    } else {
+        (last > 1 && ports - last / 2 >= floor).then_some(Excess::Half)
+    }
 }
 
 /// Blocks of this size that fit on one NAT IP.
@@ -193,12 +212,14 @@ impl FreePorts {
 #[derive(Debug, Clone, Default)]
 pub struct PortPool {
     ips: Vec<FreePorts>,
+    /// By log2 of a block's size: no address before this one has room for it, so that full ones are passed over at once.
+    first_with_room: [usize; ORDERS],
 }
 
 impl PortPool {
     /// A pool over these addresses, in configured order.
     pub fn new(ips: impl IntoIterator<Item = Ipv4Addr>) -> Self {
-        PortPool { ips: ips.into_iter().map(FreePorts::new).collect() }
+        PortPool { ips: ips.into_iter().map(FreePorts::new).collect(), ..PortPool::default() }
     }
 
     /// Active addresses, in order.
@@ -221,31 +242,40 @@ impl PortPool {
     /// Takes an address out of the pool. Blocks on it that are still held are simply not taken back.
     pub fn remove_ip(&mut self, ip: Ipv4Addr) {
         self.ips.retain(|free| free.ip != ip);
+        self.first_with_room = Default::default();
     }
 
     /// Takes out the addresses of which no port is set aside.
     pub(super) fn remove_unused_ips(&mut self) {
         self.ips.retain(|free| free.free() < PORTS_OF_AN_IP);
+        self.first_with_room = Default::default();
     }
 
     /// Puts the active addresses into this order; addresses not listed keep their place behind them.
     pub fn reorder(&mut self, order: &[Ipv4Addr]) {
         self.ips.sort_by_key(|free| order.iter().position(|ip| *ip == free.ip).unwrap_or(usize::MAX));
+        self.first_with_room = Default::default();
     }
 
     /// Sets aside `size` ports (a power of two up to 16,384): the lowest free aligned block of the first IP that has one.
     pub fn reserve(&mut self, size: u32) -> Option<PortBlock> {
         debug_assert!(size.is_power_of_two() && size <= MAX_BLOCK);
         let order = size.ilog2() as usize;
-        self.ips
-            .iter_mut()
-            .find_map(|free| free.take(order).map(|first| PortBlock { ip: free.ip, first: first as u16, size }))
+        let at = &mut self.first_with_room[order];
+        while let Some(free) = self.ips.get_mut(*at) {
+            if let Some(first) = free.take(order) {
+                return Some(PortBlock { ip: free.ip, first: first as u16, size });
+            }
+            *at += 1;
+        }
+        None
     }
 
     /// Whether there is a free block of this size.
     pub fn has_room(&self, size: u32) -> bool {
         let order = size.ilog2() as usize;
-        self.ips.iter().any(|free| free.by_order[order..].iter().any(|blocks| !blocks.is_empty()))
+        let perhaps = self.ips.iter().skip(self.first_with_room[order]);
+        perhaps.map(|free| &free.by_order[order..]).any(|free| free.iter().any(|blocks| !blocks.is_empty()))
     }
 
     /// Sets aside a block that is already held, on an address that has come back.
@@ -259,6 +289,7 @@ impl PortPool {
     pub fn release(&mut self, block: PortBlock) {
         if let Some(free) = self.ips.iter_mut().find(|free| free.ip == block.ip) {
             free.give(u32::from(block.first), block.size.ilog2() as usize);
+            self.first_with_room = Default::default();
         }
     }
 

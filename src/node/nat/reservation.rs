@@ -6,7 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::ports::PortBlock;
+use super::ports::{Excess, PortBlock, excess};
 use crate::time::SimTime;
 
 /// The largest number of connections to one destination, kept up to date as counts go up and down by one.
@@ -112,31 +112,29 @@ impl Reservation {
     /// Takes out the last block, if there is one and it can go: at least `floor` ports stay, and no mapping may have a port of
     /// it.
     pub(super) fn pop_idle_block(&mut self, floor: u32) -> Option<PortBlock> {
-        self.blocks.last().filter(|last| last.in_use == 0)?;
-        self.pop_block(floor)
+        let last = self.blocks.last()?;
+        let goes = last.in_use == 0 && excess(self.ports, last.block.size(), floor) == Some(Excess::Block);
+        goes.then(|| self.pop_block())?
     }
 
-    /// Takes out the last block, if there is one and at least `floor` ports stay.
-    fn pop_block(&mut self, floor: u32) -> Option<PortBlock> {
-        let rest = self.ports - self.blocks.last()?.block.size();
-        if rest < floor {
-            return None;
-        }
-        self.ports = rest;
-        self.blocks.pop().map(|held| held.block)
+    fn pop_block(&mut self) -> Option<PortBlock> {
+        let block = self.blocks.pop()?.block;
+        self.ports -= block.size();
+        Some(block)
     }
 
     /// Takes out the last block, or the upper half of it, whoever uses its ports, if at least `floor` ports stay. How many
     /// mappings have a port of what is left is to be counted anew.
     pub(super) fn cut_block(&mut self, floor: u32) -> Option<PortBlock> {
-        self.pop_block(floor).or_else(|| {
-            let half = self.blocks.last()?.block.size() / 2;
-            if half == 0 || self.ports - half < floor {
-                return None;
+        let last = self.blocks.last_mut()?;
+        match excess(self.ports, last.block.size(), floor)? {
+            Excess::Block => self.pop_block(),
+            Excess::Half => {
+                let half = last.block.halve();
+                self.ports -= half.size();
+                Some(half)
             }
-            self.ports -= half;
-            self.blocks.last_mut().map(|held| held.block.halve())
-        })
+        }
     }
 
     /// Takes out all blocks.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::{addresses_an_instance, gateway_of, peak_instances};
-use crate::node::nat::{DEFAULT_RULE, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, ports_at_least};
+use crate::node::nat::{
+    DEFAULT_RULE, Excess, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, excess, ports_at_least,
+};
 use crate::scenario::model::Shortage;
 use crate::scenario::{Attachment, Change, IpAllocation, NatConfig, Scenario};
 
@@ -169,39 +171,13 @@ fn ports(blocks: &[PortBlock]) -> u32 {
     blocks.iter().map(PortBlock::size).sum()
 }
 
-/// The NAT IPs of a rule in order, each with an allocator of its own: so that full ones are passed over at once.
-#[derive(Debug, Default)]
-struct Addresses {
-    list: Vec<(Ipv4Addr, PortPool)>,
-    /// By log2 of a block's size: no address before this one has room for it.
-    first_with_room: [usize; 17],
-}
-
-impl Addresses {
-    fn reserve(&mut self, size: u32) -> Option<PortBlock> {
-        let at = &mut self.first_with_room[size.ilog2() as usize];
-        while let Some((_, pool)) = self.list.get_mut(*at) {
-            if let Some(block) = pool.reserve(size) {
-                return Some(block);
-            }
-            *at += 1;
-        }
-        None
-    }
-
-    fn release(&mut self, block: PortBlock) {
-        if let Some((_, pool)) = self.list.iter_mut().find(|(ip, _)| *ip == block.ip()) {
-            pool.release(block);
-            self.first_with_room = [0; 17];
-        }
-    }
-
-    /// From now on these addresses, in this order.
-    fn become_these(&mut self, wanted: &[Ipv4Addr]) {
-        let mut before: BTreeMap<Ipv4Addr, PortPool> = std::mem::take(&mut self.list).into_iter().collect();
-        let fresh = |ip| PortPool::new([ip]);
-        self.list = wanted.iter().map(|ip| (*ip, before.remove(ip).unwrap_or_else(|| fresh(*ip)))).collect();
-        self.first_with_room = [0; 17];
+/// Takes out what goes next when at least `floor` ports are to stay.
+fn excess_of(blocks: &mut Vec<PortBlock>, floor: u32) -> Option<PortBlock> {
+    let ports = ports(blocks);
+    let last = blocks.last_mut()?;
+    match excess(ports, last.size(), floor)? {
+        Excess::Block => blocks.pop(),
+        Excess::Half => Some(last.halve()),
     }
 }
 
@@ -224,7 +200,7 @@ struct Walk<'a> {
     /// Running instances of each workload: their endpoints, from and to.
     instances: Vec<Vec<(usize, usize)>>,
     /// By number; empty while addresses are automatic.
-    rules: BTreeMap<u32, Addresses>,
+    rules: BTreeMap<u32, PortPool>,
 }
 
 /// What becomes of a gateway during the run: the start, then each change.
@@ -421,7 +397,11 @@ impl<'a> Walk<'a> {
         let mut before = std::mem::take(&mut self.rules);
         for (number, ips) in wanted {
             let mut addresses = before.remove(&number).unwrap_or_default();
-            addresses.become_these(&ips);
+            for gone in addresses.ips().filter(|ip| !ips.contains(ip)).collect::<Vec<_>>() {
+                addresses.remove_ip(gone);
+            }
+            ips.iter().for_each(|ip| addresses.add_ip(*ip));
+            addresses.reorder(&ips);
             self.rules.insert(number, addresses);
         }
         for endpoint in &mut self.endpoints {
@@ -429,9 +409,10 @@ impl<'a> Walk<'a> {
             endpoint.blocks.retain(|number, _| self.rules.contains_key(number));
             for (number, blocks) in &mut endpoint.blocks {
                 let Some(addresses) = self.rules.get_mut(number) else { continue };
-                blocks.retain(|block| addresses.list.iter().any(|(ip, _)| *ip == block.ip()));
-                while blocks.last().is_some_and(|last| anew || ports(blocks) - last.size() >= minimum) {
-                    blocks.pop().into_iter().for_each(|block| addresses.release(block));
+                blocks.retain(|block| addresses.has(block.ip()));
+                let floor = if anew { 0 } else { allocated_ports(minimum) };
+                while let Some(goes) = excess_of(blocks, floor) {
+                    addresses.release(goes);
                 }
             }
         }
@@ -466,7 +447,7 @@ impl<'a> Walk<'a> {
         let mut state = State::of(self.config, at, cause, present().map(|endpoint| (endpoint, 1)));
         let mut rules: BTreeMap<u32, RuleShares> = BTreeMap::new();
         for (number, addresses) in &self.rules {
-            rules.insert(*number, RuleShares { nat_ips: addresses.list.len(), ..RuleShares::default() });
+            rules.insert(*number, RuleShares { nat_ips: addresses.ips().count(), ..RuleShares::default() });
         }
         for endpoint in present() {
             let minimum = endpoint.minimum(self.config);
