@@ -70,7 +70,7 @@ impl Bench {
             })
             .collect();
         let flows = (0..FLOWS).map(|_| network.engine_mut().add_flow()).collect();
-        Bench { network, instance: instance.node, packets: fresh.clone(), fresh, flows }
+        Bench { network, instance: instance.site.node, packets: fresh.clone(), fresh, flows }
     }
 
     /// Sends one packet of each flow; the flow's path is remembered or not.

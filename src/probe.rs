@@ -36,7 +36,7 @@ pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol
         Protocol::Udp => packet.build_udp(tuple, 32),
         Protocol::Icmp => packet.build_echo(tuple, 1, 56),
     }
-    let (trace, outcome) = network.engine_mut().trace(instance.node, SOCKETS, &mut packet);
+    let (trace, outcome) = network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet);
     let reply = answer(&mut network, &trace, outcome, &packet);
     Some(Probe { trace, reply })
 }

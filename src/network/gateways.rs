@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::{Network, Vpc};
-use crate::node::Node;
 use crate::node::nat::{self, Gateway};
 use crate::scenario::model::{EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage};
 use crate::scenario::{IpAllocation, LogFilter, NatConfig, NatRuleMatch, NetworkTier, Scenario};
@@ -33,10 +32,7 @@ impl Network {
         self.log_filters[gateway].push((now, config.log));
         let config = self.nat_config(gateway, config);
         self.announce_nat_ips(gateway, &config);
-        self.engine.change_node(self.nats[gateway], |node| match node {
-            Node::Nat(gateway) => gateway.reconfigure(config, now),
-            _ => unreachable!("a gateway's station is a gateway"),
-        });
+        self.engine.change(self.nats[gateway], |gateway| gateway.reconfigure(config, now));
     }
 
     pub(super) fn build_nats(&mut self) {
@@ -48,16 +44,15 @@ impl Network {
             let node =
                 Gateway::new(gateway.name.as_str().into(), config.clone(), nat_behaviour(&self.scenario), stream);
             let coverage = gateway.coverage.clone();
-            let nat = self.engine.add_node(gateway.name.clone(), Node::Nat(node));
-            let router_port = self.engine.topology().free_port(router, 1);
-            let gateway_port = self.engine.topology().free_port(internet_gateway, 1);
+            let nat = self.engine.add(gateway.name.clone(), node);
+            let router_port = self.engine.topology().free_port(router.node, 1);
+            let gateway_port = self.engine.topology().free_port(internet_gateway.node, 1);
             self.engine.connect((nat, nat::INSIDE), (router, router_port), LinkConfig::default());
             self.engine.connect((nat, nat::OUTSIDE), (internet_gateway, gateway_port), LinkConfig::default());
             self.nats.push(nat);
             self.log_filters.push(Vec::new());
             self.announce_nat_ips(index, &config);
-            self.change(router, |node| {
-                let Node::Router(router) = node else { unreachable!("it was made as routes") };
+            self.engine.change(router, |router| {
                 coverage.iter().for_each(|covered| router.add_nat_coverage(covered.range, router_port));
             });
         }
@@ -122,7 +117,7 @@ impl Network {
         let rules = config.rules.iter().flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips));
         let own = config.nat_ips.iter().chain(&config.drain_nat_ips).chain(&config.auto_ips);
         let all: Vec<_> = own.chain(rules).copied().collect();
-        let gateway_port = self.far_port(self.nats[index], nat::OUTSIDE);
+        let gateway_port = self.far_port(self.nats[index].node, nat::OUTSIDE);
         self.announce(self.scenario.nat_gateways[index].network, all.iter().copied(), gateway_port);
     }
 
@@ -136,8 +131,7 @@ impl Network {
         let served = endpoint.alias_ranges.first().map_or(endpoint.address, Ipv4Net::addr);
         let served = if endpoint.serves_primary { endpoint.address } else { served };
         if let Some(gateway) = self.gateway_for(served) {
-            self.change(self.nats[gateway], |node| {
-                let Node::Nat(gateway) = node else { unreachable!("it was made as one") };
+            self.engine.change(self.nats[gateway], |gateway| {
                 gateway.add_endpoint(endpoint);
             });
         }
@@ -146,8 +140,7 @@ impl Network {
     pub(super) fn remove_endpoint(&mut self, address: Ipv4Addr) {
         let now = self.engine.now();
         if let Some(gateway) = self.gateway_for(address) {
-            self.change(self.nats[gateway], |node| {
-                let Node::Nat(gateway) = node else { unreachable!("it was made as one") };
+            self.engine.change(self.nats[gateway], |gateway| {
                 if let Some(endpoint) = gateway.endpoint_at(address) {
                     gateway.remove_endpoint(endpoint, now);
                 }

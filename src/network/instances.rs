@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{DIRECT_VPC_BITS_PER_SECOND, Leftover, Network, QUEUE, RunningInstance};
 use crate::node::firewall::Interface;
 use crate::node::instance::{self, Instance};
-use crate::node::{Node, nat};
+use crate::node::nat;
 use crate::scenario::{Attachment, Egress, WorkloadKind};
 use crate::sim::rng;
 use crate::time::SimTime;
@@ -69,12 +69,11 @@ impl Network {
         };
         let all_traffic = spec.egress == Egress::AllTraffic;
         let station = Instance::new(name.clone(), spec.name.as_str().into(), start, address, attachment, all_traffic);
-        let node = self.engine.add_node(&*name, Node::Instance(station));
+        let node = self.engine.add(&*name, station);
 
-        let port = self.engine.topology().free_port(self.serverless, 1);
+        let port = self.engine.topology().free_port(self.serverless.node, 1);
         self.engine.connect((node, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
-        self.change(self.serverless, |node| {
-            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
+        self.engine.change(self.serverless, |egress| {
             egress.add_instance(address, port);
         });
 
@@ -84,11 +83,10 @@ impl Network {
             Attachment::Connector(connector) => {
                 let dispatcher = self.connectors[*connector];
                 let least = self.scenario.connectors[*connector].min_instances;
-                let port = self.engine.topology().free_port(dispatcher, least);
+                let port = self.engine.topology().free_port(dispatcher.node, least);
                 let link = LinkConfig { delay: self.scenario.model.connector.delay, ..LinkConfig::default() };
                 self.engine.connect((node, instance::VPC), (dispatcher, port), link);
-                self.change(dispatcher, |node| {
-                    let Node::Connector(connector) = node else { unreachable!("it was made as one") };
+                self.engine.change(dispatcher, |connector| {
                     connector.add_instance(address, port);
                 });
             }
@@ -118,31 +116,27 @@ impl Network {
                 }
             }
         }
-        self.workloads[workload].push(RunningInstance { node, address, held, firewall_port });
+        self.workloads[workload].push(RunningInstance { site: node, address, held, firewall_port });
     }
 
     /// Shuts the youngest instance of a workload down. Its addresses, and with them its NAT ports, are held for a while.
     pub(super) fn stop_instance(&mut self, workload: usize) {
         let Some(gone) = self.workloads[workload].pop() else { return };
         let until = self.engine.now() + self.scenario.model.cloud_run.address_hold;
-        self.change(gone.node, |node| {
-            let Node::Instance(instance) = node else { unreachable!("it was made as one") };
+        self.engine.change(gone.site, |instance| {
             instance.shut_down();
         });
-        self.change(self.serverless, |node| {
-            let Node::ServerlessEgress(egress) = node else { unreachable!("it was made as one") };
+        self.engine.change(self.serverless, |egress| {
             egress.remove_instance(gone.address);
         });
         match self.scenario.workloads[workload].attachment.clone() {
             Attachment::None => {}
-            Attachment::Connector(connector) => self.change(self.connectors[connector], |node| {
-                let Node::Connector(connector) = node else { unreachable!("it was made as one") };
+            Attachment::Connector(connector) => self.engine.change(self.connectors[connector], |connector| {
                 connector.remove_instance(gone.address);
             }),
             Attachment::Direct { network, subnetwork, .. } => {
                 let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
-                self.change(self.vpcs[network].firewall, |node| {
-                    let Node::Firewall(firewall) = node else { unreachable!("it was made as one") };
+                self.engine.change(self.vpcs[network].firewall, |firewall| {
                     firewall.detach(port);
                 });
                 self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });

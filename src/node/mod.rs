@@ -47,6 +47,57 @@ pub enum Node {
     Host(internet::Host),
 }
 
+/// One kind of station.
+pub trait Station: Into<Node> {
+    /// The station, if it is of this kind.
+    fn of(node: &Node) -> Option<&Self>;
+
+    /// The same, to be changed.
+    fn of_mut(node: &mut Node) -> Option<&mut Self>;
+}
+
+macro_rules! stations {
+    ($($variant:ident($station:ty)),* $(,)?) => {
+        $(
+            impl From<$station> for Node {
+                fn from(station: $station) -> Node {
+                    Node::$variant(station)
+                }
+            }
+
+            impl Station for $station {
+                fn of(node: &Node) -> Option<&Self> {
+                    match node {
+                        Node::$variant(station) => Some(station),
+                        _ => None,
+                    }
+                }
+
+                fn of_mut(node: &mut Node) -> Option<&mut Self> {
+                    match node {
+                        Node::$variant(station) => Some(station),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+    };
+}
+
+stations! {
+    Instance(instance::Instance),
+    Connector(connector::Connector),
+    ConnectorVm(connector::ConnectorVm),
+    Firewall(firewall::Firewall),
+    Router(router::Router),
+    Nat(nat::Gateway),
+    ExternalAddresses(external::ExternalAddresses),
+    InternetGateway(internet::InternetGateway),
+    ServerlessEgress(internet::ServerlessEgress),
+    FarSide(internet::FarSide),
+    Host(internet::Host),
+}
+
 impl Node {
     /// Handles a packet that came through the port `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {

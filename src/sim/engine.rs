@@ -14,6 +14,7 @@
 //! A link without delay is no event. Nothing is formatted or copied unless somebody listens or taps.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -23,7 +24,7 @@ pub use super::path::FlowId;
 use super::path::{Action, Paths, Recorder};
 use super::queue::Queue;
 use super::rng;
-use crate::node::Node;
+use crate::node::{Node, Station};
 use crate::time::SimTime;
 use crate::topology::{LinkConfig, LinkId, NodeId, Topology};
 use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Trace, Verdict};
@@ -88,6 +89,35 @@ pub enum Occurrence {
 /// Sees every packet at every station: where, when, its bytes and length on the wire as it came, and why it was dropped
 /// there.
 pub type Tap = Box<dyn FnMut(NodeId, SimTime, &[u8], u32, Option<DropCause>)>;
+
+/// Where a station of a known kind is.
+pub struct Site<S> {
+    /// Its place in the graph.
+    pub node: NodeId,
+    kind: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for Site<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Site<S> {}
+
+impl<S> From<Site<S>> for NodeId {
+    fn from(site: Site<S>) -> NodeId {
+        site.node
+    }
+}
+
+impl<S> std::fmt::Debug for Site<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.node.fmt(f)
+    }
+}
+
+const KIND: &str = "a site is made with its station";
 
 /// A packet that has passed this many stations goes in circles.
 const MAX_WALK: usize = 64;
@@ -181,17 +211,17 @@ impl Engine {
     }
 
     /// Adds a station.
-    pub fn add_node(&mut self, name: impl Into<String>, node: Node) -> NodeId {
-        let id = self.topology.add_node(name);
-        self.nodes.push(node);
+    pub fn add<S: Station>(&mut self, name: impl Into<String>, station: S) -> Site<S> {
+        let node = self.topology.add_node(name);
+        self.nodes.push(station.into());
         self.timeouts.push(SimTime::NEVER);
-        self.look_at_timeout(id);
-        id
+        self.look_at_timeout(node);
+        Site { node, kind: PhantomData }
     }
 
     /// Links two ports.
-    pub fn connect(&mut self, a: (NodeId, PortId), b: (NodeId, PortId), config: LinkConfig) {
-        self.topology.connect(a, b, config);
+    pub fn connect(&mut self, a: (impl Into<NodeId>, PortId), b: (impl Into<NodeId>, PortId), config: LinkConfig) {
+        self.topology.connect((a.0.into(), a.1), (b.0.into(), b.1), config);
         self.busy_until.resize(self.topology.link_count(), SimTime::ZERO);
     }
 
@@ -205,17 +235,22 @@ impl Engine {
         &self.nodes[id.index()]
     }
 
-    /// A station, to be changed: everything remembered of flows counts no more.
-    pub fn change_node<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Node) -> R) -> R {
-        self.paths.forget_all();
-        let result = change(&mut self.nodes[id.index()]);
-        self.look_at_timeout(id);
-        result
+    /// A station of a known kind.
+    pub fn at<S: Station>(&self, site: Site<S>) -> &S {
+        S::of(&self.nodes[site.node.index()]).expect(KIND)
     }
 
     /// A station, to take out what it has collected. It must decide about packets as before.
-    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.nodes[id.index()]
+    pub fn at_mut<S: Station>(&mut self, site: Site<S>) -> &mut S {
+        S::of_mut(&mut self.nodes[site.node.index()]).expect(KIND)
+    }
+
+    /// A station, to be changed: everything remembered of flows counts no more.
+    pub fn change<S: Station, R>(&mut self, site: Site<S>, change: impl FnOnce(&mut S) -> R) -> R {
+        self.paths.forget_all();
+        let result = change(self.at_mut(site));
+        self.look_at_timeout(site.node);
+        result
     }
 
     /// Now.
@@ -587,17 +622,17 @@ mod tests {
     const INSTANCE: Ipv4Addr = Ipv4Addr::new(169, 254, 8, 1);
 
     /// An instance without VPC, its egress, and the internet.
-    fn engine(link: LinkConfig) -> (Engine, NodeId, NodeId) {
+    fn engine(link: LinkConfig) -> (Engine, Site<Instance>, Site<FarSide>) {
         let mut engine = Engine::new(1);
         let start = State::StartFromCloudRunRevision;
         let instance = Instance::new("i".into(), "w".into(), start, INSTANCE, Attachment::None, false);
-        let instance = engine.add_node("i", Node::Instance(instance));
+        let instance = engine.add("i", instance);
         let mut egress = ServerlessEgress::new(vec![POOL]);
         egress.add_instance(INSTANCE, PortId(1));
-        let egress = engine.add_node("egress", Node::ServerlessEgress(egress));
+        let egress = engine.add("egress", egress);
         let mut internet = FarSide::new("internet".into(), FarKind::Internet, None);
         internet.add_route(ipnet::Ipv4Net::from(POOL), PortId(0));
-        let internet = engine.add_node("internet", Node::FarSide(internet));
+        let internet = engine.add("internet", internet);
         engine.connect((instance, EXTERNAL), (egress, PortId(1)), LinkConfig::default());
         engine.connect((egress, INTERNET), (internet, PortId(0)), link);
         (engine, instance, internet)
@@ -625,7 +660,10 @@ mod tests {
     fn a_hop_without_delay_is_no_event() {
         let (mut engine, instance, internet) = engine(LinkConfig::default());
         let mut packet = packet(5000);
-        assert_eq!(engine.send(instance, SOCKETS, &mut packet, 7, None), Outcome::Delivered(internet, PortId(0)));
+        assert_eq!(
+            engine.send(instance.node, SOCKETS, &mut packet, 7, None),
+            Outcome::Delivered(internet.node, PortId(0))
+        );
         assert_eq!((packet.src(), engine.queue.len()), (POOL, 0));
         assert!(balanced(&engine));
     }
@@ -634,13 +672,13 @@ mod tests {
     fn a_link_with_delay_delivers_later_and_counts_as_in_flight_until_then() {
         let (mut engine, instance, internet) =
             engine(LinkConfig { delay: Duration::from_millis(5), ..LinkConfig::default() });
-        assert_eq!(engine.send(instance, SOCKETS, &mut packet(5000), 7, None), Outcome::Travelling);
+        assert_eq!(engine.send(instance.node, SOCKETS, &mut packet(5000), 7, None), Outcome::Travelling);
         assert!(balanced(&engine) && engine.ledger().in_flight == 1);
         assert!(engine.step(SimTime::from_nanos(4_999_999)).is_none());
         let Some(Occurrence::Delivered { node, tag: 7, answer: false, .. }) = engine.step(SimTime::NEVER) else {
             panic!()
         };
-        assert_eq!((node, engine.now()), (internet, SimTime::from_nanos(5_000_000)));
+        assert_eq!((node, engine.now()), (internet.node, SimTime::from_nanos(5_000_000)));
         assert!(balanced(&engine) && engine.ledger().in_flight == 0);
     }
 
@@ -649,7 +687,8 @@ mod tests {
         // 125 bytes at 1 Mbit/s take 1 ms; 3 ms of queue hold the one that is sent and three that wait.
         let capacity = Capacity { bits_per_second: 1_000_000, queue: Duration::from_millis(3) };
         let (mut engine, instance, _) = engine(LinkConfig { capacity: Some(capacity), ..LinkConfig::default() });
-        let outcomes: Vec<_> = (0..6).map(|port| engine.send(instance, SOCKETS, &mut packet(port), 0, None)).collect();
+        let outcomes: Vec<_> =
+            (0..6).map(|port| engine.send(instance.node, SOCKETS, &mut packet(port), 0, None)).collect();
         let dropped = |outcome: &&Outcome| matches!(outcome, Outcome::Dropped(_, DropCause::SimThroughputExceeded));
         assert_eq!(outcomes.iter().filter(dropped).count(), 2);
         while engine.step(SimTime::NEVER).is_some() {}
@@ -661,7 +700,7 @@ mod tests {
     fn a_lossy_link_loses_its_share() {
         let (mut engine, instance, _) = engine(LinkConfig { loss: 0.25, ..LinkConfig::default() });
         for _ in 0..4000 {
-            engine.send(instance, SOCKETS, &mut packet(1), 0, None);
+            engine.send(instance.node, SOCKETS, &mut packet(1), 0, None);
         }
         let lost = engine.ledger().dropped_by(DropCause::SimLinkLoss);
         assert!((900..1100).contains(&lost), "{lost}");
@@ -679,8 +718,8 @@ mod tests {
             whole.advance_to(now);
             known.advance_to(now);
             let (mut a, mut b) = (packet(5000), packet(5000));
-            let expected = whole.send(instance, SOCKETS, &mut a, 0, None);
-            assert_eq!(known.send(instance, SOCKETS, &mut b, 0, Some(flow)), expected);
+            let expected = whole.send(instance.node, SOCKETS, &mut a, 0, None);
+            assert_eq!(known.send(instance.node, SOCKETS, &mut b, 0, Some(flow)), expected);
             assert_eq!(a, b);
         }
         assert_eq!(whole.ledger(), known.ledger());
@@ -691,13 +730,10 @@ mod tests {
     fn a_change_of_configuration_ends_what_was_remembered() {
         let (mut engine, instance, _) = engine(LinkConfig::default());
         let flow = engine.add_flow();
-        assert!(matches!(engine.send(instance, SOCKETS, &mut packet(1), 0, Some(flow)), Outcome::Delivered(..)));
-        engine.change_node(instance, |node| match node {
-            Node::Instance(instance) => instance.shut_down(),
-            _ => unreachable!(),
-        });
-        let outcome = engine.send(instance, SOCKETS, &mut packet(1), 0, Some(flow));
-        assert_eq!(outcome, Outcome::Dropped(instance, DropCause::SimInstanceGone));
+        assert!(matches!(engine.send(instance.node, SOCKETS, &mut packet(1), 0, Some(flow)), Outcome::Delivered(..)));
+        engine.change(instance, Instance::shut_down);
+        let outcome = engine.send(instance.node, SOCKETS, &mut packet(1), 0, Some(flow));
+        assert_eq!(outcome, Outcome::Dropped(instance.node, DropCause::SimInstanceGone));
     }
 
     #[test]
@@ -708,7 +744,7 @@ mod tests {
         engine.set_tap(Box::new(move |node, _, bytes, _, cause| {
             sink.borrow_mut().push((node, Packet::parse(bytes).unwrap().src(), cause));
         }));
-        engine.send(instance, SOCKETS, &mut packet(1), 0, None);
+        engine.send(instance.node, SOCKETS, &mut packet(1), 0, None);
         let seen = seen.borrow();
         assert_eq!(seen[..], [(NodeId(0), INSTANCE, None), (NodeId(1), INSTANCE, None), (NodeId(2), POOL, None)]);
     }
@@ -716,7 +752,7 @@ mod tests {
     #[test]
     fn a_trace_tells_each_step() {
         let (mut engine, instance, _) = engine(LinkConfig::default());
-        let (trace, _) = engine.trace(instance, SOCKETS, &mut packet(1));
+        let (trace, _) = engine.trace(instance.node, SOCKETS, &mut packet(1));
         assert_eq!(trace.disposition, Disposition::Deliver);
         let states: Vec<_> = trace.hops.iter().flat_map(|hop| &hop.steps).map(|step| step.state).collect();
         let external = State::ServerlessExternalConnection;

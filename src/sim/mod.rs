@@ -7,4 +7,4 @@ mod path;
 pub mod queue;
 pub mod rng;
 
-pub use engine::{Engine, FlowId, Ledger, Occurrence, Outcome};
+pub use engine::{Engine, FlowId, Ledger, Occurrence, Outcome, Site};

@@ -362,8 +362,8 @@ impl Flows {
         }
         let instance = instances[rng::below(&mut self.choice, instances.len() as u64) as usize].clone();
         let tuple = FiveTuple { src: instance.address, ..nobody };
-        let Some(src_port) = self.source_port(instance.node, tuple) else {
-            self.fail_at_once(traffic, Some(instance.node), tuple, now, Failure::NoSourcePort);
+        let Some(src_port) = self.source_port(instance.site.node, tuple) else {
+            self.fail_at_once(traffic, Some(instance.site.node), tuple, now, Failure::NoSourcePort);
             return;
         };
         let tuple = FiveTuple { src_port, ..tuple };
@@ -374,7 +374,7 @@ impl Flows {
             generation: 0,
             phase: Phase::Connecting,
             traffic: traffic as u32,
-            instance: instance.node,
+            instance: instance.site.node,
             tuple,
             started: now,
             established: None,

@@ -319,7 +319,7 @@ impl<'a> Replay<'a> {
         let chosen = match running.len() {
             // All have been shut down meanwhile; the first client's instance answers for it.
             0 => self.instances.values().next().copied(),
-            count => running.get(self.instances.len() % count).map(|instance| (instance.node, instance.address)),
+            count => running.get(self.instances.len() % count).map(|instance| (instance.site.node, instance.address)),
         };
         let chosen = chosen.expect("the workload had an instance at the start");
         self.instances.insert(client, chosen);

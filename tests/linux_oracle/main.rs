@@ -90,16 +90,16 @@ fn a_ttl_that_runs_out_is_answered_through_a_whole_network_as_by_the_linux_kerne
     engine.make_instant();
 
     let mut packet = Packet::parse(&expires.packet).expect("it is a packet");
-    let outcome = engine.send(instance.node, SOCKETS, &mut packet, 0, None);
+    let outcome = engine.send(instance.site.node, SOCKETS, &mut packet, 0, None);
     assert!(matches!(outcome, Outcome::Dropped(_, DropCause::SimTtlExpired)), "{outcome:?}");
     let Some(Occurrence::Delivered { node, packet: answer, answer: true, .. }) = engine.take_pending() else {
         panic!("nobody answers")
     };
-    assert_eq!(node, instance.node);
+    assert_eq!(node, instance.site.node);
     assert_eq!(icmp_message(answer.bytes()), icmp_message(&expires.answers[0]));
 
     let mut packet = Packet::parse(&passes.packet).expect("it is a packet");
-    let outcome = engine.send(instance.node, SOCKETS, &mut packet, 0, None);
+    let outcome = engine.send(instance.site.node, SOCKETS, &mut packet, 0, None);
     assert!(matches!(outcome, Outcome::Delivered(..)), "{outcome:?}");
     let as_kernel = bytes::readdressed(&passes.onward[0], bytes::End::Source, bytes::source_socket(packet.bytes()));
     assert_eq!(bytes::first_difference(&as_kernel, packet.bytes()), None);

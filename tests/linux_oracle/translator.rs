@@ -66,11 +66,10 @@ impl Translator {
         engine.make_instant();
         let mut internet_gateway = InternetGateway::new("vpc".into());
         recorded.rule.addresses.iter().for_each(|&address| internet_gateway.add_nat_ip(address, TO_NAT));
-        let clients = engine.add_node("clients", Node::FarSide(FarSide::new("clients".into(), FarKind::Other, None)));
-        let nat = engine.add_node("nat", Node::Nat(gateway(recorded, variant.random_ports)));
-        let internet_gateway = engine.add_node("internet gateway", Node::InternetGateway(internet_gateway));
-        let internet =
-            engine.add_node("internet", Node::FarSide(FarSide::new("internet".into(), FarKind::Internet, None)));
+        let clients = engine.add("clients", FarSide::new("clients".into(), FarKind::Other, None)).node;
+        let nat = engine.add("nat", gateway(recorded, variant.random_ports)).node;
+        let internet_gateway = engine.add("internet gateway", internet_gateway).node;
+        let internet = engine.add("internet", FarSide::new("internet".into(), FarKind::Internet, None)).node;
         for (a, b) in [
             ((clients, ONLY_PORT), (nat, INSIDE)),
             ((nat, OUTSIDE), (internet_gateway, TO_NAT)),

@@ -71,7 +71,7 @@ impl House {
 
     /// An instance of the only service sends a packet.
     pub fn send(&mut self, instance: usize, mut packet: Packet) -> Sent {
-        let node = self.network.instances(0)[instance].node;
+        let node = self.network.instances(0)[instance].site.node;
         let outcome = self.network.engine_mut().send(node, SOCKETS, &mut packet, 0, None);
         self.sent(outcome, packet)
     }

@@ -1,0 +1,94 @@
+//! Declared destinations: hosts wherever they are, and VMs.
+
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use super::Network;
+use crate::node::firewall::Interface;
+use crate::node::internet::{FarSide, Host, UPLINK};
+use crate::node::nat;
+use crate::scenario::HostLocation;
+use crate::sim::Site;
+use crate::time::SimTime;
+use crate::topology::LinkConfig;
+use crate::trace::PortId;
+
+impl Network {
+    pub(super) fn build_hosts(&mut self) {
+        let scenario = Arc::clone(&self.scenario);
+        for host in &scenario.hosts {
+            let name: Arc<str> = host.name.as_str().into();
+            let internal = matches!(host.location, HostLocation::Vpc(_));
+            let station =
+                Host::new(name.clone(), host.tcp_ports.clone(), host.udp_ports.clone(), host.unreachable, internal);
+            let node = self.engine.add(host.name.clone(), station);
+            self.hosts.push(node);
+            let link = LinkConfig { delay: host.rtt / 2, loss: host.loss, capacity: None };
+            let far_sides: Vec<Site<FarSide>> = match &host.location {
+                HostLocation::Vpc(network) => {
+                    let interface = Interface {
+                        name,
+                        addresses: host.addresses.clone(),
+                        tags: vec![],
+                        service_account: None,
+                        running: true,
+                    };
+                    self.attach(*network, interface, (node, UPLINK), link);
+                    continue;
+                }
+                HostLocation::Internet => vec![self.internet],
+                HostLocation::GoogleApi => {
+                    for vpc in self.vpcs.clone() {
+                        self.engine.change(vpc.router, |router| {
+                            host.addresses.iter().for_each(|range| router.add_google_api(*range));
+                        });
+                    }
+                    std::iter::once(self.internet).chain(self.vpcs.iter().map(|vpc| vpc.google)).collect()
+                }
+                HostLocation::OnPrem(next_hop) => self.on_prem(next_hop.as_deref()),
+            };
+            for (uplink, far) in far_sides.into_iter().enumerate() {
+                let port = self.engine.topology().free_port(far.node, 1);
+                self.engine.connect((far, port), (node, PortId(uplink as u32)), link);
+                self.engine.change(far, |far| {
+                    host.addresses.iter().for_each(|range| far.add_route(*range, port));
+                });
+            }
+        }
+    }
+
+    pub(super) fn build_vms(&mut self) {
+        let scenario = Arc::clone(&self.scenario);
+        for vm in &scenario.vms {
+            let name: Arc<str> = vm.name.as_str().into();
+            let node = self.engine.add(vm.name.clone(), Host::new(name.clone(), vec![], vec![], false, true));
+            let mut addresses = vec![Ipv4Net::from(vm.address)];
+            addresses.extend(&vm.alias_ranges);
+            let interface = Interface {
+                name: name.clone(),
+                addresses,
+                tags: vm.tags.clone(),
+                service_account: vm.service_account.clone(),
+                running: vm.running,
+            };
+            self.attach(vm.network, interface, (node, UPLINK), LinkConfig::default());
+            if vm.running {
+                let endpoint = nat::EndpointConfig {
+                    name,
+                    address: vm.address,
+                    // With an external address of its own, the primary address never uses Cloud NAT; alias ranges do.
+                    serves_primary: vm.external_address.is_none() && self.gateway_for(vm.address).is_some(),
+                    alias_ranges: (vm.alias_ranges.iter().copied())
+                        .filter(|range| self.gateway_for(range.addr()).is_some())
+                        .collect(),
+                    held: false,
+                    opens_at: SimTime::ZERO,
+                };
+                if endpoint.serves_primary || !endpoint.alias_ranges.is_empty() {
+                    self.add_endpoint(endpoint);
+                }
+            }
+        }
+    }
+}

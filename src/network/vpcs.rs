@@ -1,0 +1,135 @@
+//! VPC networks: firewall, routes and internet gateway of each, the external addresses of its VMs, and who is attached.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::{Network, Vpc};
+use crate::node::external::{self, ExternalAddresses};
+use crate::node::firewall::{self, Firewall, Interface, ProtocolMatch, Rule};
+use crate::node::internet::{FarKind, FarSide, INTERNET, InternetGateway};
+use crate::node::router::{FIREWALL, Router};
+use crate::scenario::{FirewallDirection, Scenario};
+use crate::topology::{LinkConfig, NodeId};
+use crate::trace::PortId;
+
+impl Network {
+    pub(super) fn build_vpcs(&mut self) {
+        for index in 0..self.scenario.networks.len() {
+            let name: Arc<str> = self.scenario.networks[index].name.as_str().into();
+            let rules = firewall_rules(&self.scenario, index);
+            let firewall = self.engine.add(format!("{name} firewall"), Firewall::new(name.clone(), rules));
+            let google_port = PortId(1);
+            let router = Router::new(name.clone(), google_port, self.scenario.seed);
+            let router = self.engine.add(format!("{name} routes"), router);
+            let gateway = self.engine.add(format!("{name} internet gateway"), InternetGateway::new(name.clone()));
+            let google = FarSide::new("Google APIs".into(), FarKind::GoogleApis, Some(PortId(0)));
+            let google = self.engine.add(format!("{name} Google APIs"), google);
+            let plain = LinkConfig::default();
+            self.engine.connect((firewall, firewall::ROUTES), (router, FIREWALL), plain);
+            self.engine.connect((router, google_port), (google, PortId(0)), plain);
+            let port = self.engine.topology().free_port(self.internet.node, 0);
+            self.engine.connect((gateway, INTERNET), (self.internet, port), plain);
+            self.vpcs.push(Vpc { firewall, router, gateway, google });
+        }
+    }
+
+    /// VMs with an external address have their own way to the internet gateway, past Cloud NAT.
+    pub(super) fn build_external_addresses(&mut self) {
+        for network in 0..self.vpcs.len() {
+            let vms = self.scenario.vms.iter().filter(|vm| vm.network == network && vm.running);
+            let pairs: Vec<_> = vms.filter_map(|vm| Some((vm.address, vm.external_address?))).collect();
+            if pairs.is_empty() {
+                continue;
+            }
+            let Vpc { router, gateway, .. } = self.vpcs[network];
+            let name: Arc<str> = self.scenario.networks[network].name.as_str().into();
+            let station = ExternalAddresses::new(name.clone(), pairs.iter().copied());
+            let station = self.engine.add(format!("{name} external addresses"), station);
+            let router_port = self.engine.topology().free_port(router.node, 1);
+            let gateway_port = self.engine.topology().free_port(gateway.node, 1);
+            self.engine.connect((station, external::INSIDE), (router, router_port), LinkConfig::default());
+            self.engine.connect((station, external::OUTSIDE), (gateway, gateway_port), LinkConfig::default());
+            self.engine.change(router, |router| {
+                pairs.iter().for_each(|(internal, _)| router.add_nat_coverage((*internal).into(), router_port));
+            });
+            self.announce(network, pairs.iter().map(|(_, external)| *external), gateway_port);
+        }
+    }
+
+    /// Tells the internet the way to external addresses: through a port of the network's internet gateway.
+    pub(super) fn announce(
+        &mut self,
+        network: usize,
+        addresses: impl Iterator<Item = Ipv4Addr> + Clone,
+        gateway_port: PortId,
+    ) {
+        let gateway = self.vpcs[network].gateway;
+        let internet_port = self.far_port(gateway.node, INTERNET);
+        self.engine.change(gateway, |gateway| {
+            addresses.clone().for_each(|ip| gateway.add_nat_ip(ip, gateway_port));
+        });
+        self.engine.change(self.internet, |internet| {
+            addresses.for_each(|ip| internet.add_route(ip.into(), internet_port));
+        });
+    }
+
+    /// The port at the other end of a link.
+    pub(super) fn far_port(&self, node: NodeId, port: PortId) -> PortId {
+        let topology = self.engine.topology();
+        topology.link(topology.link_at(node, port).expect("it was linked when it was made")).to_port
+    }
+
+    /// Attaches an interface to a network's firewall and links it.
+    pub(super) fn attach(
+        &mut self,
+        network: usize,
+        interface: Interface,
+        to: (impl Into<NodeId>, PortId),
+        link: LinkConfig,
+    ) -> PortId {
+        let Vpc { firewall, router, .. } = self.vpcs[network];
+        let (tags, addresses) = (interface.tags.clone(), interface.addresses.clone());
+        let port = self.engine.change(firewall, |firewall| firewall.attach(interface));
+        self.engine.connect((firewall, port), to, link);
+        self.engine.change(router, |router| {
+            addresses.iter().for_each(|range| router.set_tags(range.addr(), tags.clone()));
+        });
+        port
+    }
+}
+
+/// The scenario's rules, and those that Google makes for each connector.
+fn firewall_rules(scenario: &Scenario, network: usize) -> Vec<Rule> {
+    let own =
+        scenario.firewall_rules.iter().filter(|rule| rule.network == network && !rule.disabled).map(|rule| Rule {
+            name: rule.name.as_str().into(),
+            ingress: rule.direction == FirewallDirection::Ingress,
+            priority: rule.priority,
+            allow: rule.allow,
+            matches: (rule.matches.iter())
+                .map(|entry| ProtocolMatch { protocol: entry.protocol, ports: entry.ports.clone() })
+                .collect(),
+            ranges: rule.ranges.clone(),
+            source_tags: rule.source_tags.clone(),
+            source_service_accounts: rule.source_service_accounts.clone(),
+            target_tags: rule.target_tags.clone(),
+            target_service_accounts: rule.target_service_accounts.clone(),
+            kind: "firewall rule",
+        });
+    // `aet-REGION-CONNECTOR-sbntfw`: all resources of the network let the connector's range in, priority 1000. The rules for
+    // the tunnel itself concern packets that are not simulated.
+    let automatic = scenario.connectors.iter().filter(|connector| connector.network == network).map(|connector| Rule {
+        name: format!("aet-{}-{}-sbntfw", connector.region.replace('-', ""), connector.name).into(),
+        ingress: true,
+        priority: 1000,
+        allow: true,
+        matches: [6, 17, 1].map(|protocol| ProtocolMatch { protocol: Some(protocol), ports: vec![] }).to_vec(),
+        ranges: vec![scenario.subnetworks[connector.subnetwork].range],
+        source_tags: vec![],
+        source_service_accounts: vec![],
+        target_tags: vec![],
+        target_service_accounts: vec![],
+        kind: "Serverless VPC Access rule",
+    });
+    own.chain(automatic).collect()
+}
