@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 
 /// Google's reservation unit.
 const BLOCK: u32 = 16;
+const BLOCK_PREFIX: u8 = 28;
 /// Addresses an instance holds: its own and one more.
 pub const PER_INSTANCE: u32 = 2;
 
@@ -73,6 +74,11 @@ impl AddressPool {
     /// Instances that did not start.
     pub fn failed_starts(&self) -> u32 {
         self.failed_starts
+    }
+
+    /// The block that an address belongs to.
+    pub fn block_of(address: Ipv4Addr) -> Ipv4Net {
+        Ipv4Net::new(address, BLOCK_PREFIX).expect("the length is one of a prefix").trunc()
     }
 
     /// Holds the addresses of one more instance of a workload; `None` when there are not enough, and then it is counted.

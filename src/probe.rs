@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 use crate::network::Network;
 use crate::node::Node;
 use crate::node::instance::SOCKETS;
+use crate::node::internet::HostPlace;
 use crate::scenario::Scenario;
 use crate::sim::Outcome;
+use crate::trace::info::{GoogleServiceInfo, GoogleServiceType};
 use crate::trace::{Disposition, State, Step, Trace};
 use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
 
@@ -67,10 +69,19 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         Protocol::Icmp => reply.build_echo(tuple.reversed(), 1, 56),
     }
     let (mut back, _) = network.engine_mut().trace_emitted(node, port, &mut reply);
-    let state = match network.engine().node(node) {
-        Node::Host(_) if !network.is_on_internet(node) => State::StartFromInstance,
-        _ if network.is_on_internet(node) => State::StartFromInternet,
-        _ => State::StartFromGoogleService,
+    let place = match network.engine().node(node) {
+        Node::Host(host) => Some(host.place()),
+        _ => None,
+    };
+    let (state, info) = match place {
+        Some(HostPlace::Vpc(info)) => (State::StartFromInstance, Some((**info).clone().into())),
+        Some(HostPlace::OnPrem) => (State::StartFromPrivateNetwork, None),
+        _ if network.is_on_internet(node) => (State::StartFromInternet, None),
+        _ => {
+            let service_type = GoogleServiceType::GoogleApi;
+            let info = GoogleServiceInfo { source_ip: tuple.dst.into(), service_type };
+            (State::StartFromGoogleService, Some(info.into()))
+        }
     };
     let name = network.engine().topology().name(node).to_owned();
     let description = match (tuple.protocol, closed) {
@@ -79,6 +90,6 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         (Protocol::Udp, true) => format!("{} answers with ICMP port unreachable to {}", tuple.dst, tuple.src),
         _ => format!("{} answers to {}", tuple.dst, tuple.src),
     };
-    back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description }] });
+    back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description, info }] });
     Some(back)
 }

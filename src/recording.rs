@@ -16,7 +16,7 @@ use crate::capture::{CaptureError, TapWriter};
 use crate::network::Network;
 use crate::node::nat::{Endpoint, Gateway, PortBlock, Reservation};
 use crate::report::clock::{WallClock, seconds};
-use crate::report::identity::{EndpointIdentity, GatewayIdentity};
+use crate::report::identity::{EndpointIdentity, GatewayIdentity, PROJECT};
 use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
 use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
 use crate::report::nat_log::{Allocation, LogBudget, LoggedDestination, LoggedProtocol, NatLogEntry, NatLogWriter};
@@ -27,9 +27,6 @@ use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario, Subnetwork
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Fate, Record};
 use crate::wire::{FiveTuple, Protocol};
-
-/// The project that resources are said to be in: a scenario has none.
-const PROJECT: &str = "egressim";
 
 /// Why the output could not be written.
 #[derive(Debug, Error)]

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use serde_json::json;
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
 use crate::probe::{Probe, probe};
+use crate::report::connectivity;
+use crate::report::identity::PROJECT;
 use crate::scenario::Scenario;
 use crate::trace::{Disposition, Trace};
 use crate::wire::Protocol;
@@ -55,8 +56,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
             scenario.workloads[from].name
         );
     };
-    let mut document = to_json(&trace);
-    document["reply"] = reply.as_ref().map(to_json).into();
+    let mut document = connectivity::trace(&trace, PROJECT);
+    document["reply"] = reply.as_ref().map(|reply| connectivity::trace(reply, PROJECT)).into();
     terminal.keep_json("trace.json", &document)?;
     if terminal.json() {
         terminal.print_json(&document)?;
@@ -108,20 +109,6 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(I
             bail!("{name:?} is neither an IPv4 address nor a declared host; there are: {}", names.join(", "))
         }
     }
-}
-
-fn to_json(trace: &Trace) -> serde_json::Value {
-    let steps: Vec<_> = trace
-        .hops
-        .iter()
-        .flat_map(|hop| hop.steps.iter().map(move |step| (hop, step)))
-        .map(|(hop, step)| json!({"node": hop.node, "state": step.state.name(), "description": step.description}))
-        .collect();
-    json!({
-        "disposition": trace.disposition.name(),
-        "cause": trace.disposition.cause().map(|cause| cause.name()),
-        "steps": steps,
-    })
 }
 
 fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {

@@ -10,23 +10,24 @@ use crate::node::nat;
 use crate::scenario::model::ConnectorAffinity;
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig};
+use crate::trace::info::Resource;
 
 impl Network {
     pub(super) fn build_connectors(&mut self) {
         let scenario = Arc::clone(&self.scenario);
         let model = &scenario.model.connector;
         for connector in &scenario.connectors {
-            let name: Arc<str> = connector.name.as_str().into();
+            let resource = Resource::located("connectors", &*connector.region, &*connector.name);
             let by_instance = model.affinity == ConnectorAffinity::Instance;
             let count = connector.min_instances;
-            let station = Connector::new(name, count, connector.ready, by_instance, self.scenario.seed);
+            let station = Connector::new(resource.clone(), count, connector.ready, by_instance, self.scenario.seed);
             let dispatcher = self.engine.add(connector.name.clone(), station);
             let range = self.scenario.subnetworks[connector.subnetwork].range;
             for index in 0..count {
                 let name: Arc<str> = format!("{}-vm-{}", connector.name, index + 1).into();
                 // The first two addresses of the range are Google's.
                 let address = Ipv4Addr::from(u32::from(range.network()) + 2 + index);
-                let vm = ConnectorVm::new(name.clone(), address, model.snat_ports, model.time_wait);
+                let vm = ConnectorVm::new(name.clone(), resource.clone(), address, model.snat_ports, model.time_wait);
                 let node = self.engine.add(&*name, vm);
                 let capacity = Capacity { bits_per_second: connector.machine_type.bits_per_second(), queue: QUEUE };
                 let link = LinkConfig { capacity: Some(capacity), ..LinkConfig::default() };

@@ -12,6 +12,7 @@ use crate::scenario::{IpAllocation, LogFilter, NatConfig, NatRuleMatch, NetworkT
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::LinkConfig;
+use crate::trace::info::Resource;
 
 /// Addresses that gateways with automatic allocation add, by tier: the upper half of a documentation range, then half of
 /// the range for benchmarks, neither of which is routed on the internet; of that, the other half for Standard Tier.
@@ -41,8 +42,11 @@ impl Network {
             let Vpc { router, gateway: internet_gateway, .. } = self.vpcs[gateway.network];
             let stream = rng::stream(self.scenario.seed, &format!("nat {}", gateway.name));
             let config = self.nat_config(index, &gateway.config);
+            let network = Resource::network(&*self.scenario.networks[gateway.network].name);
+            let cloud_router = Resource::regional("routers", &*gateway.region, &*gateway.router);
             let node =
-                Gateway::new(gateway.name.as_str().into(), config.clone(), nat_behaviour(&self.scenario), stream);
+                Gateway::new(gateway.name.as_str().into(), config.clone(), nat_behaviour(&self.scenario), stream)
+                    .belongs_to(cloud_router, network);
             let coverage = gateway.coverage.clone();
             let nat = self.engine.add(gateway.name.clone(), node);
             let router_port = self.engine.topology().free_port(router.node, 1);

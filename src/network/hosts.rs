@@ -6,22 +6,37 @@ use ipnet::Ipv4Net;
 
 use super::Network;
 use crate::node::firewall::Interface;
-use crate::node::internet::{FarSide, Host, UPLINK};
+use crate::node::internet::{FarSide, Host, HostPlace, UPLINK};
 use crate::node::nat;
 use crate::scenario::HostLocation;
 use crate::sim::Site;
 use crate::time::SimTime;
 use crate::topology::LinkConfig;
 use crate::trace::PortId;
+use crate::trace::info::{InstanceInfo, Resource, Scope};
 
 impl Network {
     pub(super) fn build_hosts(&mut self) {
         let scenario = Arc::clone(&self.scenario);
         for host in &scenario.hosts {
             let name: Arc<str> = host.name.as_str().into();
-            let internal = matches!(host.location, HostLocation::Vpc(_));
+            let place = match &host.location {
+                HostLocation::Internet => HostPlace::Internet,
+                HostLocation::OnPrem(_) => HostPlace::OnPrem,
+                HostLocation::GoogleApi => HostPlace::GoogleApi,
+                HostLocation::Vpc(network) => HostPlace::Vpc(Box::new(InstanceInfo {
+                    // A zone is not known of it.
+                    instance: Resource::global("instances", Arc::clone(&name)),
+                    network: Resource::network(&*scenario.networks[*network].name),
+                    internal_ip: host.addresses.first().map(|range| range.addr().into()),
+                    external_ip: None,
+                    network_tags: vec![],
+                    service_account: None,
+                    running: true,
+                })),
+            };
             let station =
-                Host::new(name.clone(), host.tcp_ports.clone(), host.udp_ports.clone(), host.unreachable, internal);
+                Host::new(name.clone(), host.tcp_ports.clone(), host.udp_ports.clone(), host.unreachable, place);
             let node = self.engine.add(host.name.clone(), station);
             self.hosts.push(node);
             let link = LinkConfig { delay: host.rtt / 2, loss: host.loss, capacity: None };
@@ -62,7 +77,21 @@ impl Network {
         let scenario = Arc::clone(&self.scenario);
         for vm in &scenario.vms {
             let name: Arc<str> = vm.name.as_str().into();
-            let node = self.engine.add(vm.name.clone(), Host::new(name.clone(), vec![], vec![], false, true));
+            let info = InstanceInfo {
+                instance: Resource {
+                    scope: Scope::Zone(vm.zone.as_str().into()),
+                    collection: "instances",
+                    name: Arc::clone(&name),
+                },
+                network: Resource::network(&*scenario.networks[vm.network].name),
+                internal_ip: Some(vm.address.into()),
+                external_ip: vm.external_address.map(Into::into),
+                network_tags: vm.tags.clone(),
+                service_account: vm.service_account.clone(),
+                running: vm.running,
+            };
+            let station = Host::new(name.clone(), vec![], vec![], false, HostPlace::Vpc(Box::new(info)));
+            let node = self.engine.add(vm.name.clone(), station);
             let mut addresses = vec![Ipv4Net::from(vm.address)];
             addresses.extend(&vm.alias_ranges);
             let interface = Interface {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DIRECT_VPC_BITS_PER_SECOND, Leftover, Network, QUEUE, RunningInstance};
+use crate::addresses::AddressPool;
 use crate::node::firewall::Interface;
-use crate::node::instance::{self, Instance};
+use crate::node::instance::{self, Instance, InstanceConfig};
 use crate::node::nat;
-use crate::scenario::{Attachment, Egress, WorkloadKind};
+use crate::scenario::{Attachment, Egress, Workload, WorkloadKind};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig};
-use crate::trace::State;
+use crate::trace::info::{self, Resource, WorkloadInfo};
 
 impl Network {
     /// Gives a workload this many instances. New ones go through start-up; the youngest go first.
@@ -57,18 +58,23 @@ impl Network {
         let attachment = match &spec.attachment {
             Attachment::None => instance::Attachment::None,
             Attachment::Connector(_) => instance::Attachment::Connector,
-            Attachment::Direct { subnetwork, .. } => instance::Attachment::Direct {
-                subnetwork: self.scenario.subnetworks[*subnetwork].name.as_str().into(),
-                opens_at: opens_vpc,
-            },
+            Attachment::Direct { network, subnetwork, .. } => {
+                let subnetwork = &self.scenario.subnetworks[*subnetwork];
+                instance::Attachment::Direct {
+                    network: Resource::network(&*self.scenario.networks[*network].name),
+                    subnetwork: Resource::regional("subnetworks", &*subnetwork.region, &*subnetwork.name),
+                    block: AddressPool::block_of(address),
+                    opens_at: opens_vpc,
+                }
+            }
         };
-        let start = match spec.kind {
-            WorkloadKind::Service | WorkloadKind::WorkerPool => State::StartFromCloudRunRevision,
-            WorkloadKind::Job => State::StartFromCloudRunJob,
-            WorkloadKind::Function => State::StartFromCloudFunction,
-        };
-        let all_traffic = spec.egress == Egress::AllTraffic;
-        let station = Instance::new(name.clone(), spec.name.as_str().into(), start, address, attachment, all_traffic);
+        let station = Instance::new(InstanceConfig {
+            name: name.clone(),
+            workload: workload_info(&spec),
+            address,
+            attachment,
+            all_traffic: spec.egress == Egress::AllTraffic,
+        });
         let node = self.engine.add(&*name, station);
 
         let port = self.engine.topology().free_port(self.serverless.node, 1);
@@ -142,6 +148,23 @@ impl Network {
                 self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });
             }
         }
+    }
+}
+
+/// How a trace names a workload.
+fn workload_info(workload: &Workload) -> WorkloadInfo {
+    let located = |collection| Resource::located(collection, &*workload.region, &*workload.name);
+    let (kind, collection) = match workload.kind {
+        WorkloadKind::Service => (info::WorkloadKind::Revision, "services"),
+        WorkloadKind::WorkerPool => (info::WorkloadKind::Revision, "workerPools"),
+        WorkloadKind::Job => (info::WorkloadKind::Job, "jobs"),
+        WorkloadKind::Function => (info::WorkloadKind::Function, "functions"),
+    };
+    let revision = kind == info::WorkloadKind::Revision;
+    WorkloadInfo {
+        kind,
+        resource: located(if revision { "revisions" } else { collection }),
+        service: revision.then(|| located(collection)),
     }
 }
 

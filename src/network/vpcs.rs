@@ -11,6 +11,7 @@ use crate::node::router::{FIREWALL, Router};
 use crate::scenario::{FirewallDirection, Scenario};
 use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
+use crate::trace::info::FirewallRuleType;
 
 impl Network {
     pub(super) fn build_vpcs(&mut self) {
@@ -115,6 +116,7 @@ fn firewall_rules(scenario: &Scenario, network: usize) -> Vec<Rule> {
             target_tags: rule.target_tags.clone(),
             target_service_accounts: rule.target_service_accounts.clone(),
             kind: "firewall rule",
+            rule_type: FirewallRuleType::VpcFirewallRule,
         });
     // `aet-REGION-CONNECTOR-sbntfw`: all resources of the network let the connector's range in, priority 1000. The rules for
     // the tunnel itself concern packets that are not simulated.
@@ -130,6 +132,7 @@ fn firewall_rules(scenario: &Scenario, network: usize) -> Vec<Rule> {
         target_tags: vec![],
         target_service_accounts: vec![],
         kind: "Serverless VPC Access rule",
+        rule_type: FirewallRuleType::ServerlessVpcAccessManagedFirewallRule,
     });
     own.chain(automatic).collect()
 }

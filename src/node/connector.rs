@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::snat::{Refusal, Snat, can_be_reset};
 use crate::time::SimTime;
+use crate::trace::info::{Resource, VpcConnectorInfo};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{Direction, Packet, Protocol, Transport};
 
@@ -28,7 +29,7 @@ const TRANSITORY: Duration = Duration::from_secs(120);
 /// instances.
 #[derive(Debug)]
 pub struct Connector {
-    name: Arc<str>,
+    connector: Resource,
     vms: u32,
     ready: bool,
     by_instance: bool,
@@ -38,8 +39,8 @@ pub struct Connector {
 
 impl Connector {
     /// A connector with this many VMs. `seed` decides which flow takes which.
-    pub fn new(name: Arc<str>, vms: u32, ready: bool, by_instance: bool, seed: u64) -> Self {
-        Connector { name, vms, ready, by_instance, seed, instances: Default::default() }
+    pub fn new(connector: Resource, vms: u32, ready: bool, by_instance: bool, seed: u64) -> Self {
+        Connector { connector, vms, ready, by_instance, seed, instances: Default::default() }
     }
 
     /// The port that leads to a VM.
@@ -66,13 +67,13 @@ impl Connector {
             };
         }
         if !self.ready {
-            explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector {}", self.name));
-            explain.say(State::Drop, || format!("connector {} is not READY", self.name));
+            explain.say(State::ArriveAtVpcConnector, || self.reached());
+            explain.say(State::Drop, || format!("connector {} is not READY", self.connector.name));
             return Verdict::Drop(DropCause::VpcConnectorNotRunning);
         }
         let Some(tuple) = packet.five_tuple().filter(|tuple| tuple.protocol != Protocol::Icmp) else {
-            explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector {}", self.name));
-            explain.say(State::Drop, || format!("connector {} carries TCP and UDP only", self.name));
+            explain.say(State::ArriveAtVpcConnector, || self.reached());
+            explain.say(State::Drop, || format!("connector {} carries TCP and UDP only", self.connector.name));
             return Verdict::Drop(match packet.transport() {
                 Transport::Fragment => DropCause::SimFragmentUnsupported,
                 _ => DropCause::SimConnectorProtocolUnsupported,
@@ -81,6 +82,11 @@ impl Connector {
         let key = if self.by_instance { u128::from(u32::from(tuple.src)) } else { tuple.key() };
         let vm = spread(key, self.seed, self.vms);
         Verdict::Forward(Connector::vm_port(vm), Memo::Pure)
+    }
+
+    fn reached(&self) -> (String, VpcConnectorInfo) {
+        let connector = self.connector.clone();
+        (format!("reaches VPC connector {}", connector.name), VpcConnectorInfo { connector })
     }
 }
 
@@ -100,16 +106,17 @@ pub const NIC: PortId = PortId(1);
 #[derive(Debug)]
 pub struct ConnectorVm {
     name: Arc<str>,
+    connector: Resource,
     address: Ipv4Addr,
     snat: Snat,
 }
 
 impl ConnectorVm {
     /// A VM with `ports` source ports for each destination, whose closed connections rest for `time_wait`.
-    pub fn new(name: Arc<str>, address: Ipv4Addr, ports: u32, time_wait: Duration) -> Self {
+    pub fn new(name: Arc<str>, connector: Resource, address: Ipv4Addr, ports: u32, time_wait: Duration) -> Self {
         let ports = ports.min(u32::from(u16::MAX - FIRST_PORT) + 1);
         let snat = Snat::new(vec![address], FIRST_PORT, ports, [IDLE, IDLE, TRANSITORY, IDLE, time_wait]);
-        ConnectorVm { name, address, snat }
+        ConnectorVm { name, connector, address, snat }
     }
 
     /// Its address in the connector's subnet.
@@ -127,13 +134,19 @@ impl ConnectorVm {
                         let port = packet.five_tuple().map_or(0, |tuple| tuple.src_port);
                         let flow = before.map(|tuple| tuple.to_string()).unwrap_or_default();
                         let (name, address) = (&self.name, packet.src());
-                        format!("reaches VPC connector VM {name}, which gives {flow} its own source {address}:{port}")
+                        let text = format!(
+                            "reaches VPC connector VM {name}, which gives {flow} its own source {address}:{port}"
+                        );
+                        (text, VpcConnectorInfo { connector: self.connector.clone() })
                     });
                     Verdict::Forward(NIC, memo)
                 }
                 Err(Refusal::Cause(cause)) => Verdict::Drop(cause),
                 Err(Refusal::NoPort) => {
-                    explain.say(State::ArriveAtVpcConnector, || format!("reaches VPC connector VM {}", self.name));
+                    explain.say(State::ArriveAtVpcConnector, || {
+                        let info = VpcConnectorInfo { connector: self.connector.clone() };
+                        (format!("reaches VPC connector VM {}", self.name), info)
+                    });
                     explain.say(State::Drop, || format!("{} has no free source port for {}", self.name, packet.dst()));
                     let cause = DropCause::SimConnectorPortsExhausted;
                     if can_be_reset(packet) {
@@ -154,7 +167,8 @@ impl ConnectorVm {
         match self.snat.inbound(packet, now) {
             Ok(memo) => {
                 explain.say(State::ArriveAtVpcConnector, || {
-                    format!("{} translates the destination back to {}", self.name, packet.dst())
+                    let text = format!("{} translates the destination back to {}", self.name, packet.dst());
+                    (text, VpcConnectorInfo { connector: self.connector.clone() })
                 });
                 Verdict::Forward(TUNNEL, memo)
             }
@@ -178,6 +192,10 @@ mod tests {
     use super::*;
     use crate::wire::{FiveTuple, TcpSegment, tcp_flags};
 
+    fn resource() -> Resource {
+        Resource::located("connectors", "us-central1", "c")
+    }
+
     fn syn(port: u16) -> Packet {
         let tuple = FiveTuple {
             src: Ipv4Addr::new(169, 254, 8, 1),
@@ -193,7 +211,8 @@ mod tests {
 
     #[test]
     fn the_vm_wears_its_own_address_and_gives_the_reply_back() {
-        let mut vm = ConnectorVm::new("vm".into(), Ipv4Addr::new(10, 8, 0, 2), 28_232, Duration::from_secs(60));
+        let mut vm =
+            ConnectorVm::new("vm".into(), resource(), Ipv4Addr::new(10, 8, 0, 2), 28_232, Duration::from_secs(60));
         let mut packet = syn(5000);
         let inside = packet.five_tuple().unwrap();
         let verdict = vm.handle_packet(&mut packet, TUNNEL, SimTime::ZERO, &mut Explain::silent());
@@ -208,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_vm_without_ports_refuses_and_is_not_silent() {
-        let mut vm = ConnectorVm::new("vm".into(), Ipv4Addr::new(10, 8, 0, 2), 1, Duration::from_secs(60));
+        let mut vm = ConnectorVm::new("vm".into(), resource(), Ipv4Addr::new(10, 8, 0, 2), 1, Duration::from_secs(60));
         vm.handle_packet(&mut syn(5000), TUNNEL, SimTime::ZERO, &mut Explain::silent());
         let mut second = syn(5001);
         let verdict = vm.handle_packet(&mut second, TUNNEL, SimTime::ZERO, &mut Explain::silent());
@@ -219,7 +238,7 @@ mod tests {
 
     #[test]
     fn flows_are_spread_evenly_over_the_vms() {
-        let mut connector = Connector::new("c".into(), 4, true, false, 1);
+        let mut connector = Connector::new(resource(), 4, true, false, 1);
         let mut counts = [0; 4];
         for port in 0..4000 {
             let verdict = connector.handle_packet(&mut syn(port), PortId(9), &mut Explain::silent());
@@ -231,7 +250,7 @@ mod tests {
 
     #[test]
     fn pings_are_not_carried() {
-        let mut connector = Connector::new("c".into(), 2, true, false, 1);
+        let mut connector = Connector::new(resource(), 2, true, false, 1);
         let tuple = FiveTuple { protocol: Protocol::Icmp, dst_port: 0, ..syn(1).five_tuple().unwrap() };
         let mut ping = Packet::empty();
         ping.build_echo(tuple, 1, 8);

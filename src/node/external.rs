@@ -12,6 +12,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::trace::info::{Ends, NatInfo, NatType, Resource};
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::Packet;
 
@@ -38,6 +39,17 @@ impl ExternalAddresses {
 
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+        let before = explain.listens().then(|| Ends::of(packet));
+        let verdict = self.translate(packet, from, explain);
+        if let Some(before) = before {
+            let network = Resource::network(Arc::clone(&self.network));
+            let nat_type = if from == INSIDE { NatType::InternalToExternal } else { NatType::ExternalToInternal };
+            explain.inform(State::Nat, || NatInfo { nat_type, ..NatInfo::of(&network, before, packet) });
+        }
+        verdict
+    }
+
+    fn translate(&self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
         let embedded = packet.embedded();
         if from == INSIDE {
             let internal = packet.src();

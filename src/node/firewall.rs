@@ -16,6 +16,7 @@ use hashbrown::{HashMap, HashTable};
 use ipnet::Ipv4Net;
 
 use crate::time::SimTime;
+use crate::trace::info::{FirewallInfo, FirewallRuleType, Resource};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{FiveTuple, Packet};
 
@@ -59,6 +60,8 @@ pub struct Rule {
     pub target_service_accounts: Vec<String>,
     /// How a trace names its kind.
     pub kind: &'static str,
+    /// The same for programs.
+    pub rule_type: FirewallRuleType,
 }
 
 /// Whoever is attached to the network.
@@ -175,13 +178,14 @@ impl Firewall {
         explain.say(state, || {
             let word = if allow { "allowed" } else { "denied" };
             let way = if ingress { "ingress to" } else { "egress from" };
-            match rule {
+            let text = match rule {
                 Some(rule) => {
                     let (kind, name, priority) = (rule.kind, &rule.name, rule.priority);
                     format!("{way} {} {word} by {kind} {name} (priority {priority})", interface.name)
                 }
                 None => format!("{way} {} {word} by the implied rule (priority 65535)", interface.name),
-            }
+            };
+            (text, self.info(rule, ingress, allow))
         });
         if !allow {
             return Verdict::Drop(DropCause::FirewallRule);
@@ -189,6 +193,22 @@ impl Firewall {
         match packet.five_tuple() {
             Some(tuple) => Verdict::Forward(onward, Memo::Entry(self.tracked.insert(&tuple, index, now))),
             None => Verdict::Forward(onward, Memo::Never),
+        }
+    }
+
+    fn info(&self, rule: Option<&Rule>, ingress: bool, allow: bool) -> FirewallInfo {
+        let implied = if ingress { "default-ingress-deny" } else { "default-egress-allow" };
+        FirewallInfo {
+            display_name: rule.map_or(implied.into(), |rule| rule.name.to_string()),
+            rule: rule.map(|rule| Resource::global("firewalls", Arc::clone(&rule.name))),
+            direction: if ingress { "INGRESS" } else { "EGRESS" },
+            action: if allow { "ALLOW" } else { "DENY" },
+            priority: rule.map_or(65_535, |rule| rule.priority.into()),
+            network: Resource::network(Arc::clone(&self.network)),
+            target_tags: rule.map(|rule| rule.target_tags.clone()).unwrap_or_default(),
+            target_service_accounts: rule.map(|rule| rule.target_service_accounts.clone()).unwrap_or_default(),
+            policy: None,
+            rule_type: rule.map_or(FirewallRuleType::ImpliedVpcFirewallRule, |rule| rule.rule_type),
         }
     }
 
@@ -383,6 +403,7 @@ mod tests {
             target_tags: vec![],
             target_service_accounts: vec![],
             kind: "VPC firewall rule",
+            rule_type: FirewallRuleType::VpcFirewallRule,
         }
     }
 

@@ -8,7 +8,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
+
 use crate::time::SimTime;
+use crate::trace::info::{DeliverInfo, DeliverTarget, DirectVpcEgressInfo, Resource, WorkloadInfo, WorkloadKind};
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::Packet;
 
@@ -50,48 +53,48 @@ pub enum Attachment {
     Connector,
     /// With an interface of its own in this subnet.
     Direct {
-        /// Subnet name.
-        subnetwork: Arc<str>,
+        /// VPC network.
+        network: Resource,
+        /// Subnet.
+        subnetwork: Resource,
+        /// The reserved block that its address is from.
+        block: Ipv4Net,
         /// When its way into the VPC network opens.
         opens_at: SimTime,
     },
 }
 
+/// What an instance is.
+#[derive(Debug, Clone)]
+pub struct InstanceConfig {
+    /// `my-api-service-1`
+    pub name: Arc<str>,
+    /// What it is an instance of.
+    pub workload: WorkloadInfo,
+    /// The address its packets wear.
+    pub address: Ipv4Addr,
+    /// Its way to a VPC network.
+    pub attachment: Attachment,
+    /// Everything takes that way, not only what is private.
+    pub all_traffic: bool,
+}
+
 /// One instance.
 #[derive(Debug)]
 pub struct Instance {
-    /// `my-api-service-1`
-    name: Arc<str>,
-    /// How a trace begins.
-    start: State,
-    workload: Arc<str>,
-    address: Ipv4Addr,
-    attachment: Attachment,
-    all_traffic: bool,
+    config: InstanceConfig,
     gone: bool,
 }
 
 impl Instance {
-    /// An instance of `workload` with this address.
-    pub fn new(
-        name: Arc<str>,
-        workload: Arc<str>,
-        start: State,
-        address: Ipv4Addr,
-        attachment: Attachment,
-        all_traffic: bool,
-    ) -> Self {
-        Instance { name, start, workload, address, attachment, all_traffic, gone: false }
+    /// A running instance.
+    pub fn new(config: InstanceConfig) -> Self {
+        Instance { config, gone: false }
     }
 
-    /// Its name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// The address its packets wear.
-    pub fn address(&self) -> Ipv4Addr {
-        self.address
+    /// What it is.
+    pub fn config(&self) -> &InstanceConfig {
+        &self.config
     }
 
     /// It has been shut down: what arrives for it is lost, and it sends nothing.
@@ -109,16 +112,32 @@ impl Instance {
         if self.gone {
             return Verdict::Drop(DropCause::SimInstanceGone);
         }
+        let InstanceConfig { name, workload, address, attachment, all_traffic } = &self.config;
+        let (of, all_traffic) =
+            (workload.service.as_ref().map_or(&workload.resource.name, |it| &it.name), *all_traffic);
         if from != SOCKETS {
-            explain.say(State::Deliver, || format!("reaches {}", self.name));
+            explain.say(State::Deliver, || {
+                let target = match workload.kind {
+                    WorkloadKind::Revision => DeliverTarget::CloudRunRevision,
+                    WorkloadKind::Job => DeliverTarget::CloudRunJob,
+                    WorkloadKind::Function => DeliverTarget::CloudFunction,
+                };
+                let resource = Some(workload.resource.clone());
+                (format!("reaches {name}"), DeliverInfo { resource, ..DeliverInfo::to(target, packet.dst()) })
+            });
             return Verdict::Deliver(Memo::Pure);
         }
         let dst = packet.dst();
-        let direct = matches!(self.attachment, Attachment::Direct { .. });
+        let direct = matches!(attachment, Attachment::Direct { .. });
         let private = goes_to_vpc(dst, direct);
-        explain.say(self.start, || {
-            let (name, workload, source) = (&self.name, &self.workload, packet.source());
-            let way = match (&self.attachment, self.all_traffic, private) {
+        let start = match workload.kind {
+            WorkloadKind::Revision => State::StartFromCloudRunRevision,
+            WorkloadKind::Job => State::StartFromCloudRunJob,
+            WorkloadKind::Function => State::StartFromCloudFunction,
+        };
+        explain.say(start, || {
+            let source = packet.source();
+            let way = match (attachment, all_traffic, private) {
                 (Attachment::None, _, _) => "without VPC attachment".to_owned(),
                 (_, true, _) => "egress setting all-traffic: everything goes to the VPC".to_owned(),
                 (_, false, true) => format!("egress setting private-ranges-only: {dst} is private and goes to the VPC"),
@@ -126,14 +145,14 @@ impl Instance {
                     format!("egress setting private-ranges-only: {dst} is public and does not go to the VPC")
                 }
             };
-            format!("leaves {name} of {workload} with source {source}, {way}")
+            (format!("leaves {name} of {of} with source {source}, {way}"), workload.clone())
         });
         if !packet.is_ipv4() {
-            explain.say(State::Drop, || "the instance has IPv4 only".into());
+            explain.say(State::Drop, || "the instance has IPv4 only");
             return Verdict::Drop(DropCause::SimIpv6Unavailable);
         }
-        if packet.src() != self.address {
-            explain.say(State::Drop, || format!("{} is not an address of {}", packet.src(), self.name));
+        if packet.src() != *address {
+            explain.say(State::Drop, || format!("{} is not an address of {name}", packet.src()));
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }
         if dst == METADATA || dst.is_loopback() {
@@ -144,14 +163,20 @@ impl Instance {
             explain.say(State::Drop, || format!("{dst} does not leave the sandbox"));
             return Verdict::Drop(DropCause::SimNotUnicast);
         }
-        match &self.attachment {
+        match attachment {
             Attachment::None if private => {
-                explain.say(State::Drop, || format!("{dst} is private, and {} has no VPC attachment", self.workload));
+                explain.say(State::Drop, || format!("{dst} is private, and {of} has no VPC attachment"));
                 Verdict::Drop(DropCause::VpcConnectorNotSet)
             }
-            Attachment::Direct { subnetwork, opens_at } if self.all_traffic || private => {
+            Attachment::Direct { network, subnetwork, block, opens_at } if all_traffic || private => {
                 explain.say(State::DirectVpcEgressConnection, || {
-                    format!("enters the VPC by Direct VPC egress in subnet {subnetwork}")
+                    let info = DirectVpcEgressInfo {
+                        network: network.clone(),
+                        subnetwork: subnetwork.clone(),
+                        selected_ip_range: block.to_string(),
+                        selected_ip_address: (*address).into(),
+                    };
+                    (format!("enters the VPC by Direct VPC egress in subnet {}", subnetwork.name), info)
                 });
                 if *opens_at > now {
                     explain.say(State::Drop, || format!("the instance's egress opens at {opens_at}"));
@@ -159,7 +184,7 @@ impl Instance {
                 }
                 Verdict::Forward(VPC, Memo::Pure)
             }
-            Attachment::Connector if self.all_traffic || private => Verdict::Forward(VPC, Memo::Pure),
+            Attachment::Connector if all_traffic || private => Verdict::Forward(VPC, Memo::Pure),
             Attachment::None | Attachment::Connector | Attachment::Direct { .. } => {
                 Verdict::Forward(EXTERNAL, Memo::Pure)
             }

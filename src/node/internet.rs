@@ -13,6 +13,9 @@ use prefix_trie::PrefixMap;
 use super::router::is_private;
 use super::snat::{Refusal, Snat, can_be_reset};
 use crate::time::SimTime;
+use crate::trace::info::{
+    DeliverInfo, DeliverTarget, ForwardInfo, ForwardTarget, GoogleServiceType, InstanceInfo, ServerlessExternalInfo,
+};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{Direction, IcmpError, Packet, Protocol};
 
@@ -114,7 +117,9 @@ impl ServerlessEgress {
             return match self.snat.outbound(packet, prefer, now) {
                 Ok(memo) => {
                     explain.say(State::ServerlessExternalConnection, || {
-                        format!("leaves with {} of Google's dynamic address pool, not with a static IP", packet.src())
+                        let address = packet.src();
+                        let info = ServerlessExternalInfo { selected_ip_address: address.into() };
+                        (format!("leaves with {address} of Google's dynamic address pool, not with a static IP"), info)
                     });
                     Verdict::Forward(INTERNET, memo)
                 }
@@ -205,19 +210,30 @@ impl FarSide {
                 Verdict::Drop(DropCause::PrivateTrafficToInternet)
             }
             FarKind::Internet => {
-                explain
-                    .say(State::Deliver, || format!("{dst} is an internet host that the scenario does not describe"));
+                explain.say(State::Deliver, || {
+                    let text = format!("{dst} is an internet host that the scenario does not describe");
+                    (text, DeliverInfo::to(DeliverTarget::Internet, dst))
+                });
                 Verdict::Deliver(Memo::Pure)
             }
             FarKind::GoogleApis => {
                 explain.say(State::Deliver, || {
-                    format!("{dst} is a Google API, reached by Private Google Access, without NAT")
+                    let text = format!("{dst} is a Google API, reached by Private Google Access, without NAT");
+                    let google_service = Some(GoogleServiceType::PrivateGoogleAccess);
+                    (text, DeliverInfo { google_service, ..DeliverInfo::to(DeliverTarget::GoogleApi, dst) })
                 });
                 Verdict::Deliver(Memo::Pure)
             }
             FarKind::VpnTunnel | FarKind::Interconnect | FarKind::Other => {
                 explain.say(State::Forward, || {
-                    format!("{dst} lies behind {}, which the scenario does not describe (assumed up)", self.name)
+                    let target = match self.kind {
+                        FarKind::VpnTunnel => ForwardTarget::VpnGateway,
+                        FarKind::Interconnect => ForwardTarget::Interconnect,
+                        _ => ForwardTarget::ImportedCustomRouteNextHop,
+                    };
+                    let text =
+                        format!("{dst} lies behind {}, which the scenario does not describe (assumed up)", self.name);
+                    (text, ForwardInfo { target, resource: None, ip_address: dst.into() })
                 });
                 Verdict::Deliver(Memo::Pure)
             }
@@ -228,6 +244,19 @@ impl FarSide {
 /// Towards the network that the host is in.
 pub const UPLINK: PortId = PortId(0);
 
+/// Where a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPlace {
+    /// On the internet.
+    Internet,
+    /// In a VPC network: a VM, or a host of which no more is known than that.
+    Vpc(Box<InstanceInfo>),
+    /// On premises.
+    OnPrem,
+    /// Google's.
+    GoogleApi,
+}
+
 /// A declared destination: which ports are open, and whether it answers at all. What an open port says is the business of
 /// whoever makes the traffic.
 #[derive(Debug)]
@@ -236,13 +265,13 @@ pub struct Host {
     tcp_ports: Vec<u16>,
     udp_ports: Vec<u16>,
     unreachable: bool,
-    internal: bool,
+    place: HostPlace,
 }
 
 impl Host {
-    /// A host. Without any port in either list everything is open. `internal` hosts are in a VPC network.
-    pub fn new(name: Arc<str>, tcp_ports: Vec<u16>, udp_ports: Vec<u16>, unreachable: bool, internal: bool) -> Self {
-        Host { name, tcp_ports, udp_ports, unreachable, internal }
+    /// A host. Without any port in either list everything is open.
+    pub fn new(name: Arc<str>, tcp_ports: Vec<u16>, udp_ports: Vec<u16>, unreachable: bool, place: HostPlace) -> Self {
+        Host { name, tcp_ports, udp_ports, unreachable, place }
     }
 
     /// Its name.
@@ -250,10 +279,15 @@ impl Host {
         &self.name
     }
 
+    /// Where it is.
+    pub fn place(&self) -> &HostPlace {
+        &self.place
+    }
+
     /// Handles a packet.
     pub fn handle_packet(&mut self, packet: &mut Packet, explain: &mut Explain) -> Verdict {
-        if self.internal {
-            explain.say(State::ArriveAtInstance, || format!("reaches {}", self.name));
+        if let HostPlace::Vpc(info) = &self.place {
+            explain.say(State::ArriveAtInstance, || (format!("reaches {}", self.name), (**info).clone()));
         }
         if self.unreachable {
             explain.say(State::Drop, || format!("{} never answers (unreachable: true)", self.name));
@@ -270,11 +304,12 @@ impl Host {
         explain.say(State::Deliver, || {
             let port = tuple.filter(|tuple| tuple.protocol != Protocol::Icmp);
             let port = port.map(|tuple| format!("{} port {}", tuple.protocol, tuple.dst_port)).unwrap_or_default();
-            match (open, port.is_empty()) {
+            let text = match (open, port.is_empty()) {
                 (_, true) => format!("delivered to {}", self.name),
                 (true, _) => format!("delivered to {}, {port} is open", self.name),
                 (false, _) => format!("delivered to {}, which refuses: {port} is closed", self.name),
-            }
+            };
+            (text, self.deliver_info(packet.dst()))
         });
         if open {
             return Verdict::Deliver(Memo::Pure);
@@ -286,6 +321,21 @@ impl Host {
             return Verdict::Deliver(Memo::Never);
         }
         Verdict::Answer(Box::new(answer))
+    }
+
+    fn deliver_info(&self, address: Ipv4Addr) -> DeliverInfo {
+        let to = |target| DeliverInfo::to(target, address);
+        match &self.place {
+            HostPlace::Internet => to(DeliverTarget::Internet),
+            HostPlace::OnPrem => to(DeliverTarget::PrivateNetwork),
+            HostPlace::Vpc(info) => {
+                DeliverInfo { resource: Some(info.instance.clone()), ..to(DeliverTarget::Instance) }
+            }
+            HostPlace::GoogleApi => {
+                let google_service = Some(GoogleServiceType::PrivateGoogleAccess);
+                DeliverInfo { google_service, ..to(DeliverTarget::GoogleApi) }
+            }
+        }
     }
 }
 
@@ -309,11 +359,11 @@ mod tests {
 
     #[test]
     fn a_closed_port_answers_with_a_reset_and_a_black_hole_with_nothing() {
-        let mut host = Host::new("h".into(), vec![443], vec![], false, false);
+        let mut host = Host::new("h".into(), vec![443], vec![], false, HostPlace::Internet);
         assert_eq!(host.handle_packet(&mut syn(443), &mut Explain::silent()), Verdict::Deliver(Memo::Pure));
         let Verdict::Answer(reset) = host.handle_packet(&mut syn(80), &mut Explain::silent()) else { panic!() };
         assert_eq!(reset.tcp_flags(), tcp_flags::RST | tcp_flags::ACK);
-        let mut hole = Host::new("h".into(), vec![], vec![], true, false);
+        let mut hole = Host::new("h".into(), vec![], vec![], true, HostPlace::Internet);
         let verdict = hole.handle_packet(&mut syn(443), &mut Explain::silent());
         assert_eq!(verdict, Verdict::Drop(DropCause::SimHostUnreachable));
     }

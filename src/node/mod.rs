@@ -21,7 +21,6 @@ use crate::wire::Packet;
 
 /// A station.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are few nodes, and all live in one vector")]
 pub enum Node {
     /// A Cloud Run instance.
     Instance(instance::Instance),

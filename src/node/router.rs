@@ -15,6 +15,7 @@ use ipnet::Ipv4Net;
 use prefix_trie::PrefixMap;
 
 use super::connector::spread;
+use crate::trace::info::{NextHopType, Resource, RouteInfo, RouteType};
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{IcmpError, Packet, Protocol};
 
@@ -158,7 +159,25 @@ impl Router {
         let dst = packet.dst();
         if let Some((range, subnet)) = self.subnets.get_lpm(&Ipv4Net::from(dst)) {
             explain.say(State::ApplyRoute, || {
-                format!("subnet route {range} of {} wins: {dst} is inside {}", subnet.name, self.network)
+                let text = format!("subnet route {range} of {} wins: {dst} is inside {}", subnet.name, self.network);
+                let network = Resource::network(Arc::clone(&self.network));
+                let info = RouteInfo {
+                    route_type: RouteType::Subnet,
+                    next_hop_type: NextHopType::Network,
+                    display_name: format!("subnet route {}", subnet.name),
+                    route: None,
+                    region: None,
+                    dest_ip_range: range.to_string(),
+                    priority: 0,
+                    instance_tags: vec![],
+                    src_ip_range: None,
+                    protocols: vec![],
+                    next_hop: Some(network.clone()),
+                    next_hop_text: self.network.to_string(),
+                    next_hop_network: Some(network.clone()),
+                    network,
+                };
+                (text, info)
             });
             return Verdict::Forward(FIREWALL, Memo::Pure);
         }
@@ -170,12 +189,37 @@ impl Router {
         };
         explain.say(State::ApplyRoute, || {
             let (name, priority, leads_to) = (&route.name, route.priority, &route.leads_to);
-            format!("route {name} ({range}, priority {priority}) to {leads_to} wins")
+            let text = format!("route {name} ({range}, priority {priority}) to {leads_to} wins");
+            (text, self.route_info(range, route))
         });
         match route.next_hop {
             NextHop::Internet => self.to_internet(packet, explain),
             NextHop::Ilb(port) | NextHop::Other(port) => Verdict::Forward(port, Memo::Pure),
             NextHop::Blackhole => Verdict::Drop(DropCause::RouteBlackhole),
+        }
+    }
+
+    fn route_info(&self, range: Ipv4Net, route: &Route) -> RouteInfo {
+        RouteInfo {
+            route_type: RouteType::Static,
+            next_hop_type: match route.next_hop {
+                NextHop::Internet => NextHopType::InternetGateway,
+                NextHop::Ilb(_) => NextHopType::Ilb,
+                NextHop::Other(_) => NextHopType::Ip,
+                NextHop::Blackhole => NextHopType::Blackhole,
+            },
+            display_name: route.name.to_string(),
+            route: Some(Resource::global("routes", Arc::clone(&route.name))),
+            region: None,
+            dest_ip_range: range.to_string(),
+            network: Resource::network(Arc::clone(&self.network)),
+            priority: route.priority.into(),
+            instance_tags: route.tags.clone(),
+            src_ip_range: None,
+            protocols: vec![],
+            next_hop: None,
+            next_hop_text: route.leads_to.to_string(),
+            next_hop_network: None,
         }
     }
 
@@ -224,7 +268,7 @@ impl Router {
             return Verdict::Drop(DropCause::PrivateGoogleAccessDisallowed);
         }
         if packet.five_tuple().is_some_and(|tuple| tuple.protocol == Protocol::Tcp && tuple.dst_port == 25) {
-            explain.say(State::Drop, || "Google Cloud blocks TCP port 25 to external addresses".into());
+            explain.say(State::Drop, || "Google Cloud blocks TCP port 25 to external addresses");
             return Verdict::Drop(DropCause::TrafficTypeBlocked);
         }
         match self.nat.get_lpm(&Ipv4Net::from(src)) {

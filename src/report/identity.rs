@@ -4,6 +4,9 @@
 //! numbers are derived from the names, so the same scenario gets the same numbers in every run and on every machine.
 //! They resemble Google's in length only.
 
+/// The project that resources are said to be in: a scenario has none.
+pub const PROJECT: &str = "egressim";
+
 /// A Cloud NAT gateway. Built once a run; every record borrows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayIdentity {

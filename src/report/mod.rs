@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod clock;
+pub mod connectivity;
 pub mod expect;
 pub mod identity;
 pub mod mapping_info;

@@ -27,7 +27,8 @@ use super::rng;
 use crate::node::{Node, Station};
 use crate::time::SimTime;
 use crate::topology::{LinkConfig, LinkId, NodeId, Topology};
-use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Trace, Verdict};
+use crate::trace::info::DropInfo;
+use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Step, Trace, Verdict};
 use crate::wire::Packet;
 
 /// What the sender wants to know its packet by.
@@ -457,7 +458,7 @@ impl Engine {
                 self.tapped.extend_from_slice(packet.bytes());
             }
             let verdict = self.nodes[node.index()].handle_packet(packet, from, self.now, &mut explain);
-            self.observe(node, &verdict, packet.wire_length(), explain);
+            self.observe(node, &verdict, packet, explain);
             self.look_at_timeout(node);
             match verdict {
                 Verdict::Forward(port, memo) => {
@@ -560,20 +561,26 @@ impl Engine {
     }
 
     /// Tells whoever taps or listens.
-    fn observe(&mut self, node: NodeId, verdict: &Verdict, wire_length: u32, mut explain: Explain) {
+    fn observe(&mut self, node: NodeId, verdict: &Verdict, packet: &Packet, mut explain: Explain) {
         let cause = match verdict {
             Verdict::Drop(cause) | Verdict::Refuse(cause, _) => Some(*cause),
             _ => None,
         };
         if let Some(tap) = &mut self.tap {
-            tap(node, self.now, &self.tapped, wire_length, cause);
+            tap(node, self.now, &self.tapped, packet.wire_length(), cause);
         }
         if let Some(hops) = &mut self.hops {
             let mut steps = explain.take();
-            if let Some(cause) = cause
-                && steps.last().is_none_or(|step| step.state != State::Drop)
-            {
-                steps.push(crate::trace::Step { state: State::Drop, description: cause.meaning().into() });
+            if let Some(cause) = cause {
+                let ends = DropInfo { cause, source_ip: packet.source(), destination_ip: packet.destination() };
+                match steps.last_mut().filter(|step| step.state == State::Drop) {
+                    Some(step) => step.info = Some(ends.into()),
+                    None => steps.push(Step {
+                        state: State::Drop,
+                        description: cause.meaning().into(),
+                        info: Some(ends.into()),
+                    }),
+                }
             }
             hops.push(Hop { node: self.topology.name(node).into(), steps });
         }
@@ -613,9 +620,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::node::instance::{Attachment, EXTERNAL, Instance, SOCKETS};
+    use crate::node::instance::{Attachment, EXTERNAL, Instance, InstanceConfig, SOCKETS};
     use crate::node::internet::{FarKind, FarSide, INTERNET, ServerlessEgress};
     use crate::topology::Capacity;
+    use crate::trace::info::{Resource, WorkloadInfo, WorkloadKind};
     use crate::wire::{FiveTuple, Protocol};
 
     const POOL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 129);
@@ -624,8 +632,14 @@ mod tests {
     /// An instance without VPC, its egress, and the internet.
     fn engine(link: LinkConfig) -> (Engine, Site<Instance>, Site<FarSide>) {
         let mut engine = Engine::new(1);
-        let start = State::StartFromCloudRunRevision;
-        let instance = Instance::new("i".into(), "w".into(), start, INSTANCE, Attachment::None, false);
+        let workload = WorkloadInfo {
+            kind: WorkloadKind::Revision,
+            resource: Resource::located("revisions", "us-central1", "w"),
+            service: None,
+        };
+        let attachment = Attachment::None;
+        let instance = InstanceConfig { name: "i".into(), workload, address: INSTANCE, attachment, all_traffic: false };
+        let instance = Instance::new(instance);
         let instance = engine.add("i", instance);
         let mut egress = ServerlessEgress::new(vec![POOL]);
         egress.add_instance(INSTANCE, PortId(1));

@@ -64,6 +64,7 @@ use self::rules::RuleTable;
 use self::usage::Destinations;
 use crate::time::SimTime;
 use crate::trace::PortId;
+use crate::trace::info::Resource;
 use crate::wire::{FiveTuple, Protocol};
 
 /// Towards the VPC network.
@@ -108,6 +109,8 @@ pub struct Gateway {
     /// With endpoint-independent mapping.
     bindings: Option<Bindings>,
     rng: ChaCha8Rng,
+    /// Its Cloud Router and its network, for traces.
+    belongs_to: Option<(Resource, Resource)>,
     /// Which of the automatic addresses comes next.
     next_auto_ip: usize,
     /// Next look at the endpoints' usage (dynamic allocation only).
@@ -142,6 +145,7 @@ impl Gateway {
             destinations: Destinations::default(),
             bindings: config.endpoint_independent.then(Bindings::default),
             rng,
+            belongs_to: None,
             next_auto_ip: 0,
             next_evaluation: SimTime::NEVER,
             next_growth: SimTime::NEVER,
@@ -156,6 +160,13 @@ impl Gateway {
             config,
             behaviour,
         }
+    }
+
+    /// Tells which Cloud Router and network it belongs to: a trace says so.
+    #[must_use]
+    pub fn belongs_to(mut self, router: Resource, network: Resource) -> Self {
+        self.belongs_to = Some((router, network));
+        self
     }
 
     /// Its name.

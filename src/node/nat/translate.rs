@@ -12,6 +12,7 @@ use super::tcp::Phase;
 use super::usage::{Destination, Pick, Taken};
 use super::{Gateway, INSIDE, LogEvent, OUTSIDE};
 use crate::time::SimTime;
+use crate::trace::info::{Ends, NatInfo, NatType};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{Direction, FiveTuple, Packet, Protocol, Transport, tcp_flags};
 
@@ -28,7 +29,8 @@ impl Gateway {
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
         self.forget_expired(now);
-        if from == INSIDE {
+        let before = explain.listens().then(|| Ends::of(packet));
+        let verdict = if from == INSIDE {
             self.translate_outbound(packet, now, explain)
         } else {
             let verdict = self.translate_inbound(packet, now, explain);
@@ -39,7 +41,16 @@ impl Gateway {
                 }
             }
             verdict
+        };
+        if let (Some(before), Some((router, network))) = (before, &self.belongs_to) {
+            explain.inform(State::Nat, || NatInfo {
+                nat_type: NatType::CloudNat,
+                router: Some(router.clone()),
+                nat_gateway_name: Some(self.name.to_string()),
+                ..NatInfo::of(network, before, packet)
+            });
         }
+        verdict
     }
 
     /// Handles a packet of a flow that came this way before: `entry` is what [`Gateway::handle_packet`] had told. Returns

@@ -1,0 +1,89 @@
+//! What a step is.
+
+use serde::Serialize;
+
+/// What a step is, in the vocabulary of Connectivity Tests (`Step.State`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// The packet leaves a Cloud Run revision.
+    StartFromCloudRunRevision,
+    /// The packet leaves a Cloud Run job.
+    StartFromCloudRunJob,
+    /// The packet leaves a function.
+    StartFromCloudFunction,
+    /// It reached a connector.
+    ArriveAtVpcConnector,
+    /// It left by Direct VPC egress.
+    DirectVpcEgressConnection,
+    /// It left by Cloud Run's own internet egress.
+    ServerlessExternalConnection,
+    /// Egress firewall rules were evaluated.
+    ApplyEgressFirewallRule,
+    /// Ingress firewall rules were evaluated.
+    ApplyIngressFirewallRule,
+    /// A route was chosen.
+    ApplyRoute,
+    /// An address was translated.
+    Nat,
+    /// It reached a VM or a host in the VPC.
+    ArriveAtInstance,
+    /// It reached a VPN tunnel.
+    ArriveAtVpnTunnel,
+    /// It reached an Interconnect attachment.
+    ArriveAtInterconnectAttachment,
+    /// A reply leaves the internet.
+    StartFromInternet,
+    /// A reply leaves a private network.
+    StartFromPrivateNetwork,
+    /// A reply leaves a Google service.
+    StartFromGoogleService,
+    /// A reply leaves a VM or a host in the VPC.
+    StartFromInstance,
+    /// It arrived.
+    Deliver,
+    /// It left for a network that the scenario does not describe.
+    Forward,
+    /// It stopped.
+    Drop,
+}
+
+impl State {
+    /// The fixed name, such as `APPLY_ROUTE`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::StartFromCloudRunRevision => "START_FROM_CLOUD_RUN_REVISION",
+            State::StartFromCloudRunJob => "START_FROM_CLOUD_RUN_JOB",
+            State::StartFromCloudFunction => "START_FROM_CLOUD_FUNCTION",
+            State::ArriveAtVpcConnector => "ARRIVE_AT_VPC_CONNECTOR",
+            State::DirectVpcEgressConnection => "DIRECT_VPC_EGRESS_CONNECTION",
+            State::ServerlessExternalConnection => "SERVERLESS_EXTERNAL_CONNECTION",
+            State::ApplyEgressFirewallRule => "APPLY_EGRESS_FIREWALL_RULE",
+            State::ApplyIngressFirewallRule => "APPLY_INGRESS_FIREWALL_RULE",
+            State::ApplyRoute => "APPLY_ROUTE",
+            State::Nat => "NAT",
+            State::ArriveAtInstance => "ARRIVE_AT_INSTANCE",
+            State::ArriveAtVpnTunnel => "ARRIVE_AT_VPN_TUNNEL",
+            State::ArriveAtInterconnectAttachment => "ARRIVE_AT_INTERCONNECT_ATTACHMENT",
+            State::StartFromInternet => "START_FROM_INTERNET",
+            State::StartFromPrivateNetwork => "START_FROM_PRIVATE_NETWORK",
+            State::StartFromGoogleService => "START_FROM_GOOGLE_SERVICE",
+            State::StartFromInstance => "START_FROM_INSTANCE",
+            State::Deliver => "DELIVER",
+            State::Forward => "FORWARD",
+            State::Drop => "DROP",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_names_are_those_that_json_has() {
+        for state in [State::StartFromCloudRunRevision, State::Nat, State::ArriveAtVpcConnector, State::Deliver] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+    }
+}
