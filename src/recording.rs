@@ -21,7 +21,9 @@ use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info}
 use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
 use crate::report::nat_log::{Allocation, LogBudget, LoggedDestination, LoggedProtocol, NatLogEntry, NatLogWriter};
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
+use crate::report::reserved::{ReservedBlock, addresses};
 use crate::report::router_status::{GatewayInfo, RouterInfo, RuleInfo, nat_ip_info, router_status};
+use crate::report::run_log::{RunLogEntry, RunLogWriter};
 use crate::report::summary::Summary;
 use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario, Subnetwork};
 use crate::time::{SimTime, nanos};
@@ -74,6 +76,7 @@ pub struct Recording {
     folder: OutputFolder,
     log: NatLogWriter<OutputFile>,
     metrics: MetricsWriter<OutputFile>,
+    run_log: RunLogWriter<OutputFile>,
     connections: OutputFile,
     capture: Rc<RefCell<Capture>>,
     gateways: Vec<GatewayIdentity>,
@@ -122,6 +125,7 @@ impl Recording {
         let clock = start.map_or_else(WallClock::default, |start| WallClock::starting_at(Duration::from_nanos(start)));
         let log = NatLogWriter::new(folder.file("nat_flows.jsonl")?, clock, network.scenario().seed);
         let metrics = MetricsWriter::new(folder.file("metrics.jsonl")?, clock);
+        let run_log = RunLogWriter::new(folder.file("cloud_run.jsonl")?, clock, network.scenario().seed);
         let connections = folder.file("connections.jsonl")?;
         let capture = TapWriter::create(&folder.promise("capture.pcapng")?, &[])?;
         let capture = Rc::new(RefCell::new(Capture { writer: capture, interfaces: 0, failed: None }));
@@ -153,7 +157,8 @@ impl Recording {
             network.gateway_mut(gateway).keep_log();
             network.gateway_mut(gateway).keep_meters();
         }
-        let mut recording = Recording { folder, log, metrics, connections, capture, gateways, endpoints, destinations };
+        let mut recording =
+            Recording { folder, log, metrics, run_log, connections, capture, gateways, endpoints, destinations };
         recording.learn(network)?;
         Ok(recording)
     }
@@ -213,7 +218,24 @@ impl Recording {
                 })?;
             }
         }
+        self.run_log(network)?;
         self.connections(network, records)
+    }
+
+    fn run_log(&mut self, network: &mut Network) -> Result<(), RecordingError> {
+        for entry in network.take_log() {
+            let workload = &network.scenario().workloads[entry.workload];
+            self.run_log.write(&RunLogEntry {
+                at: Duration::from_nanos(entry.time.as_nanos()),
+                severity: entry.severity,
+                text: &entry.text,
+                kind: workload.kind,
+                workload: &workload.name,
+                revision: &workload.revisions[entry.revision].name,
+                region: &workload.region,
+            })?;
+        }
+        Ok(())
     }
 
     fn connections(&mut self, network: &Network, records: Vec<Record>) -> Result<(), RecordingError> {
@@ -282,6 +304,7 @@ impl Recording {
         capture.writer.finish()?;
         self.folder.finish(self.log.into_inner())?;
         self.folder.finish(self.metrics.into_inner())?;
+        self.folder.finish(self.run_log.into_inner())?;
         self.folder.finish(self.connections)?;
         let mappings: Vec<_> = network.gateways().flat_map(endpoint_mappings).collect();
         self.folder.write("nat_mapping_info.json", |out| pretty(out, &nat_mapping_info(&mappings)))?;
@@ -289,6 +312,12 @@ impl Recording {
         let statuses: Vec<_> = routers.iter().map(router_status).collect();
         self.folder.write("router_status.json", |out| pretty(out, &statuses))?;
         self.folder.write("nat_ip_info.json", |out| pretty(out, &nat_ip_info(&routers)))?;
+        let subnetworks = network.scenario().subnetworks.iter().zip(network.pools());
+        let blocks = subnetworks.flat_map(|(subnetwork, pool)| {
+            let Subnetwork { region, name, .. } = subnetwork;
+            pool.reserved().map(move |range| ReservedBlock { range, region, subnetwork: name })
+        });
+        self.folder.write("addresses.json", |out| pretty(out, &addresses(blocks)))?;
         self.folder.write("summary.json", |out| pretty(out, summary))?;
         self.folder.commit()?;
         Ok(())
@@ -447,12 +476,12 @@ fn describe(scenario: &Scenario, endpoint: &Endpoint) -> KnownEndpoint {
     // A Cloud Run instance or connector VM has a zone that nobody is told; the first of the region stands for it.
     let zone = vm.map_or_else(|| format!("{region}-a"), |vm| vm.zone.clone());
     let workload = scenario.workloads.iter().find(|workload| {
-        matches!(workload.attachment, Attachment::Direct { .. })
+        workload.revisions.iter().any(|revision| matches!(revision.attachment, Attachment::Direct { .. }))
             && name.strip_prefix(&workload.name).is_some_and(|rest| rest.starts_with('-'))
     });
     let connector = scenario.connectors.iter().find(|connector| name.starts_with(&format!("{}-vm-", connector.name)));
     let vcpus = match (workload, connector) {
-        (Some(workload), _) => workload.vcpus,
+        (Some(workload), _) => workload.revisions[0].vcpus,
         // Google's machine types: f1-micro 1 shared vCPU, e2-micro 2 shared, e2-standard-4 4.
         (None, Some(connector)) => match connector.machine_type {
             MachineType::F1Micro => 1.0,

@@ -136,7 +136,9 @@ fn out_holds_all_files_and_the_printed_summary() {
     let written = files(&folder.path().join("a/b"));
     let names: Vec<_> = written.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
+        "addresses.json",
         "capture.pcapng",
+        "cloud_run.jsonl",
         "connections.jsonl",
         "metrics.jsonl",
         "nat_flows.jsonl",

@@ -126,7 +126,7 @@ pub fn loads_behind(scenario: &Scenario, gateways: &[usize]) -> Vec<usize> {
         let covers = |covered: &Covered| covered.subnetwork == subnetwork;
         gateways.iter().any(|&at| scenario.nat_gateways[at].coverage.iter().any(covers))
     };
-    let is_behind = |&at: &usize| match scenario.workloads[scenario.traffic[at].from].attachment {
+    let is_behind = |&at: &usize| match *scenario.workloads[scenario.traffic[at].from].attachment() {
         Attachment::None => false,
         Attachment::Connector(connector) => served(scenario.connectors[connector].subnetwork),
         Attachment::Direct { subnetwork, .. } => served(subnetwork),

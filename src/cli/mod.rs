@@ -45,8 +45,8 @@ struct Common {
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write files here. `run` and `replay`: summary.json, nat_flows.jsonl, metrics.jsonl, connections.jsonl,
-    /// nat_mapping_info.json, router_status.json, nat_ip_info.json and capture.pcapng (every packet at every station: some
-    /// 3 kB for each packet sent); the others: their result as JSON.
+    /// cloud_run.jsonl, addresses.json, nat_mapping_info.json, router_status.json, nat_ip_info.json and capture.pcapng (every
+    /// packet at every station: some 3 kB for each packet sent); the others: their result as JSON.
     #[arg(long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Use this seed instead of the scenario's.

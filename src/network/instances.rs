@@ -4,39 +4,88 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DIRECT_VPC_BITS_PER_SECOND, Leftover, Network, QUEUE, RunningInstance};
-use crate::addresses::AddressPool;
+use super::agenda::Due;
+use super::{DIRECT_VPC_BITS_PER_SECOND, Network, QUEUE, RunLog, RunningInstance};
+use crate::addresses::{AddressPool, Owner};
 use crate::node::firewall::Interface;
 use crate::node::instance::{self, Instance, InstanceConfig};
 use crate::node::nat;
-use crate::scenario::{Attachment, Egress, Workload, WorkloadKind};
+use crate::scenario::lifecycle::Turnover;
+use crate::scenario::model::AddressBlocks;
+use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig};
 use crate::trace::info::{self, Resource, WorkloadInfo};
 
 impl Network {
-    /// Gives a workload this many instances. New ones go through start-up; the youngest go first.
-    pub(super) fn scale(&mut self, workload: usize, instances: u32) {
-        while self.workloads[workload].len() > instances as usize {
-            self.stop_instance(workload);
+    /// Stops and starts instances. New ones go through start-up, unless they are there from the beginning.
+    pub(super) fn turn_over(&mut self, turnover: Turnover, warm: bool) {
+        let Turnover { workload, revision, stops, starts, .. } = turnover;
+        for _ in 0..stops {
+            self.stop_one(workload, revision);
         }
-        // Those that fail to start are not tried again.
-        for _ in self.workloads[workload].len()..instances as usize {
-            self.start_instance(workload, false);
+        for _ in 0..starts {
+            if !self.start_instance(workload, revision, warm) {
+                *self.waiting.entry((workload, revision)).or_default() += 1;
+                self.log_failed_start(workload, revision);
+            }
         }
     }
 
-    /// Starts one more instance, as far as there are addresses for it.
-    pub(super) fn start_instance(&mut self, workload: usize, warm: bool) {
+    /// Starts instances that wait for addresses of a subnet, as far as there are now any.
+    pub(super) fn start_waiting(&mut self, subnetwork: usize) {
+        let wants = |&(workload, revision): &(usize, usize)| {
+            let attachment = &self.scenario.workloads[workload].revisions[revision].attachment;
+            matches!(attachment, Attachment::Direct { subnetwork: at, .. } if *at == subnetwork)
+        };
+        for key in self.waiting.keys().copied().filter(wants).collect::<Vec<_>>() {
+            while self.waiting.get(&key).is_some_and(|count| *count > 0) && self.start_instance(key.0, key.1, false) {
+                self.end_waiting(key);
+            }
+        }
+    }
+
+    fn end_waiting(&mut self, key: (usize, usize)) {
+        let count = self.waiting.get_mut(&key).expect("somebody waits");
+        *count -= 1;
+        if *count == 0 {
+            self.waiting.remove(&key);
+        }
+    }
+
+    /// Google's own words; no further instance starts until addresses are free, and nothing else happens.
+    fn log_failed_start(&mut self, workload: usize, revision: usize) {
+        let Attachment::Direct { subnetwork, .. } = self.scenario.workloads[workload].revisions[revision].attachment
+        else {
+            return;
+        };
+        self.pools[subnetwork].count_failed_start();
+        let name = &self.scenario.subnetworks[subnetwork].name;
+        let text = format!(
+            "Instance failed to start because of insufficient free IP addresses in the subnetwork {name} when attempting to create an address in the subnetwork. Please consider moving to a subnetwork with more available IP addresses."
+        );
+        self.log.push(RunLog { time: self.engine.now(), workload, revision, severity: "ERROR", text });
+    }
+
+    /// Starts one more instance; false when there are no addresses for it.
+    fn start_instance(&mut self, workload: usize, revision: usize, warm: bool) -> bool {
         let now = self.engine.now();
-        let spec = self.scenario.workloads[workload].clone();
-        let model = self.scenario.model.cloud_run.clone();
-        let held = match spec.attachment {
-            Attachment::Direct { subnetwork, .. } => match self.pools[subnetwork].hold(workload) {
-                Some(addresses) => addresses.to_vec(),
-                None => return,
-            },
+        let scenario = Arc::clone(&self.scenario);
+        let spec = &scenario.workloads[workload];
+        let model = &scenario.model.cloud_run;
+        let of = &spec.revisions[revision];
+        let held = match of.attachment {
+            Attachment::Direct { subnetwork, .. } => {
+                let owner = match model.address_blocks {
+                    AddressBlocks::Revision => Owner((workload as u32) << 16 | revision as u32),
+                    AddressBlocks::Subnetwork => Owner(0),
+                };
+                match self.pools[subnetwork].hold(owner, spec.addresses_per_instance()) {
+                    Some(addresses) => addresses,
+                    None => return false,
+                }
+            }
             _ => vec![],
         };
         self.started[workload] += 1;
@@ -55,46 +104,44 @@ impl Network {
             (now + Duration::from_secs_f64(vpc), now + Duration::from_secs_f64(drawn))
         };
 
-        let attachment = match &spec.attachment {
+        let attachment = match &of.attachment {
             Attachment::None => instance::Attachment::None,
             Attachment::Connector(_) => instance::Attachment::Connector,
             Attachment::Direct { network, subnetwork, .. } => {
-                let subnetwork = &self.scenario.subnetworks[*subnetwork];
+                let subnetwork = &scenario.subnetworks[*subnetwork];
                 instance::Attachment::Direct {
-                    network: Resource::network(&*self.scenario.networks[*network].name),
+                    network: Resource::network(&*scenario.networks[*network].name),
                     subnetwork: Resource::regional("subnetworks", &*subnetwork.region, &*subnetwork.name),
                     block: AddressPool::block_of(address),
                     opens_at: opens_vpc,
                 }
             }
         };
-        let station = Instance::new(InstanceConfig {
-            name: name.clone(),
-            workload: workload_info(&spec),
-            address,
-            attachment,
-            all_traffic: spec.egress == Egress::AllTraffic,
-        });
-        let node = self.engine.add(&*name, station);
+        let site = self.engine.add(
+            &*name,
+            Instance::new(InstanceConfig {
+                name: name.clone(),
+                workload: workload_info(spec, of),
+                address,
+                attachment,
+                all_traffic: of.egress == Egress::AllTraffic,
+            }),
+        );
 
         let port = self.engine.topology().free_port(self.serverless.node, 1);
-        self.engine.connect((node, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
-        self.engine.change(self.serverless, |egress| {
-            egress.add_instance(address, port);
-        });
+        self.engine.connect((site, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
+        self.engine.change(self.serverless, |egress| egress.add_instance(address, port));
 
         let mut firewall_port = None;
-        match &spec.attachment {
+        match &of.attachment {
             Attachment::None => {}
             Attachment::Connector(connector) => {
                 let dispatcher = self.connectors[*connector];
-                let least = self.scenario.connectors[*connector].min_instances;
+                let least = scenario.connectors[*connector].min_instances;
                 let port = self.engine.topology().free_port(dispatcher.node, least);
-                let link = LinkConfig { delay: self.scenario.model.connector.delay, ..LinkConfig::default() };
-                self.engine.connect((node, instance::VPC), (dispatcher, port), link);
-                self.engine.change(dispatcher, |connector| {
-                    connector.add_instance(address, port);
-                });
+                let link = LinkConfig { delay: scenario.model.connector.delay, ..LinkConfig::default() };
+                self.engine.connect((site, instance::VPC), (dispatcher, port), link);
+                self.engine.change(dispatcher, |connector| connector.add_instance(address, port));
             }
             Attachment::Direct { network, tags, .. } => {
                 let capacity = Capacity { bits_per_second: DIRECT_VPC_BITS_PER_SECOND, queue: QUEUE };
@@ -104,10 +151,10 @@ impl Network {
                     name: name.clone(),
                     addresses: vec![address.into()],
                     tags: tags.clone(),
-                    service_account: spec.service_account.clone(),
+                    service_account: of.service_account.clone(),
                     running: true,
                 };
-                firewall_port = Some(self.attach(*network, interface, (node, instance::VPC), link));
+                firewall_port = Some(self.attach(*network, interface, (site, instance::VPC), link));
                 for (number, &address) in held.iter().enumerate() {
                     if number == 0 || model.count_held_addresses {
                         self.add_endpoint(nat::EndpointConfig {
@@ -122,49 +169,61 @@ impl Network {
                 }
             }
         }
-        self.workloads[workload].push(RunningInstance { site: node, address, held, firewall_port });
+        self.workloads[workload].push(RunningInstance { site, address, revision, held, firewall_port });
+        true
     }
 
-    /// Shuts the youngest instance of a workload down. Its addresses, and with them its NAT ports, are held for a while.
-    pub(super) fn stop_instance(&mut self, workload: usize) {
-        let Some(gone) = self.workloads[workload].pop() else { return };
-        let until = self.engine.now() + self.scenario.model.cloud_run.address_hold;
-        self.engine.change(gone.site, |instance| {
-            instance.shut_down();
-        });
-        self.engine.change(self.serverless, |egress| {
-            egress.remove_instance(gone.address);
-        });
-        match self.scenario.workloads[workload].attachment.clone() {
+    /// Shuts an instance of a revision down: the youngest, those that still wait for addresses before all; of a job the task
+    /// that has run for longest.
+    fn stop_one(&mut self, workload: usize, revision: usize) {
+        let of_revision = |instance: &RunningInstance| instance.revision == revision;
+        let running = &self.workloads[workload];
+        let job = self.scenario.workloads[workload].kind == WorkloadKind::Job;
+        let found = if job { running.iter().position(of_revision) } else { running.iter().rposition(of_revision) };
+        let waits = self.waiting.contains_key(&(workload, revision));
+        match found.filter(|_| job || !waits) {
+            Some(index) => self.stop_instance(workload, index),
+            None if waits => self.end_waiting((workload, revision)),
+            None => {}
+        }
+    }
+
+    /// Shuts an instance down. Its addresses, and with them its NAT ports, are held for a while.
+    fn stop_instance(&mut self, workload: usize, index: usize) {
+        let scenario = Arc::clone(&self.scenario);
+        let gone = self.workloads[workload].remove(index);
+        self.engine.change(gone.site, Instance::shut_down);
+        self.engine.change(self.serverless, |egress| egress.remove_instance(gone.address));
+        let spec = &scenario.workloads[workload];
+        match spec.revisions[gone.revision].attachment {
             Attachment::None => {}
-            Attachment::Connector(connector) => self.engine.change(self.connectors[connector], |connector| {
-                connector.remove_instance(gone.address);
-            }),
+            Attachment::Connector(connector) => {
+                self.engine.change(self.connectors[connector], |connector| connector.remove_instance(gone.address));
+            }
             Attachment::Direct { network, subnetwork, .. } => {
                 let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
-                self.engine.change(self.vpcs[network].firewall, |firewall| {
-                    firewall.detach(port);
-                });
-                self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });
+                self.engine.change(self.vpcs[network].firewall, |firewall| firewall.detach(port));
+                let until = self.engine.now() + scenario.address_hold(workload);
+                self.agenda.add(until, Due::Release { subnetwork, addresses: gone.held });
             }
         }
     }
 }
 
-/// How a trace names a workload.
-fn workload_info(workload: &Workload) -> WorkloadInfo {
-    let located = |collection| Resource::located(collection, &*workload.region, &*workload.name);
+/// How a trace names a revision, job or function.
+fn workload_info(workload: &Workload, revision: &Revision) -> WorkloadInfo {
+    let located = |collection, name: &str| Resource::located(collection, &*workload.region, name);
     let (kind, collection) = match workload.kind {
         WorkloadKind::Service => (info::WorkloadKind::Revision, "services"),
         WorkloadKind::WorkerPool => (info::WorkloadKind::Revision, "workerPools"),
         WorkloadKind::Job => (info::WorkloadKind::Job, "jobs"),
         WorkloadKind::Function => (info::WorkloadKind::Function, "functions"),
     };
-    let revision = kind == info::WorkloadKind::Revision;
-    WorkloadInfo {
-        kind,
-        resource: located(if revision { "revisions" } else { collection }),
-        service: revision.then(|| located(collection)),
+    let of = located(collection, &workload.name);
+    if kind == info::WorkloadKind::Revision {
+        WorkloadInfo { kind, resource: located("revisions", &revision.name), service: Some(of) }
+    } else {
+        WorkloadInfo { kind, resource: of, service: None }
     }
 }
 

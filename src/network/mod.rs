@@ -8,6 +8,7 @@
 //!                                               └─────────────────────────────────────────────────────┘
 //! ```
 
+mod agenda;
 mod connectors;
 mod gateways;
 mod hosts;
@@ -15,7 +16,7 @@ mod instances;
 mod routes;
 mod vpcs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +32,13 @@ use crate::node::instance::Instance;
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
 use crate::node::router::Router;
-use crate::scenario::{Change, HostLocation, LogFilter, NatConfig, Scenario};
+use crate::scenario::{Change, HostLocation, LogFilter, Scenario, lifecycle};
 use crate::sim::{Engine, Site, rng};
 use crate::time::SimTime;
 use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
+
+use agenda::{Agenda, Due};
 
 /// Google: Direct VPC egress carries 1 Gbps an instance.
 const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;
@@ -68,17 +71,26 @@ pub struct RunningInstance {
     pub site: Site<Instance>,
     /// The address its packets wear.
     pub address: Ipv4Addr,
+    /// Index into its workload's revisions.
+    revision: usize,
     /// Its subnet addresses, with Direct VPC egress.
     held: Vec<Ipv4Addr>,
     firewall_port: Option<PortId>,
 }
 
-/// Addresses that are held for a while after their instance is gone.
-#[derive(Debug)]
-struct Leftover {
-    until: SimTime,
-    subnetwork: usize,
-    addresses: Vec<Ipv4Addr>,
+/// Something that Cloud Run logs about an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLog {
+    /// When.
+    pub time: SimTime,
+    /// Index into [`Scenario::workloads`].
+    pub workload: usize,
+    /// Index into its revisions.
+    pub revision: usize,
+    /// `ERROR`, `WARNING` or `INFO`.
+    pub severity: &'static str,
+    /// What it says.
+    pub text: String,
 }
 
 /// The virtual network of a scenario.
@@ -95,15 +107,16 @@ pub struct Network {
     log_filters: Vec<Vec<(SimTime, Option<LogFilter>)>>,
     connectors: Vec<Site<Connector>>,
     workloads: Vec<Vec<RunningInstance>>,
+    /// Instances that wait for addresses, by workload and revision.
+    waiting: BTreeMap<(usize, usize), u32>,
     /// How many instances each workload has ever had, for their names.
     started: Vec<u32>,
     instances_ever: u32,
     hosts: Vec<Site<Host>>,
     pools: Vec<AddressPool>,
-    leftovers: Vec<Leftover>,
     rng: ChaCha8Rng,
-    /// Gateway configurations that reach the data plane later.
-    pending_nat: Vec<(SimTime, usize, Box<NatConfig>)>,
+    agenda: Agenda,
+    log: Vec<RunLog>,
 }
 
 impl Network {
@@ -128,13 +141,14 @@ impl Network {
             log_filters: Vec::new(),
             connectors: Vec::new(),
             workloads: vec![Vec::new(); scenario.workloads.len()],
+            waiting: BTreeMap::new(),
             started: vec![0; scenario.workloads.len()],
             instances_ever: 0,
             hosts: Vec::new(),
             pools: Vec::new(),
-            leftovers: Vec::new(),
             rng: rng::stream(scenario.seed, "start-up"),
-            pending_nat: Vec::new(),
+            agenda: Agenda::default(),
+            log: Vec::new(),
             scenario: Arc::new(scenario.clone()),
         };
         network.build_vpcs();
@@ -145,9 +159,11 @@ impl Network {
         network.build_vms();
         network.build_connectors();
         network.build_pools();
-        for workload in 0..scenario.workloads.len() {
-            for _ in 0..scenario.workloads[workload].instances {
-                network.start_instance(workload, true);
+        for turnover in lifecycle::plan(scenario) {
+            if turnover.at.is_zero() {
+                network.turn_over(turnover, true);
+            } else {
+                network.agenda.add(SimTime::from(turnover.at), Due::Turnover(turnover));
             }
         }
         network
@@ -200,38 +216,44 @@ impl Network {
         &self.pools
     }
 
+    /// Takes what Cloud Run has logged since the last call.
+    pub fn take_log(&mut self) -> Vec<RunLog> {
+        std::mem::take(&mut self.log)
+    }
+
     /// When [`Network::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> SimTime {
-        let leftovers = self.leftovers.iter().map(|leftover| leftover.until);
-        leftovers.chain(self.pending_nat.iter().map(|pending| pending.0)).min().unwrap_or(SimTime::NEVER)
+        self.agenda.next()
     }
 
-    /// Does what is due: releases addresses that were held long enough, puts delayed gateway configurations into force.
+    /// Does what is due: releases addresses that were held long enough, puts delayed gateway configurations into force,
+    /// stops and starts instances.
     pub fn handle_timeout(&mut self) {
         let now = self.engine.now();
-        while let Some(due) = self.leftovers.iter().position(|leftover| leftover.until <= now) {
-            let leftover = self.leftovers.remove(due);
-            for &address in &leftover.addresses {
-                self.remove_endpoint(address);
+        while let Some(due) = self.agenda.take(now) {
+            match due {
+                Due::Release { subnetwork, addresses } => {
+                    addresses.iter().for_each(|&address| self.remove_endpoint(address));
+                    self.pools[subnetwork].release(&addresses);
+                    self.start_waiting(subnetwork);
+                }
+                Due::NatConfig { gateway, config } => self.reconfigure(gateway, &config),
+                Due::Turnover(turnover) => self.turn_over(turnover, false),
             }
-            self.pools[leftover.subnetwork].release(&leftover.addresses);
-        }
-        while let Some(due) = self.pending_nat.iter().position(|pending| pending.0 <= now) {
-            let (_, gateway, config) = self.pending_nat.remove(due);
-            self.reconfigure(gateway, &config);
         }
     }
 
-    /// Makes a change of the scenario's `events`.
+    /// Makes a change of the scenario's `events`. Those of workloads are on the agenda from the start.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::Scale { workload, instances } => self.scale(*workload, *instances),
+            Change::Scale { .. } | Change::Deploy { .. } | Change::Execute { .. } => {}
             Change::PatchNat { gateway, config } => {
                 let delay = self.scenario.model.nat.programming_delay;
                 if delay.is_zero() {
                     self.reconfigure(*gateway, config);
                 } else {
-                    self.pending_nat.push((self.engine.now() + delay, *gateway, config.clone()));
+                    let (gateway, config) = (*gateway, config.clone());
+                    self.agenda.add(self.engine.now() + delay, Due::NatConfig { gateway, config });
                 }
             }
         }

@@ -62,7 +62,7 @@ impl EndpointIdentity {
 
 /// FNV-1a over the parts, each closed by a zero byte so that ("ab", "c") and ("a", "bc") differ. 63 bits with the
 /// highest set: nineteen digits, as most of Google's ids have.
-fn resource_number(parts: &[&str]) -> u64 {
+pub(super) fn resource_number(parts: &[&str]) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let hash = parts

@@ -9,7 +9,9 @@ pub mod mapping_info;
 pub mod metrics;
 pub mod nat_log;
 pub mod output;
+pub mod reserved;
 pub mod router_status;
+pub mod run_log;
 pub mod summary;
 pub mod text;
 

@@ -174,18 +174,18 @@ impl LogBudget {
 
 /// Cloud Logging tells entries apart by `insertId`: fourteen characters of base 36, different for every entry of a run.
 #[derive(Debug)]
-struct InsertIds {
+pub(super) struct InsertIds {
     run: u64,
     written: u64,
 }
 
 impl InsertIds {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         InsertIds { run: splitmix64(seed), written: 0 }
     }
 
     /// `splitmix64` is a bijection, so that distinct counts give distinct ids. 36^13 exceeds 2^64: thirteen digits hold it.
-    fn next_id(&mut self) -> String {
+    pub(super) fn next_id(&mut self) -> String {
         let mut rest = splitmix64(self.run ^ self.written);
         self.written += 1;
         let mut id = [b'1'; 14];

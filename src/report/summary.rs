@@ -243,6 +243,10 @@ pub struct SubnetworkSummary {
     pub held_addresses: u32,
     /// Most addresses held at any time.
     pub peak_held_addresses: u32,
+    /// Blocks of 16 addresses reserved at the end.
+    pub reserved_blocks: u32,
+    /// Most blocks reserved at any time.
+    pub peak_reserved_blocks: u32,
     /// Instances that did not start for lack of addresses.
     pub failed_instance_starts: u32,
 }

@@ -13,6 +13,7 @@ use ipnet::Ipv4Net;
 mod decode;
 pub mod diagnostic;
 pub mod file;
+pub mod lifecycle;
 pub mod load;
 pub mod model;
 mod resolve;
@@ -339,12 +340,53 @@ pub struct Workload {
     pub kind: WorkloadKind,
     /// Region name.
     pub region: String,
+    /// The revision at the start, then those that `deploy` events make.
+    pub revisions: Vec<Revision>,
+    /// Instances at the start (tasks, for a job).
+    pub instances: u32,
+}
+
+impl Workload {
+    /// How it reaches a VPC network at the start, if at all.
+    pub fn attachment(&self) -> &Attachment {
+        &self.revisions[0].attachment
+    }
+
+    /// Which destinations take that way at the start.
+    pub fn egress(&self) -> Egress {
+        self.revisions[0].egress
+    }
+
+    /// Addresses that one instance holds with Direct VPC egress (Google: two, a task of a job one;
+    /// <https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026).
+    pub fn addresses_per_instance(&self) -> u32 {
+        if self.kind == WorkloadKind::Job { 1 } else { 2 }
+    }
+}
+
+/// Google: a job's task holds its address for its duration and 7 minutes more
+/// (<https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026).
+const TASK_ADDRESS_HOLD: Duration = Duration::from_secs(7 * 60);
+
+impl Scenario {
+    /// How long addresses of a workload's instance are held when it is gone.
+    pub fn address_hold(&self, workload: usize) -> Duration {
+        match self.workloads[workload].kind {
+            WorkloadKind::Job => TASK_ADDRESS_HOLD,
+            _ => self.model.cloud_run.address_hold,
+        }
+    }
+}
+
+/// A revision of a service, worker pool or function, or what an execution of a job is like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    /// Its name.
+    pub name: String,
     /// How it reaches a VPC network, if at all.
     pub attachment: Attachment,
     /// Which destinations take that way.
     pub egress: Egress,
-    /// Instances at the start (tasks, for a job).
-    pub instances: u32,
     /// `maxInstanceCount`, if given.
     pub max_instances: Option<u32>,
     /// `serviceAccount`, if given.
@@ -538,6 +580,28 @@ pub enum Change {
         workload: usize,
         /// The new count.
         instances: u32,
+        /// From the event on, one by one.
+        over: Duration,
+    },
+    /// A workload gets a new revision, to which its instances move.
+    Deploy {
+        /// Index into [`Scenario::workloads`].
+        workload: usize,
+        /// Index into its revisions.
+        revision: usize,
+        /// From the event on, one by one.
+        over: Duration,
+    },
+    /// A job is executed.
+    Execute {
+        /// Index into [`Scenario::workloads`].
+        job: usize,
+        /// Number of tasks.
+        tasks: u32,
+        /// How many run at once.
+        parallelism: u32,
+        /// How long each runs.
+        task_duration: Duration,
     },
     /// A gateway gets this configuration (the whole of it, after the patch).
     PatchNat {

@@ -5,6 +5,11 @@
 
 use std::time::Duration;
 
+pub use super::file::model::{
+    AddressBlocks, ConnectorAffinity, EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage,
+    SynSchedule,
+};
+
 /// All of `model:`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Model {
@@ -93,51 +98,6 @@ impl Default for DynamicPortAllocationModel {
     }
 }
 
-/// `model.nat.portSelection`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortSelection {
-    /// `lowest-free`
-    LowestFree,
-    /// `random`
-    Random,
-}
-
-/// `model.nat.shortage`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shortage {
-    /// `partial`: keep what there was.
-    Partial,
-    /// `none`: all or nothing.
-    None,
-}
-
-/// `model.nat.midstream`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Midstream {
-    /// `new-mapping`
-    NewMapping,
-    /// `drop`
-    Drop,
-}
-
-/// `model.nat.rst`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RstPolicy {
-    /// `time-wait`
-    TimeWait,
-    /// `immediate`
-    Immediate,
-}
-
-/// `model.nat.endpointIndependentChoice`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndpointIndependentChoice {
-    /// `least-loaded`: the one with the fewest holders.
-    LeastLoaded,
-    /// `hash`: one by a hash of the inside address and port.
-    Hash,
-}
-
 /// `model.client`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientModel {
@@ -149,15 +109,6 @@ impl Default for ClientModel {
     fn default() -> Self {
         ClientModel { syn_schedule: SynSchedule::Linux65 }
     }
-}
-
-/// `model.client.synSchedule`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SynSchedule {
-    /// `linux-6.5`: 1, 2, 3, 4, 5, 7, 11, 19, 35, 67 s, gives up at 131 s (`tcp_syn_linear_timeouts` = 4).
-    Linux65,
-    /// `classic`: 1, 3, 7, 15, 31, 63 s, gives up at 127 s.
-    Classic,
 }
 
 impl SynSchedule {
@@ -197,6 +148,8 @@ pub struct CloudRunModel {
     pub egress_open_vpc_median: Duration,
     /// How long an address is held after its instance is gone. Google says up to 20 minutes. Default 20 min.
     pub address_hold: Duration,
+    /// Whose the blocks of 16 addresses are. Google does not say. Default: a revision's.
+    pub address_blocks: AddressBlocks,
 }
 
 impl Default for CloudRunModel {
@@ -209,6 +162,7 @@ impl Default for CloudRunModel {
             egress_open_nat_max: Duration::from_secs(80),
             egress_open_vpc_median: Duration::from_secs(2),
             address_hold: Duration::from_secs(20 * 60),
+            address_blocks: AddressBlocks::Revision,
         }
     }
 }
@@ -235,13 +189,4 @@ impl Default for ConnectorModel {
             affinity: ConnectorAffinity::Flow,
         }
     }
-}
-
-/// `model.connector.affinity`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectorAffinity {
-    /// `flow`
-    Flow,
-    /// `instance`
-    Instance,
 }

@@ -21,6 +21,7 @@ use super::{Model, NetworkTier, Scenario};
 mod address;
 mod advice;
 mod connector;
+mod events;
 mod firewall;
 mod model;
 mod nat;
@@ -88,6 +89,10 @@ struct Details {
     subnetworks: Vec<SubnetworkDetail>,
     gateways: Vec<GatewayDetail>,
     workloads: Vec<Place>,
+    /// By workload: the file's own, which deployments change.
+    deployed: HashMap<usize, workload::Deployed>,
+    /// By job: tasks and how many at once (0: all), for executions that say neither.
+    executions: HashMap<usize, (u32, u32)>,
     /// Place of each load's `to`, then of its rate or count.
     traffic: Vec<(Place, Place)>,
     events: Vec<EventDetail>,

@@ -435,7 +435,7 @@ services:
     let subnets = scenario(text)
         .workloads
         .iter()
-        .map(|workload| match workload.attachment {
+        .map(|workload| match *workload.attachment() {
             Attachment::Direct { subnetwork, .. } => subnetwork,
             _ => panic!("Direct VPC egress"),
         })
@@ -449,7 +449,7 @@ fn workloads_of_all_kinds_find_their_way_and_number() {
     let summary: Vec<_> = scenario
         .workloads
         .iter()
-        .map(|workload| (workload.name.as_str(), workload.instances, workload.egress))
+        .map(|workload| (workload.name.as_str(), workload.instances, workload.egress()))
         .collect();
     assert_eq!(
         summary,
@@ -461,18 +461,18 @@ fn workloads_of_all_kinds_find_their_way_and_number() {
             ("fn2", 1, Egress::AllTraffic),
         ]
     );
-    assert_eq!(scenario.workloads[0].vcpus, 2.5);
-    assert_eq!(scenario.workloads[0].max_instances, Some(20));
-    assert_eq!(scenario.workloads[1].attachment, Attachment::Connector(0));
+    assert_eq!(scenario.workloads[0].revisions[0].vcpus, 2.5);
+    assert_eq!(scenario.workloads[0].revisions[0].max_instances, Some(20));
+    assert_eq!(*scenario.workloads[1].attachment(), Attachment::Connector(0));
     let tags = vec!["web".to_owned()];
-    assert_eq!(scenario.workloads[4].attachment, Attachment::Direct { network: 0, subnetwork: 0, tags });
+    assert_eq!(*scenario.workloads[4].attachment(), Attachment::Direct { network: 0, subnetwork: 0, tags });
 }
 
 #[test]
 fn the_old_name_of_all_traffic_is_read_with_a_warning() {
     let text = with_nat("").replace("ALL_TRAFFIC", "all");
     assert_eq!(warnings(&text), ["deprecated-value 4:72"]);
-    assert_eq!(scenario(&text).workloads[0].egress, Egress::AllTraffic);
+    assert_eq!(scenario(&text).workloads[0].egress(), Egress::AllTraffic);
 }
 
 #[test]

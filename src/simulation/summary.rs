@@ -53,11 +53,13 @@ pub(super) fn summarise(
             .map(|connector| ConnectorSummary { name: connector.name.clone(), instances: connector.min_instances })
             .collect(),
         subnetworks: (scenario.subnetworks.iter().zip(network.pools()))
-            .filter(|(_, pool)| pool.peak() > 0 || pool.failed_starts() > 0)
+            .filter(|(_, pool)| pool.held().peak > 0 || pool.failed_starts() > 0)
             .map(|(subnetwork, pool)| SubnetworkSummary {
                 name: subnetwork.name.clone(),
-                held_addresses: pool.held(),
-                peak_held_addresses: pool.peak(),
+                held_addresses: pool.held().now,
+                peak_held_addresses: pool.held().peak,
+                reserved_blocks: pool.blocks().now,
+                peak_reserved_blocks: pool.blocks().peak,
                 failed_instance_starts: pool.failed_starts(),
             })
             .collect(),

@@ -59,7 +59,7 @@ fn every_packet_fares_as_in_the_linux_kernel_or_differs_as_declared() {
 /// A client with the address that the recorded one has, and the kernel's address.
 const WHOLE_NETWORK: &str = "\
 networks: [{name: vpc}]
-subnetworks: [{name: sub, network: vpc, region: us-central1, ipCidrRange: 10.0.0.0/24}]
+subnetworks: [{name: sub, network: vpc, region: us-central1, ipCidrRange: 10.0.0.0/28}]
 addresses: [{name: ip, region: us-central1, address: 203.0.113.1}]
 routers:
 - name: router

@@ -253,6 +253,8 @@ fn disaster() -> Summary {
         name: "cloudrun-direct-subnet".into(),
         held_addresses: 59,
         peak_held_addresses: 60,
+        reserved_blocks: 4,
+        peak_reserved_blocks: 4,
         failed_instance_starts: 1,
     }];
     summary.expectations = (1..=10).map(|i| met(&format!("traffic.load-{i}.failed"), "at most 10")).collect();

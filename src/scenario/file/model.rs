@@ -109,6 +109,9 @@ pub struct CloudRunModel {
     /// How long an address is held after its instance is gone. Default 20m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_hold: Option<At<Dur>>,
+    /// Whose the blocks of 16 addresses are. Default `revision`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_blocks: Option<AddressBlocks>,
 }
 
 /// Time until a new Direct VPC instance reaches anything: log-normal.
@@ -153,41 +156,87 @@ macro_rules! choice {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
-        pub enum $name { $($(#[$vmeta])* #[allow(missing_docs, reason = "the name says it")] $variant),* }
+        pub enum $name { $($(#[$vmeta])* $variant),* }
     };
 }
 
 choice! {
     /// Which free port a new connection gets.
-    PortSelection { LowestFree, Random }
+    PortSelection {
+        /// The lowest.
+        LowestFree,
+        /// Any.
+        Random,
+    }
 }
 
 choice! {
     /// What an endpoint gets when the NAT IPs cannot give it all its ports.
-    Shortage { Partial, None }
+    Shortage {
+        /// What there is.
+        Partial,
+        /// All or nothing.
+        None,
+    }
 }
 
 choice! {
     /// A TCP packet without SYN that has no mapping.
-    Midstream { NewMapping, Drop }
+    Midstream {
+        /// It gets one.
+        NewMapping,
+        /// It is dropped.
+        Drop,
+    }
 }
 
 choice! {
     /// What an RST does to a mapping.
-    RstPolicy { TimeWait, Immediate }
+    RstPolicy {
+        /// The same as a close.
+        TimeWait,
+        /// Its port is free at once.
+        Immediate,
+    }
 }
 
 choice! {
     /// Which NAT IP and port a new inside address and port gets.
-    EndpointIndependentChoice { LeastLoaded, Hash }
+    EndpointIndependentChoice {
+        /// The one with the fewest holders.
+        LeastLoaded,
+        /// One by a hash of the inside address and port.
+        Hash,
+    }
 }
 
 choice! {
     /// When an unanswered SYN is sent again.
-    SynSchedule { #[serde(rename = "linux-6.5")] Linux65, Classic }
+    SynSchedule {
+        /// After 1, 2, 3, 4, 5, 7, 11, 19, 35, 67 s; gives up at 131 s (`tcp_syn_linear_timeouts` = 4).
+        #[serde(rename = "linux-6.5")]
+        Linux65,
+        /// After 1, 3, 7, 15, 31, 63 s; gives up at 127 s.
+        Classic,
+    }
+}
+
+choice! {
+    /// Whose the blocks of 16 addresses are.
+    AddressBlocks {
+        /// Each revision reserves blocks of its own.
+        Revision,
+        /// All that use a subnet share blocks.
+        Subnetwork,
+    }
 }
 
 choice! {
     /// How flows are spread over a connector's VMs.
-    ConnectorAffinity { Flow, Instance }
+    ConnectorAffinity {
+        /// Each flow by a seeded hash.
+        Flow,
+        /// Each instance by a seeded hash.
+        Instance,
+    }
 }

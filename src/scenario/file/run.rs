@@ -148,6 +148,9 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionTemplate {
+    /// Its name. Default: made from the service's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<At<String>>,
     /// Scaling of the revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::nat::RouterNat;
+use super::run::{Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
 use crate::scenario::value::{At, ByteSize, Cidr, Dur, HostPort, Rate, Reference};
 
 /// A simulated destination.
@@ -169,6 +170,12 @@ pub struct Event {
     /// A workload gets another number of instances.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<At<ScaleEvent>>,
+    /// A workload gets a new revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<At<DeployEvent>>,
+    /// A job is executed, once or again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execute: Option<At<ExecuteEvent>>,
     /// A gateway gets another configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch_nat: Option<At<PatchNatEvent>>,
@@ -182,6 +189,85 @@ pub struct ScaleEvent {
     pub workload: At<Reference>,
     /// The new number; 0 stops all.
     pub instances: At<i64>,
+    /// How long it takes, instance by instance at even distances. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over: Option<At<Dur>>,
+}
+
+/// A workload gets a new revision: the fields that change, as in the workload itself. Instances of the old revisions stop as
+/// those of the new one start.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeployEvent {
+    /// The workload.
+    pub workload: At<Reference>,
+    /// The fields that change. A field that is given replaces the whole of what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<At<DeploySet>>,
+    /// The workload leaves the VPC network, as with `gcloud run services update --clear-network`. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clear_vpc_access: Option<At<bool>>,
+    /// How long traffic takes to move, instance by instance at even distances. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over: Option<At<Dur>>,
+}
+
+/// What a deployment changes: `serviceConfig` of a function, `template` of every other workload.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploySet {
+    /// The revision, or the execution of a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<DeployTemplate>,
+    /// The service of a function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_config: Option<At<ServiceConfig>>,
+}
+
+/// Fields of a revision, or of a job's execution.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeployTemplate {
+    /// Name of the revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<At<String>>,
+    /// Scaling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// Its way to a VPC network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc_access: Option<At<VpcAccess>>,
+    /// The service account it runs as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<At<String>>,
+    /// Its containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containers: Option<Vec<Container>>,
+    /// The task of a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TaskTemplate>,
+}
+
+/// A job is executed.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecuteEvent {
+    /// The job.
+    pub job: At<Reference>,
+    /// Number of tasks. Default: the job's `taskCount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<At<i64>>,
+    /// Tasks that run at once; 0 means all. Default: the job's `parallelism`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<At<i64>>,
+    /// How long a task runs.
+    pub task_duration: At<Dur>,
+    /// Again and again, at this interval. Default: once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<At<Dur>>,
+    /// No execution begins after this time. Default: the end of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<At<Dur>>,
 }
 
 /// A gateway gets another configuration.

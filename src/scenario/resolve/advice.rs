@@ -7,10 +7,9 @@ use std::net::Ipv4Addr;
 
 use super::{Details, Resolver};
 use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::{
-    Attachment, Change, Covered, Egress, HostLocation, Scenario, TrafficProtocol, Workload, WorkloadKind,
-};
+use crate::scenario::{Attachment, Covered, Egress, HostLocation, Scenario, TrafficProtocol, Workload};
 
+mod addresses;
 mod capacity;
 mod demand;
 mod draining;
@@ -22,12 +21,6 @@ use endpoints::{State, states};
 
 pub(super) use endpoints::allocated_ports;
 
-/// Addresses that each Direct VPC instance holds (<https://cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026).
-const ADDRESSES_AN_INSTANCE: u32 = 2;
-/// Addresses of a subnet that Google keeps: the first two and the last two.
-const RESERVED_ADDRESSES: u32 = 4;
-/// The smallest subnet that Google advises for Direct VPC egress.
-const DIRECT_VPC_PREFIX: u8 = 26;
 /// MTU of a network that says none.
 const DEFAULT_MTU: i64 = 1460;
 /// The shortest TIME_WAIT that Google advises with dynamic port allocation, in seconds.
@@ -54,65 +47,9 @@ impl Resolver<'_> {
         self.diagnostics.extend(found);
     }
 
-    /// The most instances a workload has during the run.
-    fn peak_instances(&self, workload: usize) -> u32 {
-        peak_instances(&self.out, workload)
-    }
-
-    /// Subnets of Direct VPC egress: large enough?
-    fn direct_subnets(&mut self) {
-        for at in 0..self.out.subnetworks.len() {
-            let users: Vec<usize> = (0..self.out.workloads.len())
-                .filter(|workload| matches!(self.out.workloads[*workload].attachment, Attachment::Direct { subnetwork, .. } if subnetwork == at))
-                .collect();
-            let Some(first) = users.first() else { continue };
-            let subnet = &self.out.subnetworks[at];
-            let (place, user) = (self.details.subnetworks[at].range, self.details.workloads[*first]);
-            let prefix = subnet.range.prefix_len();
-            let mut found = Vec::new();
-            if prefix > DIRECT_VPC_PREFIX {
-                let message = format!(
-                    "subnet \"{}\" {} is small for Direct VPC egress: Google advises /26 or larger",
-                    subnet.name, subnet.range
-                );
-                found.push(
-                    Diagnostic::warning("small-subnet", message)
-                        .at(place)
-                        .related(user, "used here")
-                        .help("choose a range of /26 or larger"),
-                );
-            }
-            let size = 1u64 << (32 - prefix);
-            let usable = size.saturating_sub(RESERVED_ADDRESSES.into());
-            let wanted = |workload: &usize| {
-                u64::from(self.peak_instances(*workload))
-                    * u64::from(addresses_an_instance(&self.out.workloads[*workload]))
-            };
-            let addresses: u64 = users.iter().map(wanted).sum();
-            if addresses > usable {
-                let instances: u64 = users.iter().map(|workload| u64::from(self.peak_instances(*workload))).sum();
-                let each = addresses.div_ceil(instances);
-                let message = format!(
-                    "subnet \"{}\" {} has room for {} instances ({usable} addresses, {each} each), scenario asks for {instances}",
-                    subnet.name,
-                    subnet.range,
-                    usable / each,
-                );
-                // Enough for the addresses and Google's four.
-                let bits = (addresses + u64::from(RESERVED_ADDRESSES)).next_power_of_two().trailing_zeros();
-                found.push(
-                    Diagnostic::warning("subnet-too-small", message).at(place).related(user, "used here").help(
-                        format!("use a /{} or larger, or fewer instances: those beyond fail to start", 32 - bits),
-                    ),
-                );
-            }
-            self.diagnostics.extend(found);
-        }
-    }
-
     /// The subnet through which a workload leaves, if it is attached.
     fn exit_subnetwork(&self, workload: &Workload) -> Option<usize> {
-        match &workload.attachment {
+        match workload.attachment() {
             Attachment::None => None,
             Attachment::Connector(at) => Some(self.out.connectors[*at].subnetwork),
             Attachment::Direct { subnetwork, .. } => Some(*subnetwork),
@@ -128,7 +65,7 @@ impl Resolver<'_> {
     fn way_out(&mut self) {
         let mut found = Vec::new();
         for (at, workload) in self.out.workloads.iter().enumerate() {
-            let Some(subnetwork) = self.exit_subnetwork(workload).filter(|_| workload.egress == Egress::AllTraffic)
+            let Some(subnetwork) = self.exit_subnetwork(workload).filter(|_| workload.egress() == Egress::AllTraffic)
             else {
                 continue;
             };
@@ -165,8 +102,8 @@ impl Resolver<'_> {
                 self.exit_subnetwork(workload).is_some_and(|subnetwork| self.gateway_of(subnetwork) == Some(at))
             });
             let Some((first, workload)) = served.next() else { continue };
-            let all_private = workload.egress == Egress::PrivateRangesOnly
-                && served.all(|(_, workload)| workload.egress == Egress::PrivateRangesOnly);
+            let all_private = workload.egress() == Egress::PrivateRangesOnly
+                && served.all(|(_, workload)| workload.egress() == Egress::PrivateRangesOnly);
             if !vms && all_private {
                 let message = format!(
                     "nothing uses gateway `{}`: `{}` sends only private ranges into the network, public ones leave with addresses of Google's",
@@ -280,7 +217,7 @@ impl Resolver<'_> {
                 }
             }
             let workload = &self.out.workloads[traffic.from];
-            if traffic.protocol == TrafficProtocol::Icmp && matches!(workload.attachment, Attachment::Connector(_)) {
+            if traffic.protocol == TrafficProtocol::Icmp && matches!(workload.attachment(), Attachment::Connector(_)) {
                 let message = "ICMP does not pass a Serverless VPC Access connector: all of it is dropped";
                 found.push(
                     Diagnostic::warning("icmp-through-connector", message).at(*place).help("use Direct VPC egress"),
@@ -323,22 +260,6 @@ struct NatAdvice<'a> {
 fn gateway_of(scenario: &Scenario, subnetwork: usize) -> Option<usize> {
     let covered = Covered { subnetwork, range: scenario.subnetworks[subnetwork].range };
     scenario.nat_gateways.iter().position(|gateway| gateway.coverage.contains(&covered))
-}
-
-/// The most instances a workload has during the run.
-fn peak_instances(scenario: &Scenario, workload: usize) -> u32 {
-    let scaled = scenario.events.iter().filter_map(|event| match event.change {
-        Change::Scale { workload: scaled, instances } if scaled == workload && event.at <= scenario.duration => {
-            Some(instances)
-        }
-        _ => None,
-    });
-    scaled.chain([scenario.workloads[workload].instances]).max().unwrap_or(0)
-}
-
-/// Addresses that a Direct VPC workload holds for one instance; tasks of jobs hold one.
-fn addresses_an_instance(workload: &Workload) -> u32 {
-    if workload.kind == WorkloadKind::Job { 1 } else { ADDRESSES_AN_INSTANCE }
 }
 
 /// Whether an address is reached over the internet.

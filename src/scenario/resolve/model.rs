@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::Resolver;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::file::model as file;
-use crate::scenario::model::{
-    ConnectorAffinity, EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage, SynSchedule,
-};
 use crate::scenario::value::{At, Dur};
 
 /// Takes a value over if it is given.
@@ -28,17 +25,15 @@ impl Resolver<'_> {
             self.nat_model(nat);
         }
         let model = &mut self.out.model;
-        set(&mut model.client.syn_schedule, given.client.as_ref().and_then(|client| client.syn_schedule), |schedule| {
-            match schedule {
-                file::SynSchedule::Linux65 => SynSchedule::Linux65,
-                file::SynSchedule::Classic => SynSchedule::Classic,
-            }
+        set(&mut model.client.syn_schedule, given.client.as_ref().and_then(|client| client.syn_schedule), |choice| {
+            choice
         });
         if let Some(run) = &given.cloud_run {
             let target = &mut model.cloud_run;
             set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
             set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
             set(&mut target.address_hold, run.address_hold.as_ref(), span);
+            set(&mut target.address_blocks, run.address_blocks, |choice| choice);
             if let Some(open) = &run.egress_open {
                 set(&mut target.egress_open_nat_median, open.nat_median.as_ref(), span);
                 set(&mut target.egress_open_nat_p90, open.nat_p90.as_ref(), span);
@@ -66,35 +61,17 @@ impl Resolver<'_> {
             set(&mut target.delay, connector.delay.as_ref(), span);
             set(&mut target.time_wait, connector.time_wait.as_ref(), span);
             set(&mut target.snat_ports, ports, |ports| ports as u32);
-            set(&mut target.affinity, connector.affinity, |affinity| match affinity {
-                file::ConnectorAffinity::Flow => ConnectorAffinity::Flow,
-                file::ConnectorAffinity::Instance => ConnectorAffinity::Instance,
-            });
+            set(&mut target.affinity, connector.affinity, |choice| choice);
         }
     }
 
     fn nat_model(&mut self, nat: &file::NatModel) {
         let target = &mut self.out.model.nat;
-        set(&mut target.port_selection, nat.port_selection, |choice| match choice {
-            file::PortSelection::LowestFree => PortSelection::LowestFree,
-            file::PortSelection::Random => PortSelection::Random,
-        });
-        set(&mut target.shortage, nat.shortage, |choice| match choice {
-            file::Shortage::Partial => Shortage::Partial,
-            file::Shortage::None => Shortage::None,
-        });
-        set(&mut target.midstream, nat.midstream, |choice| match choice {
-            file::Midstream::NewMapping => Midstream::NewMapping,
-            file::Midstream::Drop => Midstream::Drop,
-        });
-        set(&mut target.rst, nat.rst, |choice| match choice {
-            file::RstPolicy::TimeWait => RstPolicy::TimeWait,
-            file::RstPolicy::Immediate => RstPolicy::Immediate,
-        });
-        set(&mut target.endpoint_independent_choice, nat.endpoint_independent_choice, |choice| match choice {
-            file::EndpointIndependentChoice::LeastLoaded => EndpointIndependentChoice::LeastLoaded,
-            file::EndpointIndependentChoice::Hash => EndpointIndependentChoice::Hash,
-        });
+        set(&mut target.port_selection, nat.port_selection, |choice| choice);
+        set(&mut target.shortage, nat.shortage, |choice| choice);
+        set(&mut target.midstream, nat.midstream, |choice| choice);
+        set(&mut target.rst, nat.rst, |choice| choice);
+        set(&mut target.endpoint_independent_choice, nat.endpoint_independent_choice, |choice| choice);
         set(&mut target.time_wait_default, nat.time_wait_default.as_ref(), span);
         set(&mut target.programming_delay, nat.programming_delay.as_ref(), span);
         set(&mut target.log_entries_per_second_per_vcpu, nat.log_entries_per_second_per_vcpu, |entries| entries);

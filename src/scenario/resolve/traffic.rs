@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use super::{EventDetail, Resolver};
+use super::Resolver;
 use crate::scenario::decode::nearest;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::simulation as file;
 use crate::scenario::value::{At, Reference};
-use crate::scenario::{
-    Arrivals, Change, ClosedBy, Event, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol,
-};
+use crate::scenario::{Arrivals, ClosedBy, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol};
 
 /// Connections that begin at one instant: each is in memory at once.
 const MOST_AT_ONCE: u64 = 10_000_000;
@@ -288,95 +286,6 @@ impl Resolver<'_> {
             .flat_map(|(at, host)| host.addresses.iter().map(move |range| (at, range)));
         let matching = ranges.filter(|(_, range)| range.contains(&address));
         matching.max_by_key(|(_, range)| range.prefix_len()).map(|(at, _)| at)
-    }
-
-    /// Events in time order; patches of a gateway build on each other.
-    pub(super) fn events(&mut self) {
-        let mut events: Vec<&At<file::Event>> = self.file.events.iter().collect();
-        events.sort_by_key(|event| event.value.at.0);
-        // Patches change what the gateways are known to be, for the checks of the next patch only.
-        let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
-        let details = self.details.gateways.clone();
-        for event in events {
-            if event.value.at.0 > self.out.duration {
-                let message =
-                    format!("the run ends before this event, after {}", crate::scenario::value::Dur(self.out.duration));
-                self.push(
-                    Diagnostic::warning("never-happens", message).at(event.value.at.place).help("raise `duration`"),
-                );
-            }
-            let change = match (&event.scale, &event.patch_nat) {
-                (Some(scale), None) => {
-                    let workload = self.workloads.lookup(&scale.workload, None);
-                    let workload = self.ok(workload).flatten();
-                    let instances = self.model_bounded(&scale.instances, 0..=100_000, "instances");
-                    workload
-                        .zip(instances)
-                        .map(|(workload, instances)| Change::Scale { workload, instances: instances as u32 })
-                }
-                (None, Some(patch)) => self.patch(patch),
-                (Some(_), Some(patch)) => {
-                    let message = "an event is one change, found scale and patchNat";
-                    self.push(
-                        Diagnostic::unusable("many-changes", message).at(patch.place).help("make two events of it"),
-                    );
-                    None
-                }
-                (None, None) => {
-                    if !self.is_lost(event.place, "scale") && !self.is_lost(event.place, "patchNat") {
-                        self.push(
-                            Diagnostic::unusable("missing-field", "an event needs a change")
-                                .at(event.place)
-                                .help("add `scale: {workload: …, instances: 4}` or `patchNat: {gateway: …, set: {…}}`"),
-                        );
-                    }
-                    None
-                }
-            };
-            if let Some(change) = change {
-                self.out.events.push(Event { at: event.value.at.0, change });
-                let set = event.patch_nat.as_ref().map(|patch| &patch.set);
-                let lists = set.map(|set| [&set.nat_ips, &set.drain_nat_ips]);
-                self.details.events.push(EventDetail {
-                    set: set.map_or(event.place, |set| set.place),
-                    nat_ips: lists.into_iter().flatten().find_map(|list| list.as_ref().map(|list| list.place)),
-                    rules: set.and_then(|set| set.rules.as_ref()).map(|rules| rules.place),
-                });
-            }
-        }
-        for (gateway, config) in self.out.nat_gateways.iter_mut().zip(configs) {
-            gateway.config = config;
-        }
-        self.details.gateways = details;
-    }
-
-    fn patch(&mut self, patch: &At<file::PatchNatEvent>) -> Option<Change> {
-        let gateway = self.patched_gateway(&patch.gateway)?;
-        let config = self.patch_nat(gateway, &patch.set)?;
-        self.out.nat_gateways[gateway].config = config.clone();
-        Some(Change::PatchNat { gateway, config: Box::new(config) })
-    }
-
-    /// The gateway of an event: its name, or `ROUTER/NAME` where several routers have one of that name.
-    fn patched_gateway(&mut self, reference: &At<Reference>) -> Option<usize> {
-        let name = reference.name();
-        let router = reference.as_str().rsplit_once('/').map(|(path, _)| path.rsplit('/').next().unwrap_or(path));
-        let gateways = self.out.nat_gateways.iter().enumerate();
-        let meant = gateways
-            .filter(|(_, gateway)| gateway.name == name && router.is_none_or(|router| gateway.router == router));
-        let meant: Vec<usize> = meant.map(|(at, _)| at).collect();
-        match meant[..] {
-            [at] => return Some(at),
-            [] if self.gateways.lost.contains(name) => {}
-            [] => self.push(self.gateways.unknown(reference)),
-            _ => {
-                let routers: Vec<&str> = meant.iter().map(|at| self.out.nat_gateways[*at].router.as_str()).collect();
-                let message = format!("gateway `{name}` could be the one of {}", routers.join(" or of "));
-                let help = format!("write `ROUTER/{name}`, with routers of different names");
-                self.push(Diagnostic::unusable("unknown-reference", message).at(reference.place).help(help));
-            }
-        }
-        None
     }
 
     pub(super) fn expectations(&mut self) {

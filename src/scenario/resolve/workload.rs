@@ -2,54 +2,68 @@
 
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::run::{Container, NetworkInterface, Scaling, VpcEgress};
+use crate::scenario::file::run::{Container, NetworkInterface, ServiceConfig, VpcAccess, VpcEgress};
+use crate::scenario::file::simulation::DeployEvent;
 use crate::scenario::value::{At, Reference};
-use crate::scenario::{Attachment, Egress, Workload, WorkloadKind};
+use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind};
 
-/// What the four kinds of workloads have in common.
-struct Common<'f> {
+/// What the four kinds of workloads have in common, as written; deployments change it.
+#[derive(Debug, Clone)]
+pub(super) struct Deployed {
     kind: WorkloadKind,
     item: Place,
-    name: &'f At<Reference>,
-    region: Option<&'f At<Reference>>,
-    access: Access<'f>,
-    instances: Option<&'f At<i64>>,
-    min: Option<&'f At<i64>>,
-    max: Option<&'f At<i64>>,
-    /// Instances when neither they nor a minimum are given.
-    otherwise: i64,
-    service_account: Option<&'f At<String>>,
-    cpu: Vec<&'f At<String>>,
+    name: At<Reference>,
+    region: Option<At<Reference>>,
+    /// Name of the revision.
+    revision: Option<At<String>>,
+    access: Access,
+    instances: Option<At<i64>>,
+    min: Option<At<i64>>,
+    max: Option<At<i64>>,
+    service_account: Option<At<String>>,
+    cpu: Vec<At<String>>,
 }
 
 /// The way to a VPC network, as the workload's own fields call it.
-#[derive(Default)]
-struct Access<'f> {
+#[derive(Debug, Clone, Default)]
+struct Access {
     place: Option<Place>,
-    connector: Option<&'f At<Reference>>,
-    interfaces: Option<&'f At<Vec<At<NetworkInterface>>>>,
-    egress: Option<&'f At<VpcEgress>>,
+    connector: Option<At<Reference>>,
+    interfaces: Option<At<Vec<At<NetworkInterface>>>>,
+    egress: Option<At<VpcEgress>>,
 }
 
-impl<'f> Access<'f> {
-    fn of(access: Option<&'f At<crate::scenario::file::run::VpcAccess>>) -> Access<'f> {
+impl Access {
+    fn of(access: Option<&At<VpcAccess>>) -> Access {
         access.map_or_else(Access::default, |access| Access {
             place: Some(access.place),
-            connector: access.connector.as_ref(),
-            interfaces: access.network_interfaces.as_ref(),
-            egress: access.egress.as_ref(),
+            connector: access.connector.clone(),
+            interfaces: access.network_interfaces.clone(),
+            egress: access.egress,
+        })
+    }
+
+    fn of_function(config: Option<&At<ServiceConfig>>) -> Access {
+        config.map_or_else(Access::default, |config| Access {
+            place: Some(config.place),
+            connector: config.vpc_connector.clone(),
+            interfaces: config.direct_vpc_network_interface.clone(),
+            egress: match &config.direct_vpc_network_interface {
+                Some(_) => config.direct_vpc_egress,
+                None => config.vpc_connector_egress_settings.or(config.direct_vpc_egress),
+            },
         })
     }
 }
 
-fn cpu_limits(containers: Option<&Vec<Container>>) -> Vec<&At<String>> {
+fn cpu_limits(containers: Option<&Vec<Container>>) -> Vec<At<String>> {
     let limits = containers.into_iter().flatten().filter_map(|container| container.resources.as_ref()?.limits.as_ref());
-    limits.filter_map(|limits| limits.get("cpu")).collect()
+    limits.filter_map(|limits| limits.get("cpu")).cloned().collect()
 }
 
 /// The higher of a service's and a revision's number.
-fn higher<'f>(one: Option<&'f At<i64>>, other: Option<&'f At<i64>>) -> Option<&'f At<i64>> {
-    one.into_iter().chain(other).max_by_key(|count| count.value)
+fn higher(one: Option<&At<i64>>, other: Option<&At<i64>>) -> Option<At<i64>> {
+    one.into_iter().chain(other).max_by_key(|count| count.value).cloned()
 }
 
 impl Resolver<'_> {
@@ -59,25 +73,24 @@ impl Resolver<'_> {
             let template = service.template.as_ref();
             let scaling = template.and_then(|template| template.scaling.as_ref());
             let whole = service.scaling.as_ref();
-            let min =
-                |scaling: Option<&'_ Scaling>| scaling.is_some_and(|scaling| scaling.manual_instance_count.is_some());
-            let manual = if min(whole) { whole.and_then(|whole| whole.manual_instance_count.as_ref()) } else { None };
-            self.workload(Common {
+            let manual = whole.and_then(|whole| whole.manual_instance_count.as_ref());
+            self.workload(Deployed {
                 kind: WorkloadKind::Service,
                 item: service.place,
-                name: &service.value.name,
-                region: service.region.as_ref(),
+                name: service.value.name.clone(),
+                region: service.region.clone(),
+                revision: template.and_then(|template| template.revision.clone()),
                 access: Access::of(template.and_then(|template| template.vpc_access.as_ref())),
-                instances: service.instances.as_ref().or(manual),
+                instances: service.instances.as_ref().or(manual).cloned(),
                 min: higher(
                     scaling.and_then(|scaling| scaling.min_instance_count.as_ref()),
                     whole.and_then(|whole| whole.min_instance_count.as_ref()),
                 ),
                 max: scaling
                     .and_then(|scaling| scaling.max_instance_count.as_ref())
-                    .or_else(|| whole.and_then(|whole| whole.max_instance_count.as_ref())),
-                otherwise: 1,
-                service_account: template.and_then(|template| template.service_account.as_ref()),
+                    .or_else(|| whole.and_then(|whole| whole.max_instance_count.as_ref()))
+                    .cloned(),
+                service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
             });
         }
@@ -88,132 +101,202 @@ impl Resolver<'_> {
             let parallel =
                 execution.and_then(|execution| execution.parallelism.as_ref()).filter(|count| count.value > 0);
             let at_once = tasks.into_iter().chain(parallel).min_by_key(|count| count.value);
-            self.workload(Common {
+            self.workload(Deployed {
                 kind: WorkloadKind::Job,
                 item: job.place,
-                name: &job.value.name,
-                region: job.region.as_ref(),
+                name: job.value.name.clone(),
+                region: job.region.clone(),
+                revision: None,
                 access: Access::of(task.and_then(|task| task.vpc_access.as_ref())),
-                instances: job.instances.as_ref(),
-                min: at_once,
+                instances: job.instances,
+                min: at_once.cloned(),
                 max: None,
-                otherwise: 1,
-                service_account: task.and_then(|task| task.service_account.as_ref()),
+                service_account: task.and_then(|task| task.service_account.clone()),
                 cpu: cpu_limits(task.and_then(|task| task.containers.as_ref())),
             });
+            if let Ok(Some(at)) = self.workloads.lookup(&job.value.name, None) {
+                let count = |count: Option<&At<i64>>, default| count.map_or(default, |count| count.value.max(0) as u32);
+                self.details.executions.insert(at, (count(tasks, 1).max(1), count(parallel, 0)));
+            }
         }
         for pool in &file.worker_pools {
             let template = pool.template.as_ref();
             let scaling = pool.scaling.as_ref().or_else(|| template.and_then(|template| template.scaling.as_ref()));
-            self.workload(Common {
+            let manual = scaling.and_then(|scaling| scaling.manual_instance_count.as_ref());
+            self.workload(Deployed {
                 kind: WorkloadKind::WorkerPool,
                 item: pool.place,
-                name: &pool.value.name,
-                region: pool.region.as_ref(),
+                name: pool.value.name.clone(),
+                region: pool.region.clone(),
+                revision: template.and_then(|template| template.revision.clone()),
                 access: Access::of(template.and_then(|template| template.vpc_access.as_ref())),
-                instances: pool
-                    .instances
-                    .as_ref()
-                    .or_else(|| scaling.and_then(|scaling| scaling.manual_instance_count.as_ref())),
-                min: scaling.and_then(|scaling| scaling.min_instance_count.as_ref()),
-                max: scaling.and_then(|scaling| scaling.max_instance_count.as_ref()),
-                otherwise: 1,
-                service_account: template.and_then(|template| template.service_account.as_ref()),
+                instances: pool.instances.as_ref().or(manual).cloned(),
+                min: scaling.and_then(|scaling| scaling.min_instance_count),
+                max: scaling.and_then(|scaling| scaling.max_instance_count),
+                service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
             });
         }
         for function in &file.functions {
             let config = function.service_config.as_ref();
-            let access = config.map_or_else(Access::default, |config| Access {
-                place: Some(config.place),
-                connector: config.vpc_connector.as_ref(),
-                interfaces: config.direct_vpc_network_interface.as_ref(),
-                egress: match &config.direct_vpc_network_interface {
-                    Some(_) => config.direct_vpc_egress.as_ref(),
-                    None => config.vpc_connector_egress_settings.as_ref().or(config.direct_vpc_egress.as_ref()),
-                },
-            });
-            self.workload(Common {
+            self.workload(Deployed {
                 kind: WorkloadKind::Function,
                 item: function.place,
-                name: &function.value.name,
-                region: function.region.as_ref(),
-                access,
-                instances: function.instances.as_ref(),
-                min: config.and_then(|config| config.min_instance_count.as_ref()),
-                max: config.and_then(|config| config.max_instance_count.as_ref()),
-                otherwise: 1,
-                service_account: config.and_then(|config| config.service_account_email.as_ref()),
-                cpu: config.and_then(|config| config.available_cpu.as_ref()).into_iter().collect(),
+                name: function.value.name.clone(),
+                region: function.region.clone(),
+                revision: None,
+                access: Access::of_function(config),
+                instances: function.instances,
+                min: config.and_then(|config| config.min_instance_count),
+                max: config.and_then(|config| config.max_instance_count),
+                service_account: config.and_then(|config| config.service_account_email.clone()),
+                cpu: config.and_then(|config| config.available_cpu.clone()).into_iter().collect(),
             });
         }
     }
 
-    fn workload(&mut self, common: Common<'_>) {
-        if self.resolve_workload(&common).is_none() {
-            self.workloads.lost.insert(common.name.name().to_owned());
+    fn workload(&mut self, deployed: Deployed) {
+        let name = deployed.name.name().to_owned();
+        if self.resolve_workload(deployed).is_none() {
+            self.workloads.lost.insert(name);
         }
     }
 
-    fn resolve_workload(&mut self, common: &Common<'_>) -> Option<()> {
-        let region = self.region(common.region, common.name, common.item);
-        let (instances, max_instances) = self.instances(common);
-        let egress = self.egress(common);
-        let vcpus = self.vcpus(&common.cpu);
+    fn resolve_workload(&mut self, deployed: Deployed) -> Option<()> {
+        let region = self.region(deployed.region.as_ref(), &deployed.name, deployed.item);
+        let (instances, max_instances) = self.instances(&deployed);
+        let egress = self.egress(&deployed);
+        let vcpus = self.vcpus(&deployed.cpu);
         let region = region?;
-        let attachment = self.attachment(common, &region)?;
-        let declared = self.workloads.declare(common.name, Some(&region), self.out.workloads.len());
+        let attachment = self.attachment(&deployed, &region)?;
+        let at = self.out.workloads.len();
+        let declared = self.workloads.declare(&deployed.name, Some(&region), at);
         self.ok(declared)?;
-        self.details.workloads.push(common.name.place);
-        self.out.workloads.push(Workload {
-            name: common.name.name().to_owned(),
-            kind: common.kind,
-            region,
+        self.details.workloads.push(deployed.name.place);
+        let revision = Revision {
+            name: revision_name(&deployed, 1),
             attachment,
             egress,
-            instances,
             max_instances,
-            service_account: common.service_account.map(|account| account.value.clone()),
+            service_account: deployed.service_account.as_ref().map(|account| account.value.clone()),
             vcpus,
+        };
+        self.out.workloads.push(Workload {
+            name: deployed.name.name().to_owned(),
+            kind: deployed.kind,
+            region,
+            revisions: vec![revision],
+            instances,
         });
+        self.details.deployed.insert(at, deployed);
         Some(())
     }
 
-    fn instances(&mut self, common: &Common<'_>) -> (u32, Option<u32>) {
+    /// The revision that a deployment makes of what is deployed.
+    pub(super) fn new_revision(&mut self, workload: usize, event: &DeployEvent) -> Option<Revision> {
+        let mut deployed = self.details.deployed.get(&workload)?.clone();
+        deployed.revision = None;
+        let set = event.set.as_ref();
+        let function = deployed.kind == WorkloadKind::Function;
+        if let Some(config) = set.and_then(|set| set.service_config.as_ref()) {
+            if !function {
+                self.wrong_field(config.place, "serviceConfig", "template");
+            }
+            let ways = [config.vpc_connector.is_some(), config.direct_vpc_network_interface.is_some()];
+            let egress = config.vpc_connector_egress_settings.as_ref().or(config.direct_vpc_egress.as_ref());
+            if ways.contains(&true) {
+                let before = deployed.access.egress.take();
+                deployed.access = Access::of_function(Some(config));
+                deployed.access.egress = deployed.access.egress.or(before);
+            } else if egress.is_some() {
+                deployed.access.egress = egress.cloned();
+            }
+            replace(&mut deployed.max, config.max_instance_count.as_ref());
+            replace(&mut deployed.service_account, config.service_account_email.as_ref());
+            if let Some(cpu) = &config.available_cpu {
+                deployed.cpu = vec![cpu.clone()];
+            }
+        }
+        if let Some(template) = set.and_then(|set| set.template.as_ref()) {
+            if function {
+                self.wrong_field(event.workload.place, "template", "serviceConfig");
+            }
+            deployed.revision = template.revision.clone();
+            let task = template.template.as_ref();
+            let access = template.vpc_access.as_ref().or(task.and_then(|task| task.vpc_access.as_ref()));
+            if access.is_some() {
+                deployed.access = Access::of(access);
+            }
+            let account = template.service_account.as_ref().or(task.and_then(|task| task.service_account.as_ref()));
+            replace(&mut deployed.service_account, account);
+            let containers = template.containers.as_ref().or(task.and_then(|task| task.containers.as_ref()));
+            if containers.is_some() {
+                deployed.cpu = cpu_limits(containers);
+            }
+            let scaling = template.scaling.as_ref();
+            replace(&mut deployed.max, scaling.and_then(|scaling| scaling.max_instance_count.as_ref()));
+        }
+        if event.clear_vpc_access.as_ref().is_some_and(|clear| clear.value) {
+            deployed.access = Access::default();
+        }
+        let (_, max_instances) = self.instances(&deployed);
+        let egress = self.egress(&deployed);
+        let vcpus = self.vcpus(&deployed.cpu);
+        let Workload { region, revisions, .. } = &self.out.workloads[workload];
+        let (region, number) = (region.clone(), revisions.len() + 1);
+        let attachment = self.attachment(&deployed, &region)?;
+        let revision = Revision {
+            name: revision_name(&deployed, number),
+            attachment,
+            egress,
+            max_instances,
+            service_account: deployed.service_account.as_ref().map(|account| account.value.clone()),
+            vcpus,
+        };
+        self.details.deployed.insert(workload, deployed);
+        Some(revision)
+    }
+
+    fn wrong_field(&mut self, place: Place, found: &str, expected: &str) {
+        let message = format!("found `{found}`, this workload has `{expected}`");
+        self.push(Diagnostic::unusable("unknown-field", message).at(place).help(format!("write `{expected}:`")));
+    }
+
+    fn instances(&mut self, common: &Deployed) -> (u32, Option<u32>) {
         const MOST: i64 = 100_000;
         let mut count = |value: Option<&At<i64>>, least, what: &str| {
             value.and_then(|value| self.bounded(value, least..=MOST, what))
         };
-        let pinned = count(common.instances, 0, "instances");
+        let pinned = count(common.instances.as_ref(), 0, "instances");
         let min = count(
-            common.min,
+            common.min.as_ref(),
             0,
             if common.kind == WorkloadKind::Job { "the number of tasks" } else { "minInstanceCount" },
         );
-        let max = count(common.max, 1, "maxInstanceCount");
-        if let (Some(min), Some(max), Some(at)) = (min, max, common.max)
+        let max = count(common.max.as_ref(), 1, "maxInstanceCount");
+        if let (Some(min), Some(max), Some(at)) = (min, max, &common.max)
             && min > max
         {
             let message = format!("maxInstanceCount is {max}, below minInstanceCount, which is {min}");
-            let related = common.min.map_or(Place::NOWHERE, |min| min.place);
+            let related = common.min.as_ref().map_or(Place::NOWHERE, |min| min.place);
             self.push(Diagnostic::rejected("min-above-max", message).at(at.place).related(related, "the minimum"));
         }
-        if let (Some(pinned), Some(max), Some(at)) = (pinned, max, common.instances)
+        if let (Some(pinned), Some(max), Some(at)) = (pinned, max, &common.instances)
             && pinned > max
         {
-            let message = format!("{pinned} instances are pinned, maxInstanceCount is {max}");
+            let message = format!("{pinned} instances are pinned, maxInstanceCount is {max}: {max} run");
             self.push(
                 Diagnostic::warning("above-max-instances", message)
                     .at(at.place)
-                    .help("Cloud Run would not start as many: raise maxInstanceCount or pin fewer"),
+                    .help("raise maxInstanceCount, or pin fewer"),
             );
         }
-        let instances = pinned.unwrap_or_else(|| min.unwrap_or(common.otherwise).max(1));
+        let instances = pinned.unwrap_or_else(|| min.unwrap_or(1).max(1));
         (instances as u32, max.map(|max| max as u32))
     }
 
-    fn egress(&mut self, common: &Common<'_>) -> Egress {
-        let Some(egress) = common.access.egress else { return Egress::PrivateRangesOnly };
+    fn egress(&mut self, common: &Deployed) -> Egress {
+        let Some(egress) = &common.access.egress else { return Egress::PrivateRangesOnly };
         if common.access.connector.is_none() && common.access.interfaces.is_none() {
             let item = common.access.place.unwrap_or(common.item);
             let fields = ["connector", "networkInterfaces", "vpcConnector", "directVpcNetworkInterface"];
@@ -246,10 +329,10 @@ impl Resolver<'_> {
     }
 
     /// `None` when the way to the VPC is wrong, which was reported.
-    fn attachment(&mut self, common: &Common<'_>, region: &str) -> Option<Attachment> {
+    fn attachment(&mut self, common: &Deployed, region: &str) -> Option<Attachment> {
         let name = common.name.name();
-        let interfaces = common.access.interfaces.filter(|interfaces| !interfaces.is_empty());
-        match (common.access.connector, interfaces) {
+        let interfaces = common.access.interfaces.as_ref().filter(|interfaces| !interfaces.is_empty());
+        match (&common.access.connector, interfaces) {
             (Some(connector), Some(interfaces)) => {
                 // The API's own words.
                 let message =
@@ -365,7 +448,7 @@ impl Resolver<'_> {
     }
 
     /// vCPUs of all containers together: `2`, `0.5` or `1000m`; 1 when none says.
-    fn vcpus(&mut self, limits: &[&At<String>]) -> f64 {
+    fn vcpus(&mut self, limits: &[At<String>]) -> f64 {
         let mut sum = 0.0;
         for limit in limits {
             let (number, unit) = match limit.strip_suffix('m') {
@@ -386,4 +469,24 @@ impl Resolver<'_> {
         }
         if sum > 0.0 { sum } else { 1.0 }
     }
+}
+
+fn replace<T: Clone>(value: &mut Option<T>, by: Option<&T>) {
+    if by.is_some() {
+        *value = by.cloned();
+    }
+}
+
+/// The name that a revision is given: the workload's, a number, and three letters. Google's letters are random.
+fn revision_name(deployed: &Deployed, number: usize) -> String {
+    if let Some(given) = &deployed.revision {
+        return given.value.clone();
+    }
+    let name = deployed.name.name();
+    if deployed.kind == WorkloadKind::Job {
+        return name.to_owned();
+    }
+    let hash = name.bytes().fold(number as u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let letter = |place: u32| char::from(b'a' + (hash / 26u64.pow(place) % 26) as u8);
+    format!("{name}-{number:05}-{}{}{}", letter(0), letter(1), letter(2))
 }

@@ -89,7 +89,7 @@ pub(super) fn rule_of(scenario: &Scenario, config: &NatConfig, subnetwork: usize
 /// Whose ports a load takes, if it goes to the internet through the VPC network.
 pub(super) fn through_the_vpc(scenario: &Scenario, traffic: &Traffic) -> Option<Endpoints> {
     let internet = traffic.host.is_some_and(|host| scenario.hosts[host].location == HostLocation::Internet);
-    let all = scenario.workloads[traffic.from].egress == Egress::AllTraffic;
+    let all = scenario.workloads[traffic.from].egress() == Egress::AllTraffic;
     Endpoints::of(scenario, traffic.from).filter(|_| internet && all)
 }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use super::{addresses_an_instance, gateway_of, peak_instances};
+use super::gateway_of;
 use crate::node::nat::{
     DEFAULT_RULE, Excess, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, excess, ports_at_least,
 };
+use crate::scenario::lifecycle::{self, Turnover, peak_instances};
 use crate::scenario::model::Shortage;
-use crate::scenario::{Attachment, Change, IpAllocation, NatConfig, Scenario};
+use crate::scenario::{Attachment, Change, IpAllocation, NatConfig, Scenario, WorkloadKind};
 
 /// Reservations that are looked at, over all endpoints, rules and changes. Beyond, only sums are known: a check is to take
 /// no longer than a moment.
@@ -29,7 +30,7 @@ pub(super) enum Endpoints {
 impl Endpoints {
     /// Whose ports the packets of a workload take.
     pub(super) fn of(scenario: &Scenario, workload: usize) -> Option<Endpoints> {
-        match scenario.workloads[workload].attachment {
+        match *scenario.workloads[workload].attachment() {
             Attachment::None => None,
             Attachment::Connector(connector) => Some(Endpoints::Connector(connector)),
             Attachment::Direct { .. } => Some(Endpoints::Workload(workload)),
@@ -40,7 +41,7 @@ impl Endpoints {
     pub(super) fn subnetwork(self, scenario: &Scenario) -> Option<usize> {
         match self {
             Endpoints::Connector(connector) => Some(scenario.connectors[connector].subnetwork),
-            Endpoints::Workload(workload) => match scenario.workloads[workload].attachment {
+            Endpoints::Workload(workload) => match *scenario.workloads[workload].attachment() {
                 Attachment::Direct { subnetwork, .. } => Some(subnetwork),
                 _ => None,
             },
@@ -184,8 +185,8 @@ fn excess_of(blocks: &mut Vec<PortBlock>, floor: u32) -> Option<PortBlock> {
 /// Something that happens to a gateway.
 #[derive(Debug)]
 enum Step {
-    /// A workload gets so many instances.
-    Scale(usize, u32),
+    /// Instances stop and start.
+    Turnover(Turnover),
     /// The addresses of instances are released: their endpoints, from and to.
     Leave(Vec<(usize, usize)>),
     Patch(usize),
@@ -197,8 +198,8 @@ struct Walk<'a> {
     config: &'a NatConfig,
     /// In order of arrival.
     endpoints: Vec<Endpoint>,
-    /// Running instances of each workload: their endpoints, from and to.
-    instances: Vec<Vec<(usize, usize)>>,
+    /// Running instances of each workload and revision: their endpoints, from and to.
+    instances: BTreeMap<(usize, usize), Vec<(usize, usize)>>,
     /// By number; empty while addresses are automatic.
     rules: BTreeMap<u32, PortPool>,
 }
@@ -207,32 +208,35 @@ struct Walk<'a> {
 pub(super) fn states(scenario: &Scenario, gateway: usize) -> Vec<State<'_>> {
     let delay = scenario.model.nat.programming_delay;
     // At the same time, what was due comes before what happens.
-    let mut steps: Vec<(Duration, bool, Step)> = Vec::new();
+    let served = |turnover: &Turnover| is_served(scenario, gateway, turnover.workload, turnover.revision);
+    let plan: Vec<Turnover> = lifecycle::plan(scenario).into_iter().filter(served).collect();
+    let later = plan.iter().filter(|turnover| !turnover.at.is_zero());
+    let mut steps: Vec<(Duration, bool, Step)> =
+        later.map(|turnover| (turnover.at, true, Step::Turnover(*turnover))).collect();
     for (index, event) in scenario.events.iter().enumerate() {
         match &event.change {
-            Change::Scale { workload, instances } if is_served(scenario, gateway, *workload) => {
-                steps.push((event.at, true, Step::Scale(*workload, *instances)));
-            }
             Change::PatchNat { gateway: patched, .. } if *patched == gateway => {
                 steps.push((event.at + delay, delay.is_zero(), Step::Patch(index)));
             }
             _ => {}
         }
     }
-    if !is_exact(scenario, gateway, steps.len()) {
+    if !is_exact(scenario, gateway, &plan, steps.len()) {
         return sums(scenario, gateway, steps);
     }
-    let mut walk = Walk::new(scenario, gateway);
+    let mut walk = Walk::new(scenario, gateway, plan.iter().filter(|turnover| turnover.at.is_zero()));
     let mut states = vec![walk.state(Duration::ZERO, Cause::Start)];
     loop {
         let next = (0..steps.len()).min_by_key(|step| (steps[*step].0, steps[*step].1, *step));
         let Some(next) = next.filter(|next| steps[*next].0 <= scenario.duration) else { break };
         let (at, _, step) = steps.remove(next);
         let cause = match step {
-            Step::Scale(workload, instances) => {
-                let released = at + scenario.model.cloud_run.address_hold;
-                let stopped = walk.scale(workload, instances);
-                steps.push((released, false, Step::Leave(stopped)));
+            Step::Turnover(turnover) => {
+                let hold = scenario.address_hold(turnover.workload);
+                let stopped = walk.turn_over(turnover);
+                if !stopped.is_empty() {
+                    steps.push((at + hold, false, Step::Leave(stopped)));
+                }
                 Cause::Endpoints
             }
             Step::Leave(endpoints) => {
@@ -251,12 +255,11 @@ pub(super) fn states(scenario: &Scenario, gateway: usize) -> Vec<State<'_>> {
     states
 }
 
-fn is_served(scenario: &Scenario, gateway: usize, workload: usize) -> bool {
-    let direct = match scenario.workloads[workload].attachment {
-        Attachment::Direct { subnetwork, .. } => Some(subnetwork),
-        _ => None,
-    };
-    direct.is_some_and(|subnetwork| gateway_of(scenario, subnetwork) == Some(gateway))
+fn is_served(scenario: &Scenario, gateway: usize, workload: usize, revision: usize) -> bool {
+    match scenario.workloads[workload].revisions[revision].attachment {
+        Attachment::Direct { subnetwork, .. } => gateway_of(scenario, subnetwork) == Some(gateway),
+        _ => false,
+    }
 }
 
 /// VMs and connector VMs, which arrive first.
@@ -286,14 +289,14 @@ fn endpoints_that_stay(scenario: &Scenario, gateway: usize) -> Vec<Endpoint> {
 /// NAT endpoints of an instance: the address that its packets wear, and those that it merely holds.
 fn endpoints_an_instance(scenario: &Scenario, workload: usize) -> u32 {
     let held = scenario.model.cloud_run.count_held_addresses;
-    if held { addresses_an_instance(&scenario.workloads[workload]) } else { 1 }
+    if held { scenario.workloads[workload].addresses_per_instance() } else { 1 }
 }
 
 /// As [`states`], by sums alone, with the most instances that there are at any time.
 fn sums(scenario: &Scenario, gateway: usize, steps: Vec<(Duration, bool, Step)>) -> Vec<State<'_>> {
     let mut endpoints: Vec<(Endpoint, u32)> =
         endpoints_that_stay(scenario, gateway).into_iter().map(|endpoint| (endpoint, 1)).collect();
-    for workload in (0..scenario.workloads.len()).filter(|workload| is_served(scenario, gateway, *workload)) {
+    for workload in (0..scenario.workloads.len()).filter(|workload| is_served(scenario, gateway, *workload, 0)) {
         let instances = peak_instances(scenario, workload);
         endpoints.push((Endpoint::new(2, Some(Endpoints::Workload(workload))), instances));
         endpoints.push((Endpoint::new(2, None), instances * (endpoints_an_instance(scenario, workload) - 1)));
@@ -312,18 +315,12 @@ fn sums(scenario: &Scenario, gateway: usize, steps: Vec<(Duration, bool, Step)>)
 }
 
 /// Whether there are few enough reservations to look at each, after each change.
-fn is_exact(scenario: &Scenario, gateway: usize, changes: usize) -> bool {
+fn is_exact(scenario: &Scenario, gateway: usize, plan: &[Turnover], changes: usize) -> bool {
     let mut endpoints = scenario.vms.len() + 10 * scenario.connectors.len();
-    let scaled = scenario.events.iter().filter_map(|event| match event.change {
-        Change::Scale { workload, instances } => Some((workload, instances)),
-        _ => None,
-    });
-    let first = scenario.workloads.iter().enumerate().map(|(at, workload)| (at, workload.instances));
-    let all = first.chain(scaled).filter(|(workload, _)| is_served(scenario, gateway, *workload));
-    endpoints += all.map(|(_, instances)| 2 * instances as usize).sum::<usize>();
+    endpoints += plan.iter().map(|turnover| 2 * turnover.starts as usize).sum::<usize>();
     let patched = scenario.events.iter().filter_map(|event| match &event.change {
         Change::PatchNat { config, .. } => Some(config.rules.len()),
-        Change::Scale { .. } => None,
+        _ => None,
     });
     let rules = patched.chain([scenario.nat_gateways[gateway].config.rules.len()]).max().unwrap_or(0);
     // What stops leaves once more, later.
@@ -331,44 +328,45 @@ fn is_exact(scenario: &Scenario, gateway: usize, changes: usize) -> bool {
 }
 
 impl<'a> Walk<'a> {
-    fn new(scenario: &'a Scenario, gateway: usize) -> Walk<'a> {
+    fn new<'b>(scenario: &'a Scenario, gateway: usize, first: impl Iterator<Item = &'b Turnover>) -> Walk<'a> {
         let config = &scenario.nat_gateways[gateway].config;
         let mut walk = Walk {
             scenario,
             config,
             endpoints: endpoints_that_stay(scenario, gateway),
-            instances: vec![Vec::new(); scenario.workloads.len()],
+            instances: BTreeMap::new(),
             rules: BTreeMap::new(),
         };
-        for (at, workload) in scenario.workloads.iter().enumerate() {
-            if is_served(scenario, gateway, at) {
-                (0..workload.instances).for_each(|_| walk.start_instance(at));
-            }
+        for turnover in first {
+            (0..turnover.starts).for_each(|_| walk.start_instance(turnover.workload, turnover.revision));
         }
         walk.patch(config);
         walk
     }
 
-    fn start_instance(&mut self, workload: usize) {
+    fn start_instance(&mut self, workload: usize, revision: usize) {
         let addresses = endpoints_an_instance(self.scenario, workload);
         let first = self.endpoints.len();
         self.endpoints.push(Endpoint::new(2, Some(Endpoints::Workload(workload))));
         self.endpoints.extend((1..addresses).map(|_| Endpoint::new(2, None)));
-        self.instances[workload].push((first, self.endpoints.len()));
+        self.instances.entry((workload, revision)).or_default().push((first, self.endpoints.len()));
     }
 
-    /// Gives a workload so many instances. Returns the endpoints of those that are gone: their addresses are held for a
-    /// while.
-    fn scale(&mut self, workload: usize, instances: u32) -> Vec<(usize, usize)> {
-        let running = &mut self.instances[workload];
-        let stopped = running.split_off(running.len().min(instances as usize));
+    /// Stops and starts instances. Returns the endpoints of those that are gone: their addresses are held for a while.
+    fn turn_over(&mut self, turnover: Turnover) -> Vec<(usize, usize)> {
+        let Turnover { workload, revision, stops, starts, .. } = turnover;
+        let running = self.instances.entry((workload, revision)).or_default();
+        let stops = running.len().min(stops as usize);
+        // Tasks of a job end in the order in which they began; of all others the youngest go.
+        let stopped: Vec<_> = match self.scenario.workloads[workload].kind {
+            WorkloadKind::Job => running.drain(..stops).collect(),
+            _ => running.split_off(running.len() - stops),
+        };
         for (first, _) in &stopped {
             self.endpoints[*first].sender = None;
         }
         let present = self.endpoints.len();
-        for _ in self.instances[workload].len()..instances as usize {
-            self.start_instance(workload);
-        }
+        (0..starts).for_each(|_| self.start_instance(workload, revision));
         // Who is there gets more when something is released or changed only.
         self.top_up(present);
         stopped
