@@ -28,21 +28,34 @@ pub struct LinkId(pub u32);
 /// What a link is like, in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LinkConfig {
-    /// Time from one end to the other.
+    /// Time from one end to the other; the median, if it varies.
     pub delay: Duration,
+    /// How the time varies: log-normally, with this 99th percentile. Zero means that it does not. Packets keep their order.
+    pub delay_p99: Duration,
     /// Probability that a packet is lost.
     pub loss: f64,
-    /// Bits a second; `None` is unlimited.
+    /// How fast it is; `None` is unlimited.
     pub capacity: Option<Capacity>,
 }
 
-/// How fast a link is.
+/// How fast a link is: a token bucket with two rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// Bits a second.
+    /// Bits a second that it always carries.
     pub bits_per_second: u64,
+    /// Bits a second as long as there is credit; what is carried uses it up, and it comes back at the sustained rate.
+    pub burst_bits_per_second: u64,
+    /// The most credit, in bits; full at the start.
+    pub credit_bits: u64,
     /// How long a packet may wait for those before it; then it is dropped.
     pub queue: Duration,
+}
+
+impl Capacity {
+    /// One rate, whatever was before.
+    pub const fn steady(bits_per_second: u64, queue: Duration) -> Capacity {
+        Capacity { bits_per_second, burst_bits_per_second: bits_per_second, credit_bits: 0, queue }
+    }
 }
 
 /// One direction of a link, as the engine wants it.
@@ -54,18 +67,18 @@ pub struct Link {
     pub to_port: PortId,
     /// Delay in nanoseconds.
     pub delay: u64,
+    /// 99th percentile of the delay in nanoseconds; 0: it does not vary.
+    pub delay_p99: u64,
     /// Probability of loss.
     pub loss: f64,
-    /// Bits a second; 0 is unlimited.
-    pub bits_per_second: u64,
-    /// Longest wait in nanoseconds.
-    pub queue: u64,
+    /// How fast it is.
+    pub capacity: Option<Capacity>,
 }
 
 impl Link {
     /// Whether a packet is at the other end at once, and always.
     pub fn is_immediate(&self) -> bool {
-        self.delay == 0 && self.loss == 0.0 && self.bits_per_second == 0
+        self.delay == 0 && self.loss == 0.0 && self.capacity.is_none()
     }
 }
 
@@ -95,9 +108,9 @@ impl Topology {
                 to: to.0,
                 to_port: to.1,
                 delay: nanos(config.delay),
+                delay_p99: nanos(config.delay_p99),
                 loss: config.loss,
-                bits_per_second: config.capacity.map_or(0, |capacity| capacity.bits_per_second),
-                queue: config.capacity.map_or(0, |capacity| nanos(capacity.queue)),
+                capacity: config.capacity,
             });
             let ports = &mut self.ports[from.0.index()];
             let port = from.1.0 as usize;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use crate::node::instance::Instance;
 use crate::scenario::NatConfig;
 use crate::scenario::lifecycle::Turnover;
+use crate::sim::Site;
 use crate::time::SimTime;
 
 /// Something to be done.
@@ -16,6 +18,18 @@ pub(super) enum Due {
     NatConfig { gateway: usize, config: Box<NatConfig> },
     /// Instances stop and start.
     Turnover(Turnover),
+    /// An instance is stopped for maintenance.
+    Stop { workload: usize, site: Site<Instance> },
+    /// It goes on.
+    Continue { workload: usize, site: Site<Instance> },
+    /// How much do connectors carry?
+    LookAtConnectors,
+    /// A connector VM that had to start carries traffic.
+    StartedConnectorVm { connector: usize },
+    /// The oldest VM of a connector is replaced.
+    ReplaceConnectorVm { connector: usize },
+    /// All VMs of a connector are replaced, and again after a while.
+    MaintainConnector { connector: usize },
 }
 
 impl Due {
@@ -24,7 +38,7 @@ impl Due {
         match self {
             Due::Release { .. } => 0,
             Due::NatConfig { .. } => 1,
-            Due::Turnover(_) => 2,
+            _ => 2,
         }
     }
 }

@@ -39,7 +39,7 @@ impl Network {
                 Host::new(name.clone(), host.tcp_ports.clone(), host.udp_ports.clone(), host.unreachable, place);
             let node = self.engine.add(host.name.clone(), station);
             self.hosts.push(node);
-            let link = LinkConfig { delay: host.rtt / 2, loss: host.loss, capacity: None };
+            let link = LinkConfig { delay: host.rtt / 2, loss: host.loss, ..LinkConfig::default() };
             let far_sides: Vec<Site<FarSide>> = match &host.location {
                 HostLocation::Vpc(network) => {
                     let interface = Interface {

@@ -136,15 +136,13 @@ impl Network {
         match &of.attachment {
             Attachment::None => {}
             Attachment::Connector(connector) => {
-                let dispatcher = self.connectors[*connector];
-                let least = scenario.connectors[*connector].min_instances;
-                let port = self.engine.topology().free_port(dispatcher.node, least);
-                let link = LinkConfig { delay: scenario.model.connector.delay, ..LinkConfig::default() };
-                self.engine.connect((site, instance::VPC), (dispatcher, port), link);
+                let dispatcher = self.connectors[*connector].dispatcher;
+                let port = self.engine.topology().free_port(dispatcher.node, 0);
+                self.engine.connect((site, instance::VPC), (dispatcher, port), LinkConfig::default());
                 self.engine.change(dispatcher, |connector| connector.add_instance(address, port));
             }
             Attachment::Direct { network, tags, .. } => {
-                let capacity = Capacity { bits_per_second: DIRECT_VPC_BITS_PER_SECOND, queue: QUEUE };
+                let capacity = Capacity::steady(DIRECT_VPC_BITS_PER_SECOND, QUEUE);
                 let link =
                     LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
                 let interface = Interface {
@@ -198,7 +196,8 @@ impl Network {
         match spec.revisions[gone.revision].attachment {
             Attachment::None => {}
             Attachment::Connector(connector) => {
-                self.engine.change(self.connectors[connector], |connector| connector.remove_instance(gone.address));
+                let dispatcher = self.connectors[connector].dispatcher;
+                self.engine.change(dispatcher, |connector| connector.remove_instance(gone.address));
             }
             Attachment::Direct { network, subnetwork, .. } => {
                 let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");

@@ -13,6 +13,7 @@ mod connectors;
 mod gateways;
 mod hosts;
 mod instances;
+mod maintenance;
 mod routes;
 mod vpcs;
 
@@ -26,7 +27,6 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::addresses::AddressPool;
 use crate::node::Node;
-use crate::node::connector::Connector;
 use crate::node::firewall::Firewall;
 use crate::node::instance::Instance;
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
@@ -39,6 +39,7 @@ use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
 
 use agenda::{Agenda, Due};
+use connectors::ConnectorStations;
 
 /// Google: Direct VPC egress carries 1 Gbps an instance.
 const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;
@@ -105,7 +106,7 @@ pub struct Network {
     nats: Vec<Site<Gateway>>,
     /// By gateway: when what it logs changed, and to what.
     log_filters: Vec<Vec<(SimTime, Option<LogFilter>)>>,
-    connectors: Vec<Site<Connector>>,
+    connectors: Vec<ConnectorStations>,
     workloads: Vec<Vec<RunningInstance>>,
     /// Instances that wait for addresses, by workload and revision.
     waiting: BTreeMap<(usize, usize), u32>,
@@ -117,6 +118,8 @@ pub struct Network {
     rng: ChaCha8Rng,
     agenda: Agenda,
     log: Vec<RunLog>,
+    /// Instances whose connections the infrastructure has ended.
+    disconnected: Vec<NodeId>,
 }
 
 impl Network {
@@ -149,6 +152,7 @@ impl Network {
             rng: rng::stream(scenario.seed, "start-up"),
             agenda: Agenda::default(),
             log: Vec::new(),
+            disconnected: Vec::new(),
             scenario: Arc::new(scenario.clone()),
         };
         network.build_vpcs();
@@ -221,6 +225,11 @@ impl Network {
         std::mem::take(&mut self.log)
     }
 
+    /// Takes the instances whose connections the infrastructure has ended since the last call.
+    pub fn take_disconnected(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.disconnected)
+    }
+
     /// When [`Network::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> SimTime {
         self.agenda.next()
@@ -239,6 +248,12 @@ impl Network {
                 }
                 Due::NatConfig { gateway, config } => self.reconfigure(gateway, &config),
                 Due::Turnover(turnover) => self.turn_over(turnover, false),
+                Due::Stop { workload, site } => self.stop_for_maintenance(workload, site),
+                Due::Continue { workload, site } => self.continue_after_maintenance(workload, site),
+                Due::LookAtConnectors => self.look_at_connectors(),
+                Due::StartedConnectorVm { connector } => self.started_connector_vm(connector),
+                Due::ReplaceConnectorVm { connector } => self.replace_connector_vm(connector),
+                Due::MaintainConnector { connector } => self.maintain_regularly(connector),
             }
         }
     }
@@ -247,6 +262,10 @@ impl Network {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Scale { .. } | Change::Deploy { .. } | Change::Execute { .. } => {}
+            Change::PatchConnector { connector, to } => self.patch_connector(*connector, to),
+            Change::MaintainConnector { connector } => self.maintain_connector(*connector),
+            Change::ResetConnections { workload } => self.reset_connections(*workload),
+            Change::MaintainWorkload { workload } => self.maintain_workload(*workload),
             Change::PatchNat { gateway, config } => {
                 let delay = self.scenario.model.nat.programming_delay;
                 if delay.is_zero() {

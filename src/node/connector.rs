@@ -12,11 +12,14 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::snat::{Refusal, Snat, can_be_reset};
 use crate::time::SimTime;
 use crate::trace::info::{Resource, VpcConnectorInfo};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
-use crate::wire::{Direction, Packet, Protocol, Transport};
+use crate::wire::{Direction, FiveTuple, Packet, Protocol, Transport};
 
 /// First of Linux' default ephemeral ports (`ip_local_port_range`).
 const FIRST_PORT: u16 = 32_768;
@@ -25,27 +28,42 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Linux' conntrack gives an unanswered SYN two minutes.
 const TRANSITORY: Duration = Duration::from_secs(120);
 
-/// The tunnel's end: spreads flows over the VMs. Port `i` leads to VM `i`; ports from the number of VMs on lead to the
-/// instances.
+/// The tunnel's end: spreads flows over the VMs.
 #[derive(Debug)]
 pub struct Connector {
     connector: Resource,
-    vms: u32,
+    /// Ports that lead to VMs, in the order in which flows are spread over them.
+    vms: Vec<PortId>,
     ready: bool,
     by_instance: bool,
     seed: u64,
-    instances: hashbrown::HashMap<Ipv4Addr, PortId, foldhash::fast::FixedState>,
+    instances: HashMap<Ipv4Addr, PortId, FixedState>,
+    /// Flows that were there when VMs were added: they stay where they are.
+    pinned: HashMap<u128, PortId, FixedState>,
 }
 
 impl Connector {
-    /// A connector with this many VMs. `seed` decides which flow takes which.
-    pub fn new(connector: Resource, vms: u32, ready: bool, by_instance: bool, seed: u64) -> Self {
-        Connector { connector, vms, ready, by_instance, seed, instances: Default::default() }
+    /// A connector without VMs. `seed` decides which flow takes which.
+    pub fn new(connector: Resource, ready: bool, by_instance: bool, seed: u64) -> Self {
+        let (vms, instances, pinned) = (Vec::new(), HashMap::default(), HashMap::default());
+        Connector { connector, vms, ready, by_instance, seed, instances, pinned }
     }
 
-    /// The port that leads to a VM.
-    pub fn vm_port(vm: u32) -> PortId {
-        PortId(vm)
+    /// Gives it these VMs from now on, behind these ports. `live` are the flows that the VMs which stay carry now: flows that
+    /// begin later are spread over all.
+    pub fn set_vms(&mut self, vms: Vec<PortId>, live: impl IntoIterator<Item = (FiveTuple, PortId)>) {
+        self.vms = vms;
+        self.pinned = live.into_iter().map(|(flow, vm)| (flow.key(), vm)).collect();
+    }
+
+    /// Ports that lead to VMs.
+    pub fn vms(&self) -> &[PortId] {
+        &self.vms
+    }
+
+    /// Whether it carries traffic.
+    pub fn set_ready(&mut self, ready: bool) {
+        self.ready = ready;
     }
 
     /// Tells where an instance is reached.
@@ -60,7 +78,7 @@ impl Connector {
 
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
-        if from.0 < self.vms {
+        if self.vms.contains(&from) {
             return match self.instances.get(&packet.dst()) {
                 Some(&port) => Verdict::Forward(port, Memo::Pure),
                 None => Verdict::Drop(DropCause::SimInstanceGone),
@@ -79,9 +97,12 @@ impl Connector {
                 _ => DropCause::SimConnectorProtocolUnsupported,
             });
         };
-        let key = if self.by_instance { u128::from(u32::from(tuple.src)) } else { tuple.key() };
-        let vm = spread(key, self.seed, self.vms);
-        Verdict::Forward(Connector::vm_port(vm), Memo::Pure)
+        let pinned = if self.pinned.is_empty() { None } else { self.pinned.get(&tuple.key()) };
+        let vm = pinned.copied().unwrap_or_else(|| {
+            let key = if self.by_instance { u128::from(u32::from(tuple.src)) } else { tuple.key() };
+            self.vms[spread(key, self.seed, self.vms.len() as u32) as usize]
+        });
+        Verdict::Forward(vm, Memo::Pure)
     }
 
     fn reached(&self) -> (String, VpcConnectorInfo) {
@@ -109,6 +130,7 @@ pub struct ConnectorVm {
     connector: Resource,
     address: Ipv4Addr,
     snat: Snat,
+    gone: bool,
 }
 
 impl ConnectorVm {
@@ -116,7 +138,7 @@ impl ConnectorVm {
     pub fn new(name: Arc<str>, connector: Resource, address: Ipv4Addr, ports: u32, time_wait: Duration) -> Self {
         let ports = ports.min(u32::from(u16::MAX - FIRST_PORT) + 1);
         let snat = Snat::new(vec![address], FIRST_PORT, ports, [IDLE, IDLE, TRANSITORY, IDLE, time_wait]);
-        ConnectorVm { name, connector, address, snat }
+        ConnectorVm { name, connector, address, snat, gone: false }
     }
 
     /// Its address in the connector's subnet.
@@ -124,8 +146,21 @@ impl ConnectorVm {
         self.address
     }
 
+    /// Flows that it carries now, as the instances send them.
+    pub fn live_flows(&self, now: SimTime) -> impl Iterator<Item = FiveTuple> + '_ {
+        self.snat.live_flows(now)
+    }
+
+    /// It has been replaced: what still comes for it is lost.
+    pub fn shut_down(&mut self) {
+        self.gone = true;
+    }
+
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
+        if self.gone {
+            return Verdict::Drop(DropCause::SimInstanceGone);
+        }
         if from == TUNNEL {
             let before = packet.five_tuple();
             return match self.snat.outbound(packet, 0, now) {
@@ -190,7 +225,7 @@ impl ConnectorVm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{FiveTuple, TcpSegment, tcp_flags};
+    use crate::wire::{TcpSegment, tcp_flags};
 
     fn resource() -> Resource {
         Resource::located("connectors", "us-central1", "c")
@@ -238,7 +273,8 @@ mod tests {
 
     #[test]
     fn flows_are_spread_evenly_over_the_vms() {
-        let mut connector = Connector::new(resource(), 4, true, false, 1);
+        let mut connector = Connector::new(resource(), true, false, 1);
+        connector.set_vms((0..4).map(PortId).collect(), []);
         let mut counts = [0; 4];
         for port in 0..4000 {
             let verdict = connector.handle_packet(&mut syn(port), PortId(9), &mut Explain::silent());
@@ -249,8 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn flows_that_were_there_stay_where_they_are_when_vms_are_added() {
+        let mut connector = Connector::new(resource(), true, false, 1);
+        let way = |connector: &mut Connector, port| {
+            let verdict = connector.handle_packet(&mut syn(port), PortId(9), &mut Explain::silent());
+            let Verdict::Forward(vm, Memo::Pure) = verdict else { panic!("{verdict:?}") };
+            vm
+        };
+        connector.set_vms(vec![PortId(0), PortId(1)], []);
+        let before: Vec<_> = (0..100).map(|port| way(&mut connector, port)).collect();
+        let live = (0..100).map(|port| (syn(port).five_tuple().unwrap(), before[usize::from(port)]));
+        connector.set_vms(vec![PortId(0), PortId(1), PortId(20)], live.collect::<Vec<_>>());
+        let after: Vec<_> = (0..100).map(|port| way(&mut connector, port)).collect();
+        assert_eq!(before, after);
+        let new: Vec<_> = (100..200).map(|port| way(&mut connector, port)).collect();
+        assert!(new.contains(&PortId(20)));
+    }
+
+    #[test]
     fn pings_are_not_carried() {
-        let mut connector = Connector::new(resource(), 2, true, false, 1);
+        let mut connector = Connector::new(resource(), true, false, 1);
+        connector.set_vms((0..2).map(PortId).collect(), []);
         let tuple = FiveTuple { protocol: Protocol::Icmp, dst_port: 0, ..syn(1).five_tuple().unwrap() };
         let mut ping = Packet::empty();
         ping.build_echo(tuple, 1, 8);

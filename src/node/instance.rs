@@ -84,12 +84,13 @@ pub struct InstanceConfig {
 pub struct Instance {
     config: InstanceConfig,
     gone: bool,
+    stopped: bool,
 }
 
 impl Instance {
     /// A running instance.
     pub fn new(config: InstanceConfig) -> Self {
-        Instance { config, gone: false }
+        Instance { config, gone: false, stopped: false }
     }
 
     /// What it is.
@@ -102,6 +103,11 @@ impl Instance {
         self.gone = true;
     }
 
+    /// It is stopped while its machine is maintained, or goes on.
+    pub fn set_stopped(&mut self, stopped: bool) {
+        self.stopped = stopped;
+    }
+
     /// Whether it has been shut down.
     pub fn is_gone(&self) -> bool {
         self.gone
@@ -111,6 +117,9 @@ impl Instance {
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
         if self.gone {
             return Verdict::Drop(DropCause::SimInstanceGone);
+        }
+        if self.stopped {
+            return Verdict::Drop(DropCause::SimInstanceStopped);
         }
         let InstanceConfig { name, workload, address, attachment, all_traffic } = &self.config;
         let (of, all_traffic) =

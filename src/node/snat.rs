@@ -48,6 +48,12 @@ impl Snat {
         Snat { addresses, by_address, first_port, ports, table, destinations: Destinations::default() }
     }
 
+    /// Flows that are known now, as the inside sends them.
+    pub(super) fn live_flows(&self, now: SimTime) -> impl Iterator<Item = FiveTuple> + '_ {
+        let live = self.table.iter().filter(move |(entry, _)| self.table.live_at(*entry, now).is_some());
+        live.map(|(_, mapping)| mapping.inside_tuple())
+    }
+
     /// Translates a packet of a known flow; false when the entry is not enough.
     #[inline]
     pub(super) fn known(&mut self, entry: EntryId, packet: &mut Packet, direction: Direction, now: SimTime) -> bool {

@@ -22,6 +22,7 @@ const fn advice(failure: Failure) -> Option<&'static str> {
         Failure::NoAnswer => "is the host declared under `hosts:`, or, in a replay, is the answer in the capture?",
         Failure::NoInstance => "give it instances, or let the load begin later",
         Failure::NoSourcePort => "fewer connections at a time to one destination, or more instances",
+        Failure::InfrastructureReset => "it happens: connect again, with backoff",
         Failure::Dropped(cause) => match cause {
             DropCause::FirewallRule => "`egressim trace` names the rule, or the implied one",
             DropCause::NoRoute => "see its routes and their tags, the default route above all",
@@ -60,6 +61,7 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::SimMidstream => return None,
             DropCause::SimHostUnreachable => "the scenario says so with `unreachable: true`",
             DropCause::SimInstanceGone => "let instances end their connections before they are shut down",
+            DropCause::SimInstanceStopped => "make tasks resume: see the signals SIGTSTP and SIGCONT",
             DropCause::SimIpv6Unavailable => "IPv6 is not simulated",
             DropCause::SimNotUnicast => return None,
             DropCause::SimIcmpUnsupported => return None,

@@ -306,6 +306,8 @@ pub struct Connector {
     pub max_instances: u32,
     /// Only a READY connector carries traffic.
     pub ready: bool,
+    /// It is in another project than its subnet (Shared VPC): then its firewall rules are not made automatically.
+    pub in_service_project: bool,
 }
 
 /// Connector machine types, with Google's documented throughput.
@@ -591,6 +593,28 @@ pub enum Change {
         revision: usize,
         /// From the event on, one by one.
         over: Duration,
+    },
+    /// A connector gets this configuration (the whole of it, after the patch).
+    PatchConnector {
+        /// Index into [`Scenario::connectors`].
+        connector: usize,
+        /// The configuration after the change.
+        to: Box<Connector>,
+    },
+    /// The VMs of a connector are replaced, one by one.
+    MaintainConnector {
+        /// Index into [`Scenario::connectors`].
+        connector: usize,
+    },
+    /// Cloud Run's infrastructure ends all connections of a workload's instances.
+    ResetConnections {
+        /// Index into [`Scenario::workloads`].
+        workload: usize,
+    },
+    /// The machines of a workload's instances are maintained: they are told, stopped and resumed.
+    MaintainWorkload {
+        /// Index into [`Scenario::workloads`].
+        workload: usize,
     },
     /// A job is executed.
     Execute {

@@ -148,6 +148,8 @@ pub struct CloudRunModel {
     pub egress_open_vpc_median: Duration,
     /// How long an address is held after its instance is gone. Google says up to 20 minutes. Default 20 min.
     pub address_hold: Duration,
+    /// How long an instance is stopped while its machine is maintained. Google does not say. Default 10 s, assumed.
+    pub maintenance_stop: Duration,
     /// Whose the blocks of 16 addresses are. Google does not say. Default: a revision's.
     pub address_blocks: AddressBlocks,
 }
@@ -162,6 +164,7 @@ impl Default for CloudRunModel {
             egress_open_nat_max: Duration::from_secs(80),
             egress_open_vpc_median: Duration::from_secs(2),
             address_hold: Duration::from_secs(20 * 60),
+            maintenance_stop: Duration::from_secs(10),
             address_blocks: AddressBlocks::Revision,
         }
     }
@@ -170,8 +173,30 @@ impl Default for CloudRunModel {
 /// `model.connector`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectorModel {
-    /// Delay of the connector hop. Google says "higher latency" than Direct VPC. Default 1 ms.
+    /// Delay of the connector hop, the median. Google says "higher latency" than Direct VPC. Default 1 ms.
     pub delay: Duration,
+    /// 99th percentile of the same: log-normal. Equal to the median, it does not vary. Default 5 ms, assumed.
+    pub delay_p99: Duration,
+    /// How many times as long the delay is while a VM is near its limit. Default 3, assumed: Google says that a connector adds
+    /// latency while it adds instances.
+    pub busy_delay_factor: u8,
+    /// Shared-core machine types carry so many times their documented throughput as long as they have CPU credit. Default 6:
+    /// an e2-micro was measured at 570 Mbps for 85 s, then at 140 Mbps.
+    pub burst: f64,
+    /// How long the credit lasts at full burst. Default 85 s, from the same measurement.
+    pub burst_duration: Duration,
+    /// e2-standard-4 carries so many times its documented throughput, without credit. Default 2, assumed.
+    pub dedicated_burst: f64,
+    /// A connector adds VMs when its use of the documented throughput was above this share. Default 0.8, assumed.
+    pub scale_out_at: f64,
+    /// Over this long. Default 60 s, assumed.
+    pub scale_out_window: Duration,
+    /// Time until a new VM carries traffic, at least and at most. Defaults 90 s and 180 s, assumed.
+    pub vm_start_min: Duration,
+    /// See [`ConnectorModel::vm_start_min`].
+    pub vm_start_max: Duration,
+    /// How often all VMs of a connector are replaced. Third parties say every two weeks. Default: never, 0 s.
+    pub maintenance_every: Duration,
     /// Source ports a connector VM has for one destination: Linux' default range. Default 28,232.
     pub snat_ports: u32,
     /// How long a closed connection keeps its port at the connector VM: Linux' TIME_WAIT. Default 60 s.
@@ -184,6 +209,16 @@ impl Default for ConnectorModel {
     fn default() -> Self {
         ConnectorModel {
             delay: Duration::from_millis(1),
+            delay_p99: Duration::from_millis(5),
+            busy_delay_factor: 3,
+            burst: 6.0,
+            burst_duration: Duration::from_secs(85),
+            dedicated_burst: 2.0,
+            scale_out_at: 0.8,
+            scale_out_window: Duration::from_secs(60),
+            vm_start_min: Duration::from_secs(90),
+            vm_start_max: Duration::from_secs(180),
+            maintenance_every: Duration::ZERO,
             snat_ports: 28_232,
             time_wait: Duration::from_secs(60),
             affinity: ConnectorAffinity::Flow,

@@ -155,6 +155,11 @@ impl Reference {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
+    /// The project that a path names.
+    pub fn project(&self) -> Option<&str> {
+        self.segment_after("projects")
+    }
+
     /// The region that a path names with `regions/R` or `locations/R`.
     pub fn region(&self) -> Option<&str> {
         self.segment_after("regions").or_else(|| self.segment_after("locations"))

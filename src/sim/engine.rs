@@ -21,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 pub use super::ledger::Ledger;
 pub use super::path::FlowId;
 
+use super::link::LinkState;
 use super::path::{Action, Paths, Recorder};
 use super::queue::Queue;
 use super::rng;
@@ -160,13 +161,13 @@ pub struct Engine {
     queue: Queue<Event>,
     now: SimTime,
     paths: Paths,
-    /// When each link is free again.
-    busy_until: Vec<SimTime>,
+    link_states: Vec<LinkState>,
     /// When each station's next timeout is queued for.
     timeouts: Vec<SimTime>,
     links_apply: bool,
     hosts_answer: bool,
     rng: ChaCha8Rng,
+    delay_rng: ChaCha8Rng,
     ledger: Ledger,
     pending: VecDeque<Occurrence>,
     spare: Vec<Packet>,
@@ -184,11 +185,12 @@ impl Engine {
             queue: Queue::default(),
             now: SimTime::ZERO,
             paths: Paths::default(),
-            busy_until: Vec::new(),
+            link_states: Vec::new(),
             timeouts: Vec::new(),
             links_apply: true,
             hosts_answer: true,
             rng: rng::stream(seed, "link loss"),
+            delay_rng: rng::stream(seed, "link delay"),
             ledger: Ledger::default(),
             pending: VecDeque::new(),
             spare: Vec::new(),
@@ -211,6 +213,11 @@ impl Engine {
         self.paths.forget_all();
     }
 
+    /// Whether links take time and may lose packets.
+    pub fn links_apply(&self) -> bool {
+        self.links_apply
+    }
+
     /// Adds a station.
     pub fn add<S: Station>(&mut self, name: impl Into<String>, station: S) -> Site<S> {
         let node = self.topology.add_node(name);
@@ -223,7 +230,7 @@ impl Engine {
     /// Links two ports.
     pub fn connect(&mut self, a: (impl Into<NodeId>, PortId), b: (impl Into<NodeId>, PortId), config: LinkConfig) {
         self.topology.connect((a.0.into(), a.1), (b.0.into(), b.1), config);
-        self.busy_until.resize(self.topology.link_count(), SimTime::ZERO);
+        self.link_states.resize(self.topology.link_count(), LinkState::default());
     }
 
     /// The graph.
@@ -257,6 +264,16 @@ impl Engine {
     /// Now.
     pub fn now(&self) -> SimTime {
         self.now
+    }
+
+    /// Bits that a link with a capacity has carried so far.
+    pub fn carried(&self, link: LinkId) -> u64 {
+        self.link_states[link.0 as usize].carried()
+    }
+
+    /// From now on a link's delay is `factor` times what it is configured to be.
+    pub fn set_delay_factor(&mut self, link: LinkId, factor: u8) {
+        self.link_states[link.0 as usize].set_delay_factor(factor);
     }
 
     /// Packet counts so far.
@@ -533,18 +550,10 @@ impl Engine {
         if to.loss > 0.0 && rng::unit(&mut self.rng) <= to.loss {
             return self.drop_on_link(walker.node, DropCause::SimLinkLoss, packet);
         }
-        let mut leaves = self.now;
-        if to.bits_per_second > 0 {
-            let starts = self.busy_until[link.0 as usize].max(self.now);
-            if starts.since(self.now).as_nanos() > u128::from(to.queue) {
-                return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
-            }
-            let bits = u128::from(packet.wire_length()) * 8;
-            let takes = (bits * 1_000_000_000 / u128::from(to.bits_per_second)) as u64;
-            leaves = starts + std::time::Duration::from_nanos(takes);
-            self.busy_until[link.0 as usize] = leaves;
-        }
-        let arrives = leaves + std::time::Duration::from_nanos(to.delay);
+        let state = &mut self.link_states[link.0 as usize];
+        let Some(arrives) = state.pass(&to, packet.wire_length(), self.now, &mut self.delay_rng) else {
+            return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
+        };
         let replacement = self.spare_packet();
         let packet = std::mem::replace(packet, replacement);
         let Walker { node, from, tag, flow, hop, answer } = walker;
@@ -699,7 +708,7 @@ mod tests {
     #[test]
     fn a_slow_link_queues_and_then_drops() {
         // 125 bytes at 1 Mbit/s take 1 ms; 3 ms of queue hold the one that is sent and three that wait.
-        let capacity = Capacity { bits_per_second: 1_000_000, queue: Duration::from_millis(3) };
+        let capacity = Capacity::steady(1_000_000, Duration::from_millis(3));
         let (mut engine, instance, _) = engine(LinkConfig { capacity: Some(capacity), ..LinkConfig::default() });
         let outcomes: Vec<_> =
             (0..6).map(|port| engine.send(instance.node, SOCKETS, &mut packet(port), 0, None)).collect();

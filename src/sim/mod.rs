@@ -3,6 +3,7 @@
 
 pub mod engine;
 mod ledger;
+mod link;
 mod path;
 pub mod queue;
 pub mod rng;

@@ -31,14 +31,23 @@ pub fn exponential(rng: &mut ChaCha8Rng, mean: f64) -> f64 {
     -libm::log(unit(rng)) * mean
 }
 
+/// Log-normal with this median and 99th percentile: `ln(p99 / median) = 2.3263 sigma`.
+pub fn log_normal_p99(rng: &mut ChaCha8Rng, median: f64, p99: f64) -> f64 {
+    let sigma = libm::log(p99 / median) / 2.326_347_874_040_841;
+    median * libm::exp(sigma * normal(rng))
+}
+
+/// Standard normal, by Box and Muller.
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = libm::sqrt(-2.0 * libm::log(unit(rng)));
+    radius * libm::cos(std::f64::consts::TAU * unit(rng))
+}
+
 /// Log-normal with this median and 90th percentile. `ln(p90 / median) = 1.2816 sigma`, the normal distribution's own
 /// 90th percentile.
 pub fn log_normal(rng: &mut ChaCha8Rng, median: f64, p90: f64) -> f64 {
     let sigma = libm::log(p90 / median) / 1.281_551_565_544_600_4;
-    // Box and Muller.
-    let radius = libm::sqrt(-2.0 * libm::log(unit(rng)));
-    let normal = radius * libm::cos(std::f64::consts::TAU * unit(rng));
-    median * libm::exp(sigma * normal)
+    median * libm::exp(sigma * normal(rng))
 }
 
 #[cfg(test)]

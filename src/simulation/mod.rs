@@ -86,6 +86,10 @@ pub fn run(
             }
         }
         changes.make(&mut network, &mut recording)?;
+        let disconnected = network.take_disconnected();
+        if !disconnected.is_empty() {
+            flows.disconnect(&mut network, &disconnected);
+        }
         if until >= end {
             break;
         }

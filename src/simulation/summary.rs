@@ -49,8 +49,11 @@ pub(super) fn summarise(
             .zip(&scenario.nat_gateways)
             .map(|(gateway, spec)| gateway_summary(gateway, spec.router.clone()))
             .collect(),
-        connectors: (scenario.connectors.iter())
-            .map(|connector| ConnectorSummary { name: connector.name.clone(), instances: connector.min_instances })
+        connectors: (scenario.connectors.iter().enumerate())
+            .map(|(index, connector)| ConnectorSummary {
+                name: connector.name.clone(),
+                instances: network.connector_instances(index),
+            })
             .collect(),
         subnetworks: (scenario.subnetworks.iter().zip(network.pools()))
             .filter(|(_, pool)| pool.held().peak > 0 || pool.failed_starts() > 0)

@@ -95,6 +95,8 @@ drop_causes! {
     SimHostUnreachable = "SIM_HOST_UNREACHABLE", "the host never answers";
     /// The instance or VM it is for does not exist (any more).
     SimInstanceGone = "SIM_INSTANCE_GONE", "its instance is gone";
+    /// Between SIGTSTP and SIGCONT: its machine is being maintained.
+    SimInstanceStopped = "SIM_INSTANCE_STOPPED", "its instance was stopped for maintenance, between SIGTSTP and SIGCONT";
     /// IPv6, from an instance that has IPv4 only.
     SimIpv6Unavailable = "SIM_IPV6_UNAVAILABLE", "IPv6, and the instance has IPv4 only";
     /// Multicast, broadcast or an unspecified address: it does not leave the sandbox.
@@ -124,12 +126,20 @@ pub enum Failure {
     NoInstance,
     /// The instance has no free port for the destination.
     NoSourcePort,
+    /// Cloud Run's infrastructure was restarted or maintained, and ended the connection.
+    InfrastructureReset,
 }
 
 impl Failure {
     /// Those without a dropped packet, in a fixed order.
-    pub const WITHOUT_DROP: &[Failure] =
-        &[Failure::Refused, Failure::Reset, Failure::NoAnswer, Failure::NoInstance, Failure::NoSourcePort];
+    pub const WITHOUT_DROP: &[Failure] = &[
+        Failure::Refused,
+        Failure::Reset,
+        Failure::NoAnswer,
+        Failure::NoInstance,
+        Failure::NoSourcePort,
+        Failure::InfrastructureReset,
+    ];
 
     /// All of them, in a fixed order.
     pub fn all() -> impl Iterator<Item = Failure> {
@@ -145,6 +155,7 @@ impl Failure {
             Failure::NoAnswer => "SIM_NO_ANSWER",
             Failure::NoInstance => "SIM_NO_INSTANCE",
             Failure::NoSourcePort => "SIM_NO_SOURCE_PORT",
+            Failure::InfrastructureReset => "SIM_INFRASTRUCTURE_RESET",
         }
     }
 
@@ -157,6 +168,7 @@ impl Failure {
             Failure::NoAnswer => "nobody answered, although nothing was dropped on the way",
             Failure::NoInstance => "the workload had no running instance to connect from",
             Failure::NoSourcePort => "the instance had no free source port of its own for this destination",
+            Failure::InfrastructureReset => "Cloud Run's infrastructure was restarted or maintained and ended it",
         }
     }
 }

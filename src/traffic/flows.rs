@@ -310,6 +310,16 @@ impl Flows {
         // An undeclared internet host takes the packet and stays silent.
     }
 
+    /// Cloud Run's infrastructure has ended all connections of these instances.
+    pub fn disconnect(&mut self, network: &mut Network, instances: &[NodeId]) {
+        for slot in 0..self.connections.len() as u32 {
+            let connection = &self.connections[slot as usize];
+            if connection.phase != Phase::Free && instances.contains(&connection.instance) {
+                self.fail(network, slot, Failure::InfrastructureReset);
+            }
+        }
+    }
+
     fn is_current(&self, generation: u32, slot: u32) -> bool {
         self.connections.get(slot as usize).is_some_and(|connection| {
             connection.phase != Phase::Free && connection.generation & 0x00ff_ffff == generation

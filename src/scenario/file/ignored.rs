@@ -309,7 +309,7 @@ pub(crate) fn fields(resource: &str) -> &'static [&'static str] {
             "warnings",
         ],
         "Connector" => &["connectedProjects", "createTime", "lastRestartTime", "labels", "satisfiesPzs"],
-        "ConnectorSubnet" => &["projectId"],
+        "ConnectorSubnet" => &[],
         "Service" => run![
             "traffic",
             "trafficStatuses",

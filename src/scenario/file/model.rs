@@ -109,6 +109,9 @@ pub struct CloudRunModel {
     /// How long an address is held after its instance is gone. Default 20m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_hold: Option<At<Dur>>,
+    /// How long an instance is stopped while its machine is maintained. Default 10s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_stop: Option<At<Dur>>,
     /// Whose the blocks of 16 addresses are. Default `revision`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_blocks: Option<AddressBlocks>,
@@ -136,9 +139,40 @@ pub struct EgressOpenModel {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectorModel {
-    /// Delay of the connector hop. Default 1ms.
+    /// Delay of the connector hop, the median. Default 1ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<At<Dur>>,
+    /// 99th percentile of the same. Default 5ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_p99: Option<At<Dur>>,
+    /// How many times as long the delay is while a VM is near its limit: 1 to 100. Default 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy_delay_factor: Option<At<i64>>,
+    /// Shared-core machine types carry so many times their documented throughput while they have CPU credit: 1 to 100.
+    /// Default 6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<At<f64>>,
+    /// How long the credit lasts at full burst. Default 85s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_duration: Option<At<Dur>>,
+    /// e2-standard-4 carries so many times its documented throughput: 1 to 100. Default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedicated_burst: Option<At<f64>>,
+    /// Share of the documented throughput above which VMs are added: above 0. Default 0.8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_out_at: Option<At<f64>>,
+    /// Over how long the share is taken. Default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_out_window: Option<At<Dur>>,
+    /// Shortest time until a new VM carries traffic. Default 90s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_start_min: Option<At<Dur>>,
+    /// Longest time until a new VM carries traffic. Default 180s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_start_max: Option<At<Dur>>,
+    /// How often all VMs are replaced, which ends their connections; 0s: never. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_every: Option<At<Dur>>,
     /// Source ports a connector VM has for one destination: 1 to 65,535. Default 28,232.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snat_ports: Option<At<i64>>,

@@ -54,6 +54,10 @@ pub struct Connector {
 pub struct ConnectorSubnet {
     /// The subnet.
     pub name: At<Reference>,
+    /// Its project, if that is not the connector's: Shared VPC, where the connector's firewall rules are not made
+    /// automatically.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<At<String>>,
 }
 
 /// Machine type of a connector's VMs.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::nat::RouterNat;
-use super::run::{Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
+use super::run::{ConnectorMachineType, ConnectorState, Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
 use crate::scenario::value::{At, ByteSize, Cidr, Dur, HostPort, Rate, Reference};
 
 /// A simulated destination.
@@ -179,6 +179,15 @@ pub struct Event {
     /// A gateway gets another configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch_nat: Option<At<PatchNatEvent>>,
+    /// A connector gets another configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_connector: Option<At<PatchConnectorEvent>>,
+    /// Google maintains what a workload's instances, or a connector's VMs, run on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintain: Option<At<MaintainEvent>>,
+    /// Cloud Run's infrastructure is restarted: all open connections of a workload's instances end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_connections: Option<At<ResetConnectionsEvent>>,
 }
 
 /// A workload gets another number of instances.
@@ -268,6 +277,54 @@ pub struct ExecuteEvent {
     /// No execution begins after this time. Default: the end of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<At<Dur>>,
+}
+
+/// A connector gets another configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchConnectorEvent {
+    /// The connector.
+    pub connector: At<Reference>,
+    /// The fields that change, as in `connectors[]`.
+    pub set: At<ConnectorPatch>,
+}
+
+/// What can change of a connector.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectorPatch {
+    /// Another machine type: its VMs are replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<At<ConnectorMachineType>>,
+    /// More instances at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_instances: Option<At<i64>>,
+    /// More instances at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_instances: Option<At<i64>>,
+    /// Only a `READY` one carries traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<At<ConnectorState>>,
+}
+
+/// Google maintains machines. Give one of the two.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MaintainEvent {
+    /// Instances get `SIGTSTP`, are stopped 10 seconds later, lose their connections, and get `SIGCONT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<At<Reference>>,
+    /// Its VMs are replaced by others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<At<Reference>>,
+}
+
+/// Open connections end.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResetConnectionsEvent {
+    /// The workload.
+    pub workload: At<Reference>,
 }
 
 /// A gateway gets another configuration.

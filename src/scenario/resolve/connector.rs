@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::{Resolver, SubnetworkDetail};
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::run::{Connector as File, ConnectorMachineType, ConnectorState};
+use crate::scenario::file::simulation::PatchConnectorEvent;
 use crate::scenario::value::{At, Reference};
-use crate::scenario::{Connector, MachineType, Subnetwork};
+use crate::scenario::{Change, Connector, MachineType, Subnetwork};
 
 /// The longest name: fewer than 21 characters, each hyphen counts as two
 /// (<https://cloud.google.com/run/docs/configuring/vpc-connectors>, 2026).
@@ -30,11 +31,9 @@ impl Resolver<'_> {
         let region = self.region(connector.region.as_ref(), &connector.name, connector.place);
         let network = connector.network.as_ref().map(|network| self.networks.lookup(network, None));
         let network = network.map(|network| self.ok(network).flatten());
-        let machine_type = match connector.machine_type.as_ref().map(|machine| machine.value) {
-            None | Some(ConnectorMachineType::E2Micro) => MachineType::E2Micro,
-            Some(ConnectorMachineType::F1Micro) => MachineType::F1Micro,
-            Some(ConnectorMachineType::E2Standard4) => MachineType::E2Standard4,
-        };
+        let machine_type =
+            connector.machine_type.as_ref().map_or(ConnectorMachineType::E2Micro, |machine| machine.value);
+        let machine_type = machine_type_of(machine_type);
         let declared_twice = |taken: &Place, place| {
             Diagnostic::rejected("subnet-in-use", "two connectors share a subnet")
                 .at(place)
@@ -142,8 +141,51 @@ impl Resolver<'_> {
             min_instances,
             max_instances,
             ready: connector.state.as_ref().is_none_or(|state| state.value == ConnectorState::Ready),
+            in_service_project: in_service_project(connector),
         });
         Some(())
+    }
+
+    /// What a connector is after a change. Google lets the numbers of instances only grow.
+    pub(super) fn patch_connector(&mut self, event: &PatchConnectorEvent) -> Option<Change> {
+        let at = self.connectors.lookup(&event.connector, None);
+        let at = self.ok(at).flatten()?;
+        let before = self.out.connectors[at].clone();
+        let set = &event.set.value;
+        let mut to = before.clone();
+        if let Some(machine_type) = &set.machine_type {
+            to.machine_type = machine_type_of(machine_type.value);
+        }
+        if let Some(state) = &set.state {
+            to.ready = state.value == ConnectorState::Ready;
+        }
+        let bounds = [
+            ("minInstances", &set.min_instances, 2..=9, before.min_instances),
+            ("maxInstances", &set.max_instances, 3..=10, before.max_instances),
+        ];
+        for (field, value, allowed, was) in bounds {
+            let Some(value) = value else { continue };
+            let Some(count) = self.bounded(value, allowed, &format!("{field} of a connector")) else { continue };
+            if count < i64::from(was) {
+                let message = format!("{field} of connector `{}` is {was}: it can grow, not shrink", before.name);
+                self.push(
+                    Diagnostic::rejected("connector-instances", message).at(value.place).help("make another connector"),
+                );
+                continue;
+            }
+            if field == "minInstances" { to.min_instances = count as u32 } else { to.max_instances = count as u32 }
+        }
+        if to.min_instances >= to.max_instances {
+            let message = format!(
+                "a connector's minimum of {} instances is not below its maximum of {}",
+                to.min_instances, to.max_instances
+            );
+            self.push(
+                Diagnostic::rejected("connector-instances", message).at(event.set.place).help("2 to 9 below 3 to 10"),
+            );
+        }
+        self.out.connectors[at] = to.clone();
+        Some(Change::PatchConnector { connector: at, to: Box::new(to) })
     }
 
     fn check_name(&mut self, name: &At<Reference>) {
@@ -199,4 +241,19 @@ impl Resolver<'_> {
         }
         (min as u32, max as u32)
     }
+}
+
+fn machine_type_of(written: ConnectorMachineType) -> MachineType {
+    match written {
+        ConnectorMachineType::F1Micro => MachineType::F1Micro,
+        ConnectorMachineType::E2Micro => MachineType::E2Micro,
+        ConnectorMachineType::E2Standard4 => MachineType::E2Standard4,
+    }
+}
+
+/// Whether a connector uses a subnet of another project, the host project of a Shared VPC.
+fn in_service_project(connector: &File) -> bool {
+    let host = connector.subnet.as_ref().and_then(|subnet| subnet.value.project_id.as_ref());
+    // A bare name is of the project that the scenario is about.
+    host.is_some_and(|host| connector.name.project() != Some(host.value.as_str()))
 }

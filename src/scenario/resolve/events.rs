@@ -18,6 +18,7 @@ impl Resolver<'_> {
         events.sort_by_key(|event| event.value.at.0);
         // Patches change what the gateways are known to be, for the checks of the next patch only.
         let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
+        let connectors = self.out.connectors.clone();
         let details = self.details.gateways.clone();
         for event in events {
             if event.value.at.0 > self.out.duration {
@@ -42,25 +43,27 @@ impl Resolver<'_> {
             gateway.config = config;
         }
         self.details.gateways = details;
+        self.out.connectors = connectors;
     }
 
     /// What an event changes, and when: once, or again and again.
     fn changes(&mut self, event: &At<file::Event>, at: Duration) -> Vec<(Duration, Change)> {
-        let file::Event { at: _, scale, deploy, execute, patch_nat } = &event.value;
-        let given: Vec<(&str, Place)> = [
+        let file::Event { at: _, scale, deploy, execute, patch_nat, patch_connector, maintain, reset_connections } =
+            &event.value;
+        let kinds = [
             ("scale", scale.as_ref().map(|it| it.place)),
             ("deploy", deploy.as_ref().map(|it| it.place)),
             ("execute", execute.as_ref().map(|it| it.place)),
             ("patchNat", patch_nat.as_ref().map(|it| it.place)),
-        ]
-        .into_iter()
-        .filter_map(|(kind, place)| Some((kind, place?)))
-        .collect();
+            ("patchConnector", patch_connector.as_ref().map(|it| it.place)),
+            ("maintain", maintain.as_ref().map(|it| it.place)),
+            ("resetConnections", reset_connections.as_ref().map(|it| it.place)),
+        ];
+        let given: Vec<(&str, Place)> = kinds.iter().filter_map(|(kind, place)| Some((*kind, (*place)?))).collect();
         match given[..] {
             [_] => {}
             [] => {
-                let kinds = ["scale", "deploy", "execute", "patchNat"];
-                if !kinds.iter().any(|kind| self.is_lost(event.place, kind)) {
+                if !kinds.iter().any(|(kind, _)| self.is_lost(event.place, kind)) {
                     self.push(
                         Diagnostic::unusable("missing-field", "an event needs a change")
                             .at(event.place)
@@ -85,7 +88,39 @@ impl Resolver<'_> {
         if let Some(execute) = execute {
             return self.execute(execute, at).unwrap_or_default();
         }
+        if let Some(patch) = patch_connector {
+            return once(self.patch_connector(patch));
+        }
+        if let Some(maintain) = maintain {
+            return once(self.maintain(maintain));
+        }
+        if let Some(reset) = reset_connections {
+            let workload = self.workloads.lookup(&reset.workload, None);
+            return once(self.ok(workload).flatten().map(|workload| Change::ResetConnections { workload }));
+        }
         once(patch_nat.as_ref().and_then(|patch| self.patch(patch)))
+    }
+
+    fn maintain(&mut self, maintain: &At<file::MaintainEvent>) -> Option<Change> {
+        match (&maintain.workload, &maintain.connector) {
+            (Some(workload), None) => {
+                let workload = self.workloads.lookup(workload, None);
+                self.ok(workload).flatten().map(|workload| Change::MaintainWorkload { workload })
+            }
+            (None, Some(connector)) => {
+                let connector = self.connectors.lookup(connector, None);
+                self.ok(connector).flatten().map(|connector| Change::MaintainConnector { connector })
+            }
+            _ => {
+                let message = "maintenance is of a workload or of a connector";
+                self.push(
+                    Diagnostic::unusable("missing-field", message)
+                        .at(maintain.place)
+                        .help("write `maintain: {workload: …}` or `maintain: {connector: …}`"),
+                );
+                None
+            }
+        }
     }
 
     fn scale(&mut self, scale: &file::ScaleEvent) -> Option<Change> {

@@ -7,6 +7,9 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::file::model as file;
 use crate::scenario::value::{At, Dur};
 
+/// The use of a connector is looked at so often.
+const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
+
 /// Takes a value over if it is given.
 fn set<T, U>(target: &mut T, value: Option<U>, convert: impl FnOnce(U) -> T) {
     if let Some(value) = value {
@@ -33,6 +36,7 @@ impl Resolver<'_> {
             set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
             set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
             set(&mut target.address_hold, run.address_hold.as_ref(), span);
+            set(&mut target.maintenance_stop, run.maintenance_stop.as_ref(), span);
             set(&mut target.address_blocks, run.address_blocks, |choice| choice);
             if let Some(open) = &run.egress_open {
                 set(&mut target.egress_open_nat_median, open.nat_median.as_ref(), span);
@@ -55,14 +59,71 @@ impl Resolver<'_> {
             }
         }
         if let Some(connector) = &given.connector {
-            let ports = connector.snat_ports.as_ref();
-            let ports = ports.and_then(|ports| self.model_bounded(ports, 1..=65_535, "model.connector.snatPorts"));
-            let target = &mut self.out.model.connector;
-            set(&mut target.delay, connector.delay.as_ref(), span);
-            set(&mut target.time_wait, connector.time_wait.as_ref(), span);
-            set(&mut target.snat_ports, ports, |ports| ports as u32);
-            set(&mut target.affinity, connector.affinity, |choice| choice);
+            self.connector_model(connector);
         }
+    }
+
+    fn connector_model(&mut self, given: &file::ConnectorModel) {
+        let ports = given.snat_ports.as_ref();
+        let ports = ports.and_then(|ports| self.model_bounded(ports, 1..=65_535, "model.connector.snatPorts"));
+        let factor = given.busy_delay_factor.as_ref();
+        let factor = factor.and_then(|factor| self.model_bounded(factor, 1..=100, "model.connector.busyDelayFactor"));
+        let burst = given.burst.as_ref().and_then(|burst| self.times(burst, "burst"));
+        let dedicated = given.dedicated_burst.as_ref().and_then(|burst| self.times(burst, "dedicatedBurst"));
+        let scale_out_at = given.scale_out_at.as_ref().filter(|share| {
+            let sound = share.value > 0.0 && share.value.is_finite();
+            if !sound {
+                let message = format!("scaleOutAt is {}, expected more than 0", share.value);
+                self.push(Diagnostic::unusable("out-of-range", message).at(share.place));
+            }
+            sound
+        });
+        if let Some(window) = given.scale_out_window.as_ref().filter(|window| window.0 < SHORTEST_WINDOW) {
+            let message = format!("scaleOutWindow is {}, expected at least {}", window.value, Dur(SHORTEST_WINDOW));
+            self.push(Diagnostic::unusable("out-of-range", message).at(window.place));
+        }
+        let target = &mut self.out.model.connector;
+        set(&mut target.delay, given.delay.as_ref(), span);
+        set(&mut target.delay_p99, given.delay_p99.as_ref(), span);
+        set(&mut target.busy_delay_factor, factor, |factor| factor as u8);
+        set(&mut target.burst, burst, |burst| burst);
+        set(&mut target.burst_duration, given.burst_duration.as_ref(), span);
+        set(&mut target.dedicated_burst, dedicated, |burst| burst);
+        set(&mut target.scale_out_at, scale_out_at, |share| share.value);
+        set(&mut target.scale_out_window, given.scale_out_window.as_ref(), span);
+        set(&mut target.vm_start_min, given.vm_start_min.as_ref(), span);
+        set(&mut target.vm_start_max, given.vm_start_max.as_ref(), span);
+        set(&mut target.maintenance_every, given.maintenance_every.as_ref(), span);
+        set(&mut target.time_wait, given.time_wait.as_ref(), span);
+        set(&mut target.snat_ports, ports, |ports| ports as u32);
+        set(&mut target.affinity, given.affinity, |choice| choice);
+        // Who sets the median only wants no spread, if it is above the usual one.
+        if given.delay_p99.is_none() {
+            target.delay_p99 = target.delay_p99.max(target.delay);
+        }
+        let rising = [
+            ("delay", target.delay, "delayP99", target.delay_p99, &given.delay_p99),
+            ("vmStartMin", target.vm_start_min, "vmStartMax", target.vm_start_max, &given.vm_start_max),
+        ];
+        let wrong = rising.into_iter().filter(|(_, low, _, high, _)| low > high);
+        let found: Vec<_> = wrong
+            .map(|(low_name, low, high_name, high, at)| {
+                let message = format!("{high_name} is {}, below {low_name}, which is {}", Dur(high), Dur(low));
+                let diagnostic = Diagnostic::unusable("out-of-range", message);
+                at.as_ref().map_or(diagnostic.clone(), |at| diagnostic.at(at.place))
+            })
+            .collect();
+        self.diagnostics.extend(found);
+    }
+
+    /// A factor from 1 to 100.
+    fn times(&mut self, value: &At<f64>, what: &str) -> Option<f64> {
+        if (1.0..=100.0).contains(&value.value) {
+            return Some(value.value);
+        }
+        let message = format!("{what} is {}, expected 1 to 100", value.value);
+        self.push(Diagnostic::unusable("out-of-range", message).at(value.place));
+        None
     }
 
     fn nat_model(&mut self, nat: &file::NatModel) {
