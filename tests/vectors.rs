@@ -227,3 +227,39 @@ fn t21_a_connector_adds_vms_under_load_and_keeps_them() {
     arriving(&mut network, 1_000_000, 64, 600, 60);
     assert_eq!(network.connector_instances(0), 6, "it does not scale in");
 }
+
+/// Long connections that are silent between a request and the client's close.
+fn idle(way: &str, seconds: u64, rest: &str) -> Summary {
+    let yaml = format!(
+        "\
+duration: 30m
+networks: [{{name: vpc}}]
+subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/24}}]
+connectors: [{{name: conn, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28}}]
+firewalls: [{{name: in, network: vpc, sourceRanges: [10.0.0.0/8], allowed: [{{IPProtocol: all}}]}}]
+services: [{{name: api, region: us-central1, template: {{{way}}}}}]
+hosts:
+- {{name: db, address: 10.9.0.200, location: vpc, network: vpc, rtt: 0ms}}
+- {{name: partner, address: 198.51.100.7, rtt: 0ms}}
+traffic: [{{from: api, to: \"{rest}\", count: 3, lifetime: {seconds}s}}]
+"
+    );
+    run(&scenario(&yaml))
+}
+
+#[test]
+fn t22_a_connection_into_the_vpc_is_forgotten_after_ten_idle_minutes() {
+    let way = "vpcAccess: {connector: conn}";
+    assert_eq!(idle(way, 599, "db:5432").connections.broken, 0);
+    let late = idle(way, 601, "db:5432").connections;
+    assert_eq!((late.established, late.broken), (3, 3));
+    assert_eq!(late.failed_by["SIM_IDLE_EXPIRED"], 3);
+}
+
+#[test]
+fn t23_a_connection_to_the_internet_is_forgotten_after_twenty_idle_minutes() {
+    assert_eq!(idle("timeout: 60s", 1199, "partner:443").connections.broken, 0);
+    let late = idle("timeout: 60s", 1201, "partner:443").connections;
+    assert_eq!((late.established, late.broken), (3, 3));
+    assert_eq!(late.failed_by["SIM_IDLE_EXPIRED"], 3);
+}

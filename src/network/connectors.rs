@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::Due;
-use super::{Network, QUEUE};
-use crate::node::connector::{self, Connector, ConnectorVm};
+use super::{Network, QUEUE, idle_policy};
+use crate::node::connector::{self, Connector, ConnectorVm, VmConfig};
 use crate::node::firewall::Interface;
 use crate::node::nat;
 use crate::scenario::model::{ConnectorAffinity, ConnectorModel};
@@ -105,7 +105,12 @@ impl Network {
         let Some(address) = addresses.find(|address| !taken(address)) else { return };
         let name: Arc<str> = format!("{}-vm-{}", config.name, stations.ever).into();
         let resource = Resource::located("connectors", &*config.region, &*config.name);
-        let vm = ConnectorVm::new(name.clone(), resource, address, model.snat_ports, model.time_wait);
+        let vm = VmConfig {
+            ports: model.snat_ports,
+            time_wait: model.time_wait,
+            idle: idle_policy(scenario.model.cloud_run.idle_vpc),
+        };
+        let vm = ConnectorVm::new(name.clone(), resource, address, vm);
         let site = self.engine.add(&*name, vm);
         let port = self.engine.topology().free_port(dispatcher.node, 0);
         let link = LinkConfig {

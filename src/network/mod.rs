@@ -26,13 +26,13 @@ use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 
 use crate::addresses::AddressPool;
-use crate::node::Node;
 use crate::node::firewall::Firewall;
 use crate::node::instance::Instance;
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
 use crate::node::router::Router;
-use crate::scenario::{Change, HostLocation, LogFilter, Scenario, lifecycle};
+use crate::node::{IdlePolicy, Node};
+use crate::scenario::{Change, HostLocation, LogFilter, Scenario, lifecycle, model};
 use crate::sim::{Engine, Site, rng};
 use crate::time::SimTime;
 use crate::topology::{LinkConfig, NodeId};
@@ -132,7 +132,10 @@ impl Network {
             internet.add_route(ip.into(), PortId(0));
         }
         let internet = engine.add("internet", internet);
-        let serverless = engine.add("cloud-run-internet-egress", ServerlessEgress::new(pool));
+        let serverless = engine.add(
+            "cloud-run-internet-egress",
+            ServerlessEgress::new(pool, idle_policy(scenario.model.cloud_run.idle_internet)),
+        );
         engine.connect((serverless, INTERNET), (internet, PortId(0)), LinkConfig::default());
         let mut network = Network {
             engine,
@@ -288,6 +291,13 @@ impl Network {
                 connectors.flat_map(|connector| (0..connector.min_instances).map(move |i| (first + 2 + i).into()));
             self.pools.push(AddressPool::new(subnetwork.range, vms.chain(hosts).chain(connectors)));
         }
+    }
+}
+
+fn idle_policy(written: model::IdlePolicy) -> IdlePolicy {
+    match written {
+        model::IdlePolicy::BlackHole => IdlePolicy::BlackHole,
+        model::IdlePolicy::Reset => IdlePolicy::Reset,
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::IdlePolicy;
 use super::snat::{Refusal, Snat, can_be_reset};
 use crate::time::SimTime;
 use crate::trace::info::{Resource, VpcConnectorInfo};
@@ -123,6 +124,17 @@ pub const TUNNEL: PortId = PortId(0);
 /// Towards the VPC network.
 pub const NIC: PortId = PortId(1);
 
+/// How a connector VM translates.
+#[derive(Debug, Clone, Copy)]
+pub struct VmConfig {
+    /// Source ports for each destination.
+    pub ports: u32,
+    /// How long the port of a closed connection rests.
+    pub time_wait: Duration,
+    /// What becomes of a connection that was idle for ten minutes.
+    pub idle: IdlePolicy,
+}
+
 /// One connector VM: translates flows to its own address.
 #[derive(Debug)]
 pub struct ConnectorVm {
@@ -130,15 +142,17 @@ pub struct ConnectorVm {
     connector: Resource,
     address: Ipv4Addr,
     snat: Snat,
+    idle: IdlePolicy,
     gone: bool,
 }
 
 impl ConnectorVm {
-    /// A VM with `ports` source ports for each destination, whose closed connections rest for `time_wait`.
-    pub fn new(name: Arc<str>, connector: Resource, address: Ipv4Addr, ports: u32, time_wait: Duration) -> Self {
+    /// A VM of `connector` with this address.
+    pub fn new(name: Arc<str>, connector: Resource, address: Ipv4Addr, config: VmConfig) -> Self {
+        let VmConfig { ports, time_wait, idle } = config;
         let ports = ports.min(u32::from(u16::MAX - FIRST_PORT) + 1);
         let snat = Snat::new(vec![address], FIRST_PORT, ports, [IDLE, IDLE, TRANSITORY, IDLE, time_wait]);
-        ConnectorVm { name, connector, address, snat, gone: false }
+        ConnectorVm { name, connector, address, snat, idle, gone: false }
     }
 
     /// Its address in the connector's subnet.
@@ -177,6 +191,16 @@ impl ConnectorVm {
                     Verdict::Forward(NIC, memo)
                 }
                 Err(Refusal::Cause(cause)) => Verdict::Drop(cause),
+                Err(Refusal::Expired(at)) => {
+                    explain.say(State::Drop, || {
+                        let idle = now.since(at).as_secs_f64();
+                        format!(
+                            "{}: the connection was forgotten {idle:.1} s earlier, after ten idle minutes",
+                            self.name
+                        )
+                    });
+                    self.idle.verdict(packet)
+                }
                 Err(Refusal::NoPort) => {
                     explain.say(State::ArriveAtVpcConnector, || {
                         let info = VpcConnectorInfo { connector: self.connector.clone() };
@@ -231,6 +255,10 @@ mod tests {
         Resource::located("connectors", "us-central1", "c")
     }
 
+    fn config(ports: u32) -> VmConfig {
+        VmConfig { ports, time_wait: Duration::from_secs(60), idle: IdlePolicy::BlackHole }
+    }
+
     fn syn(port: u16) -> Packet {
         let tuple = FiveTuple {
             src: Ipv4Addr::new(169, 254, 8, 1),
@@ -246,8 +274,7 @@ mod tests {
 
     #[test]
     fn the_vm_wears_its_own_address_and_gives_the_reply_back() {
-        let mut vm =
-            ConnectorVm::new("vm".into(), resource(), Ipv4Addr::new(10, 8, 0, 2), 28_232, Duration::from_secs(60));
+        let mut vm = ConnectorVm::new("vm".into(), resource(), Ipv4Addr::new(10, 8, 0, 2), config(28_232));
         let mut packet = syn(5000);
         let inside = packet.five_tuple().unwrap();
         let verdict = vm.handle_packet(&mut packet, TUNNEL, SimTime::ZERO, &mut Explain::silent());
@@ -262,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_vm_without_ports_refuses_and_is_not_silent() {
-        let mut vm = ConnectorVm::new("vm".into(), resource(), Ipv4Addr::new(10, 8, 0, 2), 1, Duration::from_secs(60));
+        let mut vm = ConnectorVm::new("vm".into(), resource(), Ipv4Addr::new(10, 8, 0, 2), config(1));
         vm.handle_packet(&mut syn(5000), TUNNEL, SimTime::ZERO, &mut Explain::silent());
         let mut second = syn(5001);
         let verdict = vm.handle_packet(&mut second, TUNNEL, SimTime::ZERO, &mut Explain::silent());

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use ipnet::Ipv4Net;
 use prefix_trie::PrefixMap;
 
+use super::IdlePolicy;
 use super::router::is_private;
 use super::snat::{Refusal, Snat, can_be_reset};
 use crate::time::SimTime;
@@ -85,15 +86,16 @@ pub struct ServerlessEgress {
     snat: Snat,
     instances: HashMap<Ipv4Addr, PortId, FixedState>,
     pool: usize,
+    idle: IdlePolicy,
 }
 
 impl ServerlessEgress {
-    /// An egress with these pool addresses.
-    pub fn new(pool: Vec<Ipv4Addr>) -> Self {
-        let (idle, short) = (EXTERNAL_IDLE, EXTERNAL_TRANSITORY);
+    /// An egress with these pool addresses. `idle`: what becomes of a connection that was idle for 20 minutes.
+    pub fn new(pool: Vec<Ipv4Addr>, idle: IdlePolicy) -> Self {
+        let (long, short) = (EXTERNAL_IDLE, EXTERNAL_TRANSITORY);
         let addresses = pool.len();
-        let snat = Snat::new(pool, 1024, 64_512, [idle, short, short, idle, short]);
-        ServerlessEgress { snat, instances: HashMap::default(), pool: addresses }
+        let snat = Snat::new(pool, 1024, 64_512, [long, short, short, long, short]);
+        ServerlessEgress { snat, instances: HashMap::default(), pool: addresses, idle }
     }
 
     /// Tells where an instance is reached.
@@ -125,6 +127,13 @@ impl ServerlessEgress {
                 }
                 Err(Refusal::Cause(cause)) => Verdict::Drop(cause),
                 Err(Refusal::NoPort) => Verdict::Drop(DropCause::OutOfResources),
+                Err(Refusal::Expired(at)) => {
+                    explain.say(State::Drop, || {
+                        let idle = now.since(at).as_secs_f64();
+                        format!("Cloud Run's internet egress forgot the connection {idle:.1} s earlier, after twenty idle minutes")
+                    });
+                    self.idle.verdict(packet)
+                }
             };
         }
         match self.snat.inbound(packet, now) {
@@ -384,7 +393,7 @@ mod tests {
     #[test]
     fn the_serverless_pool_does_not_run_out_at_one_address() {
         let pool = vec![Ipv4Addr::new(192, 0, 2, 129), Ipv4Addr::new(192, 0, 2, 130)];
-        let mut egress = ServerlessEgress::new(pool);
+        let mut egress = ServerlessEgress::new(pool, IdlePolicy::Reset);
         egress.add_instance(Ipv4Addr::new(169, 254, 8, 1), PortId(1));
         let mut seen = std::collections::BTreeSet::new();
         for port in 0..=u16::MAX {

@@ -16,8 +16,30 @@ mod snat;
 use crate::time::SimTime;
 #[cfg(doc)]
 use crate::trace::Memo;
-use crate::trace::{EntryId, Explain, PortId, Verdict};
+use crate::trace::{DropCause, EntryId, Explain, PortId, Verdict};
 use crate::wire::Packet;
+
+/// What becomes of a packet of a TCP connection that had been idle for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdlePolicy {
+    /// Nothing: nobody answers.
+    BlackHole,
+    /// Its sender gets a reset.
+    Reset,
+}
+
+impl IdlePolicy {
+    /// The verdict about such a packet.
+    pub(crate) fn verdict(self, packet: &Packet) -> Verdict {
+        let cause = DropCause::SimIdleExpired;
+        if self == IdlePolicy::BlackHole || !snat::can_be_reset(packet) {
+            return Verdict::Drop(cause);
+        }
+        let mut reset = Packet::empty();
+        reset.build_reset(packet);
+        Verdict::Refuse(cause, Box::new(reset))
+    }
+}
 
 /// A station.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::nat::ended::EndedMappings;
 use super::nat::mapping::{Ended, Lookup, MappingTable, Observed, Outside};
 use super::nat::tcp::{Phase, Timer};
 use super::nat::usage::{Destination, Destinations, Pick};
@@ -24,6 +25,8 @@ pub(super) struct Snat {
     ports: u32,
     table: MappingTable,
     destinations: Destinations,
+    /// Established TCP connections that were idle for too long, as the inside sends them.
+    forgotten: EndedMappings,
 }
 
 /// Why a packet could not be translated.
@@ -31,6 +34,8 @@ pub(super) struct Snat {
 pub(super) enum Refusal {
     /// All ports are taken for this destination.
     NoPort,
+    /// The connection had been idle until its limit, which was then.
+    Expired(SimTime),
     /// Anything else.
     Cause(DropCause),
 }
@@ -45,7 +50,15 @@ impl Snat {
     ) -> Self {
         let table = MappingTable::new(timeouts);
         let by_address = addresses.iter().enumerate().map(|(index, &address)| (address, index as u32)).collect();
-        Snat { addresses, by_address, first_port, ports, table, destinations: Destinations::default() }
+        Snat {
+            addresses,
+            by_address,
+            first_port,
+            ports,
+            table,
+            destinations: Destinations::default(),
+            forgotten: EndedMappings::default(),
+        }
     }
 
     /// Flows that are known now, as the inside sends them.
@@ -87,6 +100,13 @@ impl Snat {
             Protocol::Tcp => Phase::of_first_packet(packet.tcp_flags()),
             Protocol::Udp | Protocol::Icmp => Phase::Datagram,
         };
+        let begins = tuple.protocol != Protocol::Tcp || packet.tcp_flags() & tcp_flags::SYN != 0;
+        if !begins
+            && known.is_none()
+            && let Some((_, at)) = self.forgotten.find(&tuple)
+        {
+            return Err(Refusal::Expired(at));
+        }
         for offset in 0..self.addresses.len() {
             let index = (prefer + offset) % self.addresses.len();
             let destination = Destination::of(index as u32, &tuple);
@@ -157,6 +177,10 @@ impl Snat {
 
     fn forget_expired(&mut self, now: SimTime) {
         while let Some(mapping) = self.table.expire(now) {
+            if mapping.phase() == Phase::Established {
+                let at = SimTime::from_nanos(mapping.deadline());
+                self.forgotten.note(mapping.inside_tuple(), Ended::Expired, at);
+            }
             self.destinations.release(mapping.taken, !mapping.phase().is_open());
         }
     }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 pub use super::file::model::{
-    AddressBlocks, ConnectorAffinity, EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage,
-    SynSchedule,
+    AddressBlocks, ConnectorAffinity, EndpointIndependentChoice, IdlePolicy, Midstream, PortSelection, RstPolicy,
+    Shortage, SynSchedule,
 };
 
 /// All of `model:`.
@@ -148,6 +148,11 @@ pub struct CloudRunModel {
     pub egress_open_vpc_median: Duration,
     /// How long an address is held after its instance is gone. Google says up to 20 minutes. Default 20 min.
     pub address_hold: Duration,
+    /// What becomes of a TCP connection into the VPC network that was idle for 10 minutes, Google's limit. Google does not say.
+    /// Default: nobody answers any more.
+    pub idle_vpc: IdlePolicy,
+    /// The same of one to the internet that was idle for 20 minutes. Default: a reset.
+    pub idle_internet: IdlePolicy,
     /// How long an instance is stopped while its machine is maintained. Google does not say. Default 10 s, assumed.
     pub maintenance_stop: Duration,
     /// Whose the blocks of 16 addresses are. Google does not say. Default: a revision's.
@@ -164,6 +169,8 @@ impl Default for CloudRunModel {
             egress_open_nat_max: Duration::from_secs(80),
             egress_open_vpc_median: Duration::from_secs(2),
             address_hold: Duration::from_secs(20 * 60),
+            idle_vpc: IdlePolicy::BlackHole,
+            idle_internet: IdlePolicy::Reset,
             maintenance_stop: Duration::from_secs(10),
             address_blocks: AddressBlocks::Revision,
         }

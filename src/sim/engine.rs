@@ -629,6 +629,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::node::IdlePolicy;
     use crate::node::instance::{Attachment, EXTERNAL, Instance, InstanceConfig, SOCKETS};
     use crate::node::internet::{FarKind, FarSide, INTERNET, ServerlessEgress};
     use crate::topology::Capacity;
@@ -650,7 +651,7 @@ mod tests {
         let instance = InstanceConfig { name: "i".into(), workload, address: INSTANCE, attachment, all_traffic: false };
         let instance = Instance::new(instance);
         let instance = engine.add("i", instance);
-        let mut egress = ServerlessEgress::new(vec![POOL]);
+        let mut egress = ServerlessEgress::new(vec![POOL], IdlePolicy::Reset);
         egress.add_instance(INSTANCE, PortId(1));
         let egress = engine.add("egress", egress);
         let mut internet = FarSide::new("internet".into(), FarKind::Internet, None);

@@ -1,4 +1,4 @@
-//! Ended mappings, remembered for a while under their outside tuple, so that a late reply can be told from one that
+//! Ended mappings, remembered for a while under one of their tuples, so that a late reply can be told from one that
 //! nobody ever asked for: *expired* is not *unknown*.
 //!
 //! Ends come by the million and questions are rare, so an end is only noted down; the first question after it indexes what
@@ -33,7 +33,7 @@ struct Note {
 
 /// The ended mappings, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(super) struct EndedMappings {
+pub(in crate::node) struct EndedMappings {
     notes: VecDeque<Note>,
     /// Number of the oldest note.
     first: u64,
@@ -45,7 +45,7 @@ pub(super) struct EndedMappings {
 impl EndedMappings {
     /// A mapping has ended.
     #[inline]
-    pub(super) fn note(&mut self, outside: FiveTuple, why: Ended, at: SimTime) {
+    pub(in crate::node) fn note(&mut self, outside: FiveTuple, why: Ended, at: SimTime) {
         if self.notes.len() == REMEMBERED {
             self.forget_oldest();
         }
@@ -62,7 +62,7 @@ impl EndedMappings {
     }
 
     /// Why and when the latest mapping of this outside tuple ended.
-    pub(super) fn find(&mut self, outside: &FiveTuple) -> Option<(Ended, SimTime)> {
+    pub(in crate::node) fn find(&mut self, outside: &FiveTuple) -> Option<(Ended, SimTime)> {
         let known = self.indexed.saturating_sub(self.first) as usize;
         for (number, note) in self.notes.iter().enumerate().skip(known) {
             self.index.insert(note.outside, self.first + number as u64);

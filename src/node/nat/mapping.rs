@@ -103,6 +103,11 @@ impl Mapping {
         self.phase
     }
 
+    /// When it ends, in nanoseconds.
+    pub fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
     /// Protocol.
     pub fn protocol(&self) -> Protocol {
         self.protocol

@@ -23,7 +23,7 @@ mod allocation;
 mod binding;
 mod change;
 mod config;
-mod ended;
+pub(super) mod ended;
 pub mod endpoint;
 pub mod exhaustion;
 pub mod mapping;

@@ -109,6 +109,12 @@ pub struct CloudRunModel {
     /// How long an address is held after its instance is gone. Default 20m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_hold: Option<At<Dur>>,
+    /// What becomes of a TCP connection into the VPC network that was idle for 10 minutes. Default `black-hole`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_vpc: Option<IdlePolicy>,
+    /// What becomes of one to the internet that was idle for 20 minutes. Default `reset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_internet: Option<IdlePolicy>,
     /// How long an instance is stopped while its machine is maintained. Default 10s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance_stop: Option<At<Dur>>,
@@ -252,6 +258,16 @@ choice! {
         Linux65,
         /// After 1, 3, 7, 15, 31, 63 s; gives up at 127 s.
         Classic,
+    }
+}
+
+choice! {
+    /// What becomes of a connection that was idle for too long.
+    IdlePolicy {
+        /// Nobody answers any more.
+        BlackHole,
+        /// Its sender gets a reset.
+        Reset,
     }
 }
 

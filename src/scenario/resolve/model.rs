@@ -36,6 +36,8 @@ impl Resolver<'_> {
             set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
             set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
             set(&mut target.address_hold, run.address_hold.as_ref(), span);
+            set(&mut target.idle_vpc, run.idle_vpc, |choice| choice);
+            set(&mut target.idle_internet, run.idle_internet, |choice| choice);
             set(&mut target.maintenance_stop, run.maintenance_stop.as_ref(), span);
             set(&mut target.address_blocks, run.address_blocks, |choice| choice);
             if let Some(open) = &run.egress_open {
