@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 pub use super::file::model::{
-    AddressBlocks, ConnectorAffinity, EndpointIndependentChoice, IdlePolicy, Midstream, PortSelection, RstPolicy,
-    Shortage, SynSchedule,
+    AddressBlocks, ConnectorAffinity, EndpointIndependentChoice, IdlePolicy, KernelTimers, Midstream, PortSelection,
+    RstPolicy, Shortage, SynSchedule,
 };
 
 /// All of `model:`.
@@ -103,11 +103,14 @@ impl Default for DynamicPortAllocationModel {
 pub struct ClientModel {
     /// When an unanswered SYN is sent again.
     pub syn_schedule: SynSchedule,
+    /// How exactly the kernel's timers fire. Linux' timer wheel is coarser the longer a timer is, which is why connect times
+    /// were seen at 36 and 68 s where the schedule says 35 and 67. Default: exact.
+    pub timers: KernelTimers,
 }
 
 impl Default for ClientModel {
     fn default() -> Self {
-        ClientModel { syn_schedule: SynSchedule::Linux65 }
+        ClientModel { syn_schedule: SynSchedule::Linux65, timers: KernelTimers::Exact }
     }
 }
 

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::connect_times::ConnectTimes;
 use super::half::Half;
+use super::timer_wheel::TimerWheel;
 use crate::network::Network;
 use crate::node::instance::SOCKETS;
 use crate::node::{Node, instance::METADATA};
@@ -31,6 +32,9 @@ pub use crate::trace::Failure;
 const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
+
+/// Ticks that the kernels of two instances are apart: a prime, so that they meet the steps of the timer wheel anywhere.
+const BOOTED_APART: u64 = 7_919;
 
 /// How a connection stands, or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +169,7 @@ struct Connection {
 pub struct Flows {
     specs: Vec<Traffic>,
     schedule: SynSchedule,
+    timers: TimerWheel,
     connections: Vec<Connection>,
     free: Vec<u32>,
     ports: HashMap<NodeId, u16, FixedState>,
@@ -183,6 +188,7 @@ impl Flows {
         let flows = Flows {
             specs: scenario.traffic.clone(),
             schedule: scenario.model.client.syn_schedule,
+            timers: TimerWheel::new(scenario.model.client.timers),
             connections: Vec::new(),
             free: Vec::new(),
             ports: HashMap::default(),
@@ -479,8 +485,13 @@ impl Flows {
         match connection.tuple.protocol {
             Protocol::Tcp => {
                 let (started, seq) = (connection.started, connection.client.bare_ack().seq.wrapping_sub(1));
-                if let Some(&seconds) = self.schedule.retries().get(usize::from(attempt)) {
-                    let at = started + Duration::from_secs(seconds);
+                let retries = self.schedule.retries();
+                if let Some(&seconds) = retries.get(usize::from(attempt)) {
+                    let before = usize::from(attempt).checked_sub(1).map_or(0, |before| retries[before]);
+                    let (now, due) = (network.engine().now(), started + Duration::from_secs(seconds));
+                    // No two instances were started at the same tick.
+                    let booted = u64::from(connection.instance.0) * BOOTED_APART;
+                    let at = self.timers.fires(now, Duration::from_secs(seconds - before), due, booted);
                     self.wake_at(network, at, Kind::Retry, slot);
                 }
                 self.send_segment(network, slot, TcpSegment { flags: tcp_flags::SYN, seq, ack: 0, payload: 0 });

@@ -4,3 +4,4 @@ pub mod connect_times;
 pub mod flows;
 mod half;
 pub(crate) mod replay;
+mod timer_wheel;

@@ -91,6 +91,9 @@ pub struct ClientModel {
     /// When an unanswered SYN is sent again. Default `linux-6.5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syn_schedule: Option<SynSchedule>,
+    /// How exactly the kernel's timers fire. Default `exact`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timers: Option<KernelTimers>,
 }
 
 /// Cloud Run.
@@ -268,6 +271,20 @@ choice! {
         BlackHole,
         /// Its sender gets a reset.
         Reset,
+    }
+}
+
+choice! {
+    /// How exactly the kernel's timers fire.
+    KernelTimers {
+        /// When they are due.
+        Exact,
+        /// As Linux' timer wheel with 250 ticks a second: a second takes 1.024 s, 32 s up to 34 s.
+        #[serde(rename = "linux-250hz")]
+        Linux250Hz,
+        /// As Linux' timer wheel with 1,000 ticks a second: a second takes 1.024 s, 32 s up to 32.5 s.
+        #[serde(rename = "linux-1000hz")]
+        Linux1000Hz,
     }
 }
 

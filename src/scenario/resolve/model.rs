@@ -31,6 +31,7 @@ impl Resolver<'_> {
         set(&mut model.client.syn_schedule, given.client.as_ref().and_then(|client| client.syn_schedule), |choice| {
             choice
         });
+        set(&mut model.client.timers, given.client.as_ref().and_then(|client| client.timers), |choice| choice);
         if let Some(run) = &given.cloud_run {
             let target = &mut model.cloud_run;
             set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
