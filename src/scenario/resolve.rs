@@ -89,6 +89,7 @@ struct Details {
     subnetworks: Vec<SubnetworkDetail>,
     gateways: Vec<GatewayDetail>,
     workloads: Vec<Place>,
+    connectors: Vec<Place>,
     /// By workload: the file's own, which deployments change.
     deployed: HashMap<usize, workload::Deployed>,
     /// By job: tasks and how many at once (0: all), for executions that say neither.

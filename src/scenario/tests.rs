@@ -12,6 +12,7 @@ use super::load::{Loaded, Source, load};
 use super::{Attachment, Change, Egress, NextHop, Scenario};
 
 mod advice;
+mod incidents;
 mod nat;
 
 fn read(text: &str) -> Loaded {
@@ -113,6 +114,7 @@ fn every_scenario_of_the_folder_loads_and_warns_as_its_comment_says() {
         let expected: &[&str] = match name {
             "private-ranges-only" => &["unused-cloud-nat"],
             "no-nat" => &["no-cloud-nat"],
+            "direct-vpc" => &["cold-egress"],
             "guide" | "growth-too-slow" => &["growth-too-slow"],
             "half-the-ports" | "rule-runs-dry" => &["too-few-nat-ips", "too-few-ports"],
             "endpoint-independent-conflict" => &["eim-conflict"],

@@ -22,7 +22,7 @@ macro_rules! run {
 /// Fields of a revision or task template.
 macro_rules! template {
     ($($field:literal),* $(,)?) => {
-        &["labels", "annotations", "timeout", "volumes", "executionEnvironment", "encryptionKey",
+        &["labels", "timeout", "volumes", "executionEnvironment", "encryptionKey",
           "encryptionKeyRevocationAction", "encryptionKeyShutdownDuration", "maxInstanceRequestConcurrency",
           "serviceMesh", "sessionAffinity", "healthCheckDisabled", "nodeSelector", "gpuZonalRedundancyDisabled",
           "client", "clientVersion", $($field),*]

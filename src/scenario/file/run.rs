@@ -152,6 +152,9 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionTemplate {
+    /// Annotations. Those of the Knative API that are about networks count for nothing here: see `vpcAccess`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, At<String>>>,
     /// Its name. Default: made from the service's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<At<String>>,
@@ -238,6 +241,9 @@ pub struct ExecutionTemplate {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskTemplate {
+    /// Annotations. Those of the Knative API that are about networks count for nothing here: see `vpcAccess`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, At<String>>>,
     /// Its way to a VPC network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc_access: Option<At<VpcAccess>>,

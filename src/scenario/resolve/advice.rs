@@ -16,6 +16,7 @@ mod draining;
 mod endpoints;
 mod growth;
 mod nat_ips;
+mod reach;
 
 use endpoints::{State, states};
 
@@ -35,6 +36,7 @@ impl Resolver<'_> {
         self.short_time_wait();
         self.connectors_not_ready();
         self.destinations();
+        self.reach();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();
             let gateways = gateways.map(|gateway| states(&self.out, gateway)).collect();

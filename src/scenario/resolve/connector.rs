@@ -132,6 +132,7 @@ impl Resolver<'_> {
         let region = region?;
         let declared = self.connectors.declare(&connector.name, Some(&region), self.out.connectors.len());
         self.ok(declared)?;
+        self.details.connectors.push(connector.name.place);
         self.out.connectors.push(Connector {
             name: name.to_owned(),
             network: self.out.subnetworks[subnetwork].network,
