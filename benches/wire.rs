@@ -1,6 +1,7 @@
-//! What do bytes cost? From a captured packet to its 5-tuple, another source with both checksums kept, one less TTL.
+//! What do bytes cost? From a captured packet to its 5-tuple, another source with both checksums kept, one less TTL, a
+//! packet that a simulated host sends.
 //!
-//! A packet's length should matter to the first of them only, which copies it.
+//! A packet's length should matter to the first and the last of them only, which write all of it.
 //!
 //! ```text
 //! cargo bench --bench wire
@@ -68,5 +69,27 @@ fn rewrite(criterion: &mut Criterion) {
     });
 }
 
-criterion_group! { name = benches; config = common::short(); targets = parse, rewrite }
+/// What the flow engine does for every packet of its connections.
+fn build(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wire/build");
+    group.throughput(Throughput::Elements(1));
+    let tcp = common::tuple(Protocol::Tcp, INSTANCE, 40_000, 7);
+    let udp = common::tuple(Protocol::Udp, INSTANCE, 40_000, 7);
+    let mut packet = Packet::empty();
+    for length in LENGTHS {
+        let segment = TcpSegment { flags: tcp_flags::ACK, seq: 1, ack: 1, payload: length - HEADERS };
+        group.bench_function(format!("tcp-{length}"), |bencher| {
+            bencher.iter(|| black_box(&mut packet).build_tcp(black_box(tcp), black_box(segment)));
+        });
+    }
+    let segment = TcpSegment { flags: tcp_flags::SYN, seq: 1, ack: 0, payload: 0 };
+    group.bench_function("tcp-syn", |bencher| {
+        bencher.iter(|| black_box(&mut packet).build_tcp(black_box(tcp), black_box(segment)));
+    });
+    group.bench_function("udp-50", |bencher| {
+        bencher.iter(|| black_box(&mut packet).build_udp(black_box(udp), black_box(22)));
+    });
+}
+
+criterion_group! { name = benches; config = common::short(); targets = parse, rewrite, build }
 criterion_main!(benches);
