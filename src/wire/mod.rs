@@ -13,6 +13,6 @@ mod rewrite;
 
 pub(crate) use build::MSS;
 pub use build::{TcpSegment, tcp_flags};
-pub use flow::{Direction, FiveTuple, Protocol};
+pub use flow::{Direction, FiveTuple, Flow, Protocol};
 pub use icmp::{Embedded, IcmpError};
 pub use packet::{Malformed, Packet, Transport};
