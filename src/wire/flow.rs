@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::layout::ICMPV6;
+
 /// The protocols whose packets belong to flows: those that Cloud NAT translates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -161,7 +163,7 @@ impl Flow {
     /// IANA protocol number: ICMP is 1 in IPv4 and 58 in IPv6 (RFC 4443 §1).
     pub const fn protocol_number(self) -> u8 {
         match self {
-            Flow::V6(FiveTuple { protocol: Protocol::Icmp, .. }) => 58,
+            Flow::V6(FiveTuple { protocol: Protocol::Icmp, .. }) => ICMPV6.protocol,
             flow => flow.protocol().number(),
         }
     }

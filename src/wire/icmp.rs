@@ -1,17 +1,22 @@
 //! ICMP errors: the packet they quote, and putting that quotation right (RFC 5508 §4.1).
+//!
+//! Who only wants to know what an error is about asks for its flow, in both versions of IP. NAT, which is IPv4 only, asks
+//! for an [`Embedded`] that it can rewrite.
 
 use std::net::Ipv4Addr;
 
-use super::flow::{FiveTuple, Protocol};
+use pnet_packet::ipv6::Ipv6Packet;
+
+use super::flow::{FiveTuple, Flow, Protocol};
+use super::ipv6::{Chain, Fragment};
+use super::layout::{ICMP_HEADER, ICMPV4, ICMPV6, IPV4_HEADER, Icmp, PROTOCOL_TCP, PROTOCOL_UDP};
 use super::packet::{Packet, Transport};
 use super::rewrite::{Difference, put_word, word_at};
 
-const ICMP_HEADER: usize = 8;
-const IPV4_HEADER: usize = 20;
 /// RFC 792: an error quotes the IP header and at least these many bytes behind it.
 const QUOTED_TRANSPORT: usize = 8;
-/// RFC 1812 §4.3.2.3: an error is at most this long.
-const MAX_ERROR: usize = 576;
+/// RFC 1812 §4.3.2.3: an IPv4 error is at most this long.
+const MAX_ERROR_IPV4: usize = 576;
 
 /// The errors that simulated routers send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +51,9 @@ pub struct Embedded {
 }
 
 impl Packet {
-    /// The flow that an ICMP error is about; `None` for other packets and for quotations too short to tell.
+    /// The packet that an ICMPv4 error is about; `None` for other packets and for quotations too short to tell.
     pub fn embedded(&self) -> Option<Embedded> {
-        if self.transport() != Transport::IcmpError {
+        if !self.is_ipv4() || self.transport() != Transport::IcmpError {
             return None;
         }
         let ip_at = self.transport_at + ICMP_HEADER;
@@ -63,15 +68,31 @@ impl Packet {
             return None;
         }
         let address = |at: usize| Ipv4Addr::new(quoted[at], quoted[at + 1], quoted[at + 2], quoted[at + 3]);
-        let (protocol, src_port, dst_port) = match (quoted[9], transport[0]) {
-            (6, _) => (Protocol::Tcp, word_at(transport, 0), word_at(transport, 2)),
-            (17, _) => (Protocol::Udp, word_at(transport, 0), word_at(transport, 2)),
-            (1, 8) => (Protocol::Icmp, word_at(transport, 4), 0),
-            (1, 0) => (Protocol::Icmp, 0, word_at(transport, 4)),
-            _ => return None,
-        };
+        let (src_port, dst_port, protocol) = quoted_ports(transport, quoted[9], ICMPV4)?;
         let tuple = FiveTuple { src: address(12), dst: address(16), src_port, dst_port, protocol };
         Some(Embedded { tuple, ip_at, transport_at: ip_at + header })
+    }
+
+    /// The flow that an ICMP error of either version is about, in the direction in which the quoted packet was sent;
+    /// `None` for other packets and for quotations too short to tell.
+    pub fn embedded_flow(&self) -> Option<Flow> {
+        if self.is_ipv4() {
+            return self.embedded().map(|embedded| Flow::V4(embedded.tuple));
+        }
+        if self.transport() != Transport::IcmpError {
+            return None;
+        }
+        let quoted = self.bytes.get(self.transport_at + ICMP_HEADER..)?;
+        let ip = Ipv6Packet::new(quoted).filter(|ip| ip.get_version() == 6)?;
+        let chain = Chain::of(quoted);
+        // A later fragment has no ports to go by; a cut chain ends at what is no protocol of ours.
+        if chain.fragment == Some(Fragment::Later) {
+            return None;
+        }
+        let transport = quoted.get(chain.at..).filter(|rest| rest.len() >= QUOTED_TRANSPORT)?;
+        let (src_port, dst_port, protocol) = quoted_ports(transport, chain.protocol, ICMPV6)?;
+        let (src, dst) = (ip.get_source(), ip.get_destination());
+        Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol }))
     }
 
     /// Gives the quoted packet another source, as NAT does for an error that comes from outside.
@@ -135,7 +156,7 @@ impl Packet {
         if !about.is_ipv4() || matches!(about.transport(), Transport::IcmpError | Transport::Fragment) {
             return false;
         }
-        let quoted = about.bytes.len().min(MAX_ERROR - IPV4_HEADER - ICMP_HEADER);
+        let quoted = about.bytes.len().min(MAX_ERROR_IPV4 - IPV4_HEADER - ICMP_HEADER);
         let tuple = FiveTuple { src: router, dst: about.src(), src_port: 0, dst_port: 0, protocol: Protocol::Icmp };
         self.build_ipv4(tuple, IPV4_HEADER + ICMP_HEADER + quoted);
         let icmp = &mut self.bytes[IPV4_HEADER..];
@@ -145,6 +166,18 @@ impl Packet {
         put_word(icmp, 2, checksum);
         self.refresh_layout();
         true
+    }
+}
+
+/// Ports and protocol of a quoted transport header, of which at least [`QUOTED_TRANSPORT`] bytes are there.
+fn quoted_ports(transport: &[u8], protocol: u8, icmp: Icmp) -> Option<(u16, u16, Protocol)> {
+    match protocol {
+        PROTOCOL_TCP => Some((word_at(transport, 0), word_at(transport, 2), Protocol::Tcp)),
+        PROTOCOL_UDP => Some((word_at(transport, 0), word_at(transport, 2), Protocol::Udp)),
+        _ if protocol != icmp.protocol => None,
+        _ if transport[0] == icmp.request => Some((word_at(transport, 4), 0, Protocol::Icmp)),
+        _ if transport[0] == icmp.reply => Some((0, word_at(transport, 4), Protocol::Icmp)),
+        _ => None,
     }
 }
 
