@@ -246,14 +246,8 @@ impl Packet {
         Ipv6Packet::new(&self.bytes).expect("a parsed packet has its header")
     }
 
-    /// Reads the layout of bytes that this crate built itself.
-    pub(super) fn refresh_layout(&mut self) {
-        let layout = Layout::of(&self.bytes, self.bytes.len()).expect("a packet built here is valid");
-        self.set_layout(&layout);
-    }
-
     #[inline]
-    fn set_layout(&mut self, layout: &Layout) {
+    pub(super) fn set_layout(&mut self, layout: &Layout) {
         self.transport_at = layout.transport_at;
         self.transport = layout.transport;
         self.protocol = layout.protocol;
