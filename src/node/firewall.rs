@@ -422,7 +422,7 @@ mod tests {
     }
 
     fn packet(src: &str, dst: &str, dst_port: u16) -> Packet {
-        let tuple = FiveTuple {
+        let tuple = FiveTuple::<Ipv4Addr> {
             src: src.parse().unwrap(),
             dst: dst.parse().unwrap(),
             src_port: 5000,

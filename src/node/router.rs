@@ -324,7 +324,7 @@ mod tests {
     }
 
     fn send(router: &mut Router, src: &str, dst: &str, dst_port: u16) -> Result<PortId, DropCause> {
-        let tuple = FiveTuple {
+        let tuple = FiveTuple::<Ipv4Addr> {
             src: src.parse().unwrap(),
             dst: dst.parse().unwrap(),
             src_port: 5000,

@@ -1,9 +1,11 @@
 //! Who talks to whom: the five values that name a flow.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The protocols that Cloud NAT translates.
+use super::layout::ICMPV6;
+
+/// The protocols whose packets belong to flows: those that Cloud NAT translates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Protocol {
@@ -16,7 +18,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// IANA protocol number.
+    /// IANA protocol number in an IPv4 header. IPv6 has another one for ICMP, see [`Flow::protocol_number`].
     pub const fn number(self) -> u8 {
         self as u8
     }
@@ -51,13 +53,14 @@ pub enum Direction {
 }
 
 /// What names a flow. An ICMP echo request has its identifier as `src_port` and 0 as `dst_port`, a reply the other way
-/// round, so that [`FiveTuple::reversed`] leads from a packet to its answer for all three protocols.
+/// round, so that [`FiveTuple::reversed`] leads from a packet to its answer for all three protocols. IPv4, unless said
+/// otherwise: only [`Flow`] knows both versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FiveTuple {
+pub struct FiveTuple<A = Ipv4Addr> {
     /// Source address.
-    pub src: Ipv4Addr,
+    pub src: A,
     /// Destination address.
-    pub dst: Ipv4Addr,
+    pub dst: A,
     /// Source port.
     pub src_port: u16,
     /// Destination port.
@@ -66,9 +69,9 @@ pub struct FiveTuple {
     pub protocol: Protocol,
 }
 
-impl FiveTuple {
+impl<A: Copy> FiveTuple<A> {
     /// The flow of the answers.
-    pub const fn reversed(self) -> FiveTuple {
+    pub const fn reversed(self) -> FiveTuple<A> {
         FiveTuple {
             src: self.dst,
             dst: self.src,
@@ -77,7 +80,9 @@ impl FiveTuple {
             protocol: self.protocol,
         }
     }
+}
 
+impl FiveTuple {
     /// All five values in one number, for hashing and comparing: 104 bits.
     pub fn key(self) -> u128 {
         u128::from(u32::from(self.src)) << 72
@@ -88,14 +93,109 @@ impl FiveTuple {
     }
 }
 
-impl fmt::Display for FiveTuple {
+/// `10.8.0.2:40000 -> 198.51.100.7:443/tcp`, and IPv6 addresses with a port in brackets (RFC 5952 §6).
+impl<A: Copy + Into<IpAddr>> fmt::Display for FiveTuple<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (src, dst) = (self.src.into(), self.dst.into());
         match self.protocol {
             Protocol::Icmp => {
                 let id = self.src_port | self.dst_port;
-                write!(f, "{} -> {} icmp echo id {id}", self.src, self.dst)
+                write!(f, "{src} -> {dst} {} echo id {id}", if src.is_ipv4() { "icmp" } else { "icmpv6" })
             }
-            _ => write!(f, "{}:{} -> {}:{}/{}", self.src, self.src_port, self.dst, self.dst_port, self.protocol),
+            protocol => {
+                let (src, dst) = (SocketAddr::new(src, self.src_port), SocketAddr::new(dst, self.dst_port));
+                write!(f, "{src} -> {dst}/{protocol}")
+            }
+        }
+    }
+}
+
+/// The five values that name a flow of either version of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Flow {
+    /// IPv4.
+    V4(FiveTuple),
+    /// IPv6.
+    V6(FiveTuple<Ipv6Addr>),
+}
+
+impl Flow {
+    /// Source address.
+    pub const fn src(self) -> IpAddr {
+        match self {
+            Flow::V4(tuple) => IpAddr::V4(tuple.src),
+            Flow::V6(tuple) => IpAddr::V6(tuple.src),
+        }
+    }
+
+    /// Destination address.
+    pub const fn dst(self) -> IpAddr {
+        match self {
+            Flow::V4(tuple) => IpAddr::V4(tuple.dst),
+            Flow::V6(tuple) => IpAddr::V6(tuple.dst),
+        }
+    }
+
+    /// Source port, or the identifier of an echo request.
+    pub const fn src_port(self) -> u16 {
+        match self {
+            Flow::V4(tuple) => tuple.src_port,
+            Flow::V6(tuple) => tuple.src_port,
+        }
+    }
+
+    /// Destination port, or the identifier of an echo reply.
+    pub const fn dst_port(self) -> u16 {
+        match self {
+            Flow::V4(tuple) => tuple.dst_port,
+            Flow::V6(tuple) => tuple.dst_port,
+        }
+    }
+
+    /// Protocol.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Flow::V4(tuple) => tuple.protocol,
+            Flow::V6(tuple) => tuple.protocol,
+        }
+    }
+
+    /// IANA protocol number: ICMP is 1 in IPv4 and 58 in IPv6 (RFC 4443 §1).
+    pub const fn protocol_number(self) -> u8 {
+        match self {
+            Flow::V6(FiveTuple { protocol: Protocol::Icmp, .. }) => ICMPV6.protocol,
+            flow => flow.protocol().number(),
+        }
+    }
+
+    /// The flow of the answers.
+    pub const fn reversed(self) -> Flow {
+        match self {
+            Flow::V4(tuple) => Flow::V4(tuple.reversed()),
+            Flow::V6(tuple) => Flow::V6(tuple.reversed()),
+        }
+    }
+}
+
+impl From<FiveTuple> for Flow {
+    #[inline]
+    fn from(tuple: FiveTuple) -> Flow {
+        Flow::V4(tuple)
+    }
+}
+
+impl From<FiveTuple<Ipv6Addr>> for Flow {
+    #[inline]
+    fn from(tuple: FiveTuple<Ipv6Addr>) -> Flow {
+        Flow::V6(tuple)
+    }
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flow::V4(tuple) => tuple.fmt(f),
+            Flow::V6(tuple) => tuple.fmt(f),
         }
     }
 }
@@ -130,6 +230,54 @@ mod tests {
             [a.reversed(), FiveTuple { protocol: Protocol::Tcp, ..a }, FiveTuple { src_port: 257, dst_port: 0, ..a }]
         {
             assert_ne!(a.key(), b.key());
+        }
+    }
+
+    #[test]
+    fn a_flow_says_what_its_five_tuple_says_in_both_versions() {
+        let v6 = FiveTuple {
+            src: Ipv6Addr::new(0xfd20, 0, 0, 0, 0, 0, 0, 2),
+            dst: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+            src_port: 40_000,
+            dst_port: 443,
+            protocol: Protocol::Tcp,
+        };
+        let v4 = FiveTuple {
+            src: Ipv4Addr::new(10, 8, 0, 2),
+            dst: Ipv4Addr::new(198, 51, 100, 7),
+            src_port: v6.src_port,
+            dst_port: v6.dst_port,
+            protocol: v6.protocol,
+        };
+        let ends: [(Flow, IpAddr, IpAddr); 2] =
+            [(v4.into(), v4.src.into(), v4.dst.into()), (v6.into(), v6.src.into(), v6.dst.into())];
+        for (flow, src, dst) in ends {
+            let answers = flow.reversed();
+            assert_eq!((flow.src(), flow.dst(), flow.src_port(), flow.dst_port()), (src, dst, 40_000, 443));
+            assert_eq!((answers.src(), answers.dst(), answers.src_port(), answers.dst_port()), (dst, src, 443, 40_000));
+            assert_eq!((answers.protocol(), answers.reversed()), (Protocol::Tcp, flow));
+        }
+        assert_eq!(Flow::from(v4).to_string(), v4.to_string());
+    }
+
+    #[test]
+    fn ipv6_addresses_stand_in_brackets_before_a_port() {
+        let flow = |protocol, dst_port| {
+            let (src, dst) = ("fd20::2".parse().unwrap(), "2001:db8::1".parse().unwrap());
+            Flow::V6(FiveTuple { src, dst, src_port: 7, dst_port, protocol })
+        };
+        assert_eq!(flow(Protocol::Udp, 443).to_string(), "[fd20::2]:7 -> [2001:db8::1]:443/udp");
+        assert_eq!(flow(Protocol::Icmp, 0).to_string(), "fd20::2 -> 2001:db8::1 icmpv6 echo id 7");
+    }
+
+    #[test]
+    fn only_icmp_has_another_number_in_ipv6() {
+        for (protocol, numbers) in [(Protocol::Tcp, [6, 6]), (Protocol::Udp, [17, 17]), (Protocol::Icmp, [1, 58])] {
+            let v4 =
+                FiveTuple { src: Ipv4Addr::LOCALHOST, dst: Ipv4Addr::LOCALHOST, src_port: 1, dst_port: 0, protocol };
+            let v6 =
+                FiveTuple { src: Ipv6Addr::LOCALHOST, dst: Ipv6Addr::LOCALHOST, src_port: 1, dst_port: 0, protocol };
+            assert_eq!([Flow::V4(v4), Flow::V6(v6)].map(Flow::protocol_number), numbers);
         }
     }
 }

@@ -1,26 +1,36 @@
 //! ICMP errors: the packet they quote, and putting that quotation right (RFC 5508 §4.1).
+//!
+//! Who only wants to know what an error is about asks for its flow, in both versions of IP. NAT, which is IPv4 only, asks
+//! for an [`Embedded`] that it can rewrite.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::flow::{FiveTuple, Protocol};
+use pnet_packet::ipv6::Ipv6Packet;
+
+use super::build::Version;
+use super::flow::{FiveTuple, Flow, Protocol};
+use super::ipv6::{Chain, Fragment};
+use super::layout::{ICMP_HEADER, ICMPV4, ICMPV6, IPV4_HEADER, Icmp, PROTOCOL_TCP, PROTOCOL_UDP};
 use super::packet::{Packet, Transport};
 use super::rewrite::{Difference, put_word, word_at};
 
-const ICMP_HEADER: usize = 8;
-const IPV4_HEADER: usize = 20;
 /// RFC 792: an error quotes the IP header and at least these many bytes behind it.
 const QUOTED_TRANSPORT: usize = 8;
-/// RFC 1812 §4.3.2.3: an error is at most this long.
-const MAX_ERROR: usize = 576;
+/// RFC 1812 §4.3.2.3: an IPv4 error is at most this long.
+const MAX_ERROR_IPV4: usize = 576;
+/// RFC 4443 §2.4 (c): an IPv6 error is at most as long as what every link takes.
+const MAX_ERROR_IPV6: usize = 1280;
+/// An ICMPv6 message that tells of a better router; no error, but never answered with one either.
+const REDIRECT: u8 = 137;
 
 /// The errors that simulated routers send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IcmpError {
-    /// Type 11, code 0: the TTL reached zero on the way.
+    /// Type 11, code 0: the TTL reached zero on the way. ICMPv6: type 3, code 0.
     TimeExceeded,
-    /// Type 3, code 0: no route to the network.
+    /// Type 3, code 0: no route to the network. ICMPv6: type 1, code 0.
     NetworkUnreachable,
-    /// Type 3, code 3: nobody listens on the UDP port.
+    /// Type 3, code 3: nobody listens on the UDP port. ICMPv6: type 1, code 4.
     PortUnreachable,
 }
 
@@ -30,6 +40,15 @@ impl IcmpError {
             IcmpError::TimeExceeded => (11, 0),
             IcmpError::NetworkUnreachable => (3, 0),
             IcmpError::PortUnreachable => (3, 3),
+        }
+    }
+
+    /// RFC 4443 §3.
+    const fn type_and_code_ipv6(self) -> (u8, u8) {
+        match self {
+            IcmpError::TimeExceeded => (3, 0),
+            IcmpError::NetworkUnreachable => (1, 0),
+            IcmpError::PortUnreachable => (1, 4),
         }
     }
 }
@@ -46,9 +65,9 @@ pub struct Embedded {
 }
 
 impl Packet {
-    /// The flow that an ICMP error is about; `None` for other packets and for quotations too short to tell.
+    /// The packet that an ICMPv4 error is about; `None` for other packets and for quotations too short to tell.
     pub fn embedded(&self) -> Option<Embedded> {
-        if self.transport() != Transport::IcmpError {
+        if !self.is_ipv4() || self.transport() != Transport::IcmpError {
             return None;
         }
         let ip_at = self.transport_at + ICMP_HEADER;
@@ -63,15 +82,31 @@ impl Packet {
             return None;
         }
         let address = |at: usize| Ipv4Addr::new(quoted[at], quoted[at + 1], quoted[at + 2], quoted[at + 3]);
-        let (protocol, src_port, dst_port) = match (quoted[9], transport[0]) {
-            (6, _) => (Protocol::Tcp, word_at(transport, 0), word_at(transport, 2)),
-            (17, _) => (Protocol::Udp, word_at(transport, 0), word_at(transport, 2)),
-            (1, 8) => (Protocol::Icmp, word_at(transport, 4), 0),
-            (1, 0) => (Protocol::Icmp, 0, word_at(transport, 4)),
-            _ => return None,
-        };
+        let (src_port, dst_port, protocol) = quoted_ports(transport, quoted[9], ICMPV4)?;
         let tuple = FiveTuple { src: address(12), dst: address(16), src_port, dst_port, protocol };
         Some(Embedded { tuple, ip_at, transport_at: ip_at + header })
+    }
+
+    /// The flow that an ICMP error of either version is about, in the direction in which the quoted packet was sent;
+    /// `None` for other packets and for quotations too short to tell.
+    pub fn embedded_flow(&self) -> Option<Flow> {
+        if self.is_ipv4() {
+            return self.embedded().map(|embedded| Flow::V4(embedded.tuple));
+        }
+        if self.transport() != Transport::IcmpError {
+            return None;
+        }
+        let quoted = self.bytes.get(self.transport_at + ICMP_HEADER..)?;
+        let ip = Ipv6Packet::new(quoted).filter(|ip| ip.get_version() == 6)?;
+        let chain = Chain::of(quoted);
+        // A later fragment has no ports to go by; a cut chain ends at what is no protocol of ours.
+        if chain.fragment == Some(Fragment::Later) {
+            return None;
+        }
+        let transport = quoted.get(chain.at..).filter(|rest| rest.len() >= QUOTED_TRANSPORT)?;
+        let (src_port, dst_port, protocol) = quoted_ports(transport, chain.protocol, ICMPV6)?;
+        let (src, dst) = (ip.get_source(), ip.get_destination());
+        Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol }))
     }
 
     /// Gives the quoted packet another source, as NAT does for an error that comes from outside.
@@ -129,22 +164,65 @@ impl Packet {
         put_word(&mut self.bytes, checksum_at, checksum);
     }
 
-    /// Becomes an ICMP error from `router` to the sender of `about`. RFC 1122 §3.2.2 forbids errors about errors and
-    /// fragments: then it returns false and stays what it is.
-    pub fn build_icmp_error(&mut self, error: IcmpError, about: &Packet, router: Ipv4Addr) -> bool {
-        if !about.is_ipv4() || matches!(about.transport(), Transport::IcmpError | Transport::Fragment) {
-            return false;
+    /// Becomes an ICMP error from `router` to the sender of `about`, and quotes what fits of it. Returns false, and stays
+    /// what it is, where none may be sent: about errors, about fragments of IPv4 (RFC 1122 §3.2.2), about what RFC 4443
+    /// §2.4 (e) excepts in IPv6, and when the router's address is of another version of IP than the packet.
+    pub fn build_icmp_error(&mut self, error: IcmpError, about: &Packet, router: impl Into<IpAddr>) -> bool {
+        let protocol = Protocol::Icmp;
+        match (router.into(), about.source()) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                if matches!(about.transport(), Transport::IcmpError | Transport::Fragment) {
+                    return false;
+                }
+                let tuple = FiveTuple { src, dst, src_port: 0, dst_port: 0, protocol };
+                self.put_error(tuple, error.type_and_code(), about, MAX_ERROR_IPV4);
+                true
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                if !may_be_told(about, dst) {
+                    return false;
+                }
+                let tuple = FiveTuple { src, dst, src_port: 0, dst_port: 0, protocol };
+                self.put_error(tuple, error.type_and_code_ipv6(), about, MAX_ERROR_IPV6);
+                true
+            }
+            _ => false,
         }
-        let quoted = about.bytes.len().min(MAX_ERROR - IPV4_HEADER - ICMP_HEADER);
-        let tuple = FiveTuple { src: router, dst: about.src(), src_port: 0, dst_port: 0, protocol: Protocol::Icmp };
-        self.build_ipv4(tuple, IPV4_HEADER + ICMP_HEADER + quoted);
-        let icmp = &mut self.bytes[IPV4_HEADER..];
-        (icmp[0], icmp[1]) = error.type_and_code();
+    }
+
+    fn put_error<A: Version>(&mut self, tuple: FiveTuple<A>, type_and_code: (u8, u8), about: &Packet, longest: usize) {
+        let quoted = about.bytes.len().min(longest - A::HEADER - ICMP_HEADER);
+        let icmp = self.begin(tuple, ICMP_HEADER + quoted);
+        (icmp[0], icmp[1]) = type_and_code;
         icmp[ICMP_HEADER..].copy_from_slice(&about.bytes[..quoted]);
-        let checksum = pnet_packet::util::checksum(icmp, 1);
-        put_word(icmp, 2, checksum);
-        self.refresh_layout();
-        true
+        self.seal(tuple, Transport::IcmpError, 2, ICMP_HEADER + quoted);
+    }
+}
+
+/// Whether the sender of an IPv6 packet may be told that something is wrong with it (RFC 4443 §2.4 (e)). Nobody answers
+/// errors (types below 128), redirects, packets to a group, and packets whose source is not one node. Fragments are
+/// answered: an error is never taken to pieces, since all links take 1,280 bytes.
+fn may_be_told(about: &Packet, sender: Ipv6Addr) -> bool {
+    let answered = match about.transport() {
+        Transport::IcmpError => false,
+        Transport::IcmpOther => {
+            let kind = about.bytes[about.transport_at];
+            kind >= 128 && kind != REDIRECT
+        }
+        _ => true,
+    };
+    answered && !about.destination().is_multicast() && !sender.is_multicast() && !sender.is_unspecified()
+}
+
+/// Ports and protocol of a quoted transport header, of which at least [`QUOTED_TRANSPORT`] bytes are there.
+fn quoted_ports(transport: &[u8], protocol: u8, icmp: Icmp) -> Option<(u16, u16, Protocol)> {
+    match protocol {
+        PROTOCOL_TCP => Some((word_at(transport, 0), word_at(transport, 2), Protocol::Tcp)),
+        PROTOCOL_UDP => Some((word_at(transport, 0), word_at(transport, 2), Protocol::Udp)),
+        _ if protocol != icmp.protocol => None,
+        _ if transport[0] == icmp.request => Some((word_at(transport, 4), 0, Protocol::Icmp)),
+        _ if transport[0] == icmp.reply => Some((0, word_at(transport, 4), Protocol::Icmp)),
+        _ => None,
     }
 }
 
@@ -154,6 +232,29 @@ mod tests {
 
     use super::*;
     use crate::wire::TcpSegment;
+    use crate::wire::testing::{any_extensions, any_flow, any_ipv6_flow, checksums_hold, extended, extension, packet};
+
+    const ROUTER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+    fn router_for(packet: &Packet) -> IpAddr {
+        if packet.is_ipv4() { Ipv4Addr::new(192, 0, 2, 1).into() } else { ROUTER.into() }
+    }
+
+    /// What an ICMPv6 error of these bytes behind its own header says it is about.
+    fn quoted(bytes: &[u8]) -> Option<Flow> {
+        let about = packet(Flow::V6(ipv6(Protocol::Udp)), 0);
+        let mut error = Packet::empty();
+        assert!(error.build_icmp_error(IcmpError::TimeExceeded, &about, ROUTER));
+        error.bytes.truncate(48);
+        error.bytes.extend(bytes);
+        let payload = error.bytes.len() as u16 - 40;
+        put_word(&mut error.bytes, 4, payload);
+        Packet::parse(&error.bytes).unwrap().embedded_flow()
+    }
+
+    fn ipv6(protocol: Protocol) -> FiveTuple<Ipv6Addr> {
+        FiveTuple { src: Ipv6Addr::LOCALHOST, dst: ROUTER, src_port: 7, dst_port: 0, protocol }
+    }
 
     fn icmp_checksum_holds(packet: &Packet) -> bool {
         let icmp = &packet.bytes()[packet.transport_at..];
@@ -194,9 +295,59 @@ mod tests {
         }
 
         #[test]
+        fn the_flow_of_an_error_is_the_flow_of_the_packet_it_is_about(
+            flow in any_flow(),
+            payload in 0u16..1500,
+            error in prop::sample::select(vec![
+                IcmpError::TimeExceeded,
+                IcmpError::NetworkUnreachable,
+                IcmpError::PortUnreachable,
+            ]),
+        ) {
+            let about = packet(flow, payload);
+            let mut told = Packet::empty();
+            let router = router_for(&about);
+            prop_assert!(told.build_icmp_error(error, &about, router));
+            prop_assert_eq!(&Packet::parse(told.bytes()).unwrap(), &told);
+            prop_assert_eq!((told.transport(), told.flow()), (Transport::IcmpError, None));
+            prop_assert_eq!((told.source(), told.destination()), (router, flow.src()));
+            prop_assert_eq!(told.embedded_flow(), Some(flow));
+            let embedded = told.embedded().map(|embedded| Flow::V4(embedded.tuple));
+            prop_assert_eq!(embedded, Some(flow).filter(|_| told.is_ipv4()));
+            prop_assert!(checksums_hold(&told));
+            let (header, longest) = if told.is_ipv4() { (28, 576) } else { (48, 1280) };
+            prop_assert_eq!(told.bytes().len(), longest.min(header + about.bytes().len()));
+            prop_assert!(about.bytes().starts_with(&told.bytes()[header..]));
+        }
+
+        #[test]
+        fn extension_headers_do_not_hide_what_an_error_is_about(flow in any_ipv6_flow(), extensions in any_extensions()) {
+            let about = Packet::parse(&extended(&packet(flow, 3), &extensions)).unwrap();
+            let mut told = Packet::empty();
+            prop_assert!(told.build_icmp_error(IcmpError::TimeExceeded, &about, ROUTER));
+            prop_assert!(checksums_hold(&told));
+            prop_assert_eq!(told.embedded_flow(), Some(flow));
+            let told = Packet::parse(&extended(&told, &extensions)).unwrap();
+            prop_assert_eq!(told.embedded_flow(), Some(flow));
+        }
+
+        #[test]
+        fn an_ipv6_quotation_of_any_bytes_does_no_harm(
+            mut bytes: Vec<u8>,
+            next in prop::sample::select(vec![0u8, 6, 17, 43, 44, 51, 58, 60]),
+        ) {
+            quoted(&bytes);
+            if bytes.len() > 6 {
+                (bytes[0], bytes[6]) = (0x60, next);
+                quoted(&bytes);
+            }
+        }
+
+        #[test]
         fn a_quotation_of_any_bytes_does_no_harm(mut bytes: Vec<u8>, port: u16) {
             let mut about = Packet::empty();
-            let tuple = FiveTuple { src: 1.into(), dst: 2.into(), src_port: 3, dst_port: 4, protocol: Protocol::Udp };
+            let tuple: FiveTuple =
+                FiveTuple { src: 1.into(), dst: 2.into(), src_port: 3, dst_port: 4, protocol: Protocol::Udp };
             about.build_udp(tuple, 0);
             let mut error = Packet::empty();
             error.build_icmp_error(IcmpError::TimeExceeded, &about, Ipv4Addr::LOCALHOST);
@@ -215,10 +366,96 @@ mod tests {
     #[test]
     fn no_error_is_sent_about_an_error() {
         let mut about = Packet::empty();
-        let tuple = FiveTuple { src: 1.into(), dst: 2.into(), src_port: 3, dst_port: 4, protocol: Protocol::Udp };
+        let tuple =
+            FiveTuple::<Ipv4Addr> { src: 1.into(), dst: 2.into(), src_port: 3, dst_port: 4, protocol: Protocol::Udp };
         about.build_udp(tuple, 0);
         let mut error = Packet::empty();
         assert!(error.build_icmp_error(IcmpError::TimeExceeded, &about, Ipv4Addr::LOCALHOST));
         assert!(!Packet::empty().build_icmp_error(IcmpError::TimeExceeded, &error, Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_version() {
+        use IcmpError::{NetworkUnreachable, PortUnreachable, TimeExceeded};
+        let v6 = packet(ipv6(Protocol::Udp), 0);
+        let v4 = FiveTuple {
+            src: Ipv4Addr::LOCALHOST,
+            dst: Ipv4Addr::LOCALHOST,
+            src_port: 1,
+            dst_port: 2,
+            protocol: Protocol::Udp,
+        };
+        let v4 = packet(v4, 0);
+        for (error, as_v4, as_v6) in
+            [(TimeExceeded, [11, 0], [3, 0]), (NetworkUnreachable, [3, 0], [1, 0]), (PortUnreachable, [3, 3], [1, 4])]
+        {
+            for (about, expected) in [(&v4, as_v4), (&v6, as_v6)] {
+                let mut told = Packet::empty();
+                assert!(told.build_icmp_error(error, about, router_for(about)));
+                assert_eq!(told.bytes()[told.transport_at..][..2], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_ipv6_error_quotes_1232_bytes_at_most() {
+        // 1280 - 40 of IPv6 - 8 of ICMPv6 = 1232, of which 40 + 8 are headers and 1184 payload.
+        for (payload, length) in [(1184, 1280), (1185, 1280), (1183, 1279)] {
+            let mut told = Packet::empty();
+            assert!(told.build_icmp_error(IcmpError::TimeExceeded, &packet(ipv6(Protocol::Udp), payload), ROUTER));
+            assert_eq!(told.bytes().len(), length);
+        }
+    }
+
+    #[test]
+    fn a_router_has_nothing_to_say_about_the_other_version() {
+        let v6 = packet(ipv6(Protocol::Udp), 0);
+        let mut told = Packet::empty();
+        assert!(!told.build_icmp_error(IcmpError::TimeExceeded, &v6, Ipv4Addr::LOCALHOST));
+        assert!(!told.build_icmp_error(IcmpError::TimeExceeded, &Packet::empty(), ROUTER));
+        assert_eq!(told, Packet::empty());
+    }
+
+    #[test]
+    fn rfc_4443_excepts_errors_redirects_groups_and_nobody() {
+        let told = |about: &Packet| Packet::empty().build_icmp_error(IcmpError::TimeExceeded, about, ROUTER);
+        let icmp = |kind: u8| {
+            let mut bytes = packet(ipv6(Protocol::Icmp), 60).bytes().to_vec();
+            bytes[40] = kind;
+            Packet::parse(&bytes).unwrap()
+        };
+        // Packet too big, private experimentation (an error, too), redirect; an echo request, a neighbour solicitation.
+        assert_eq!([2, 100, 137, 128, 135].map(|kind| told(&icmp(kind))), [false, false, false, true, true]);
+
+        let group: Ipv6Addr = "ff02::1".parse().unwrap();
+        let udp = ipv6(Protocol::Udp);
+        assert!(told(&packet(udp, 0)));
+        assert!(!told(&packet(FiveTuple { dst: group, ..udp }, 0)));
+        assert!(!told(&packet(FiveTuple { src: group, ..udp }, 0)));
+        assert!(!told(&packet(FiveTuple { src: Ipv6Addr::UNSPECIFIED, ..udp }, 0)));
+    }
+
+    #[test]
+    fn a_quoted_fragment_tells_its_flow_only_if_it_is_the_first() {
+        let flow = Flow::V6(ipv6(Protocol::Udp));
+        // The offset is in the upper 13 bits, so 8 stands for 8 bytes; the lowest bit is "more".
+        for (word, expected) in [(1, Some(flow)), (0, Some(flow)), (8, None), (9, None)] {
+            let mut header = extension(44, 0, 0);
+            put_word(&mut header, 2, word);
+            let about = Packet::parse(&extended(&packet(flow, 8), &[(44, header)])).unwrap();
+            let mut told = Packet::empty();
+            assert!(told.build_icmp_error(IcmpError::TimeExceeded, &about, ROUTER));
+            assert_eq!(told.embedded_flow(), expected);
+        }
+    }
+
+    #[test]
+    fn a_quotation_too_short_to_tell_tells_nothing() {
+        let bytes = packet(ipv6(Protocol::Udp), 0).bytes().to_vec();
+        // 40 bytes of IPv6, and all 8 of UDP.
+        assert_eq!(quoted(&bytes), Some(ipv6(Protocol::Udp).into()));
+        for length in [0, 39, 40, 47] {
+            assert_eq!(quoted(&bytes[..length]), None);
+        }
     }
 }

@@ -2,25 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use pnet_packet::Packet as _;
-use pnet_packet::icmp::{IcmpPacket, IcmpTypes};
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
 use pnet_packet::tcp::TcpPacket;
 use thiserror::Error;
 
-use super::flow::{FiveTuple, Protocol};
-
-/// Smallest IPv4, IPv6, TCP, UDP and ICMP headers.
-const IPV4_HEADER: usize = 20;
-const IPV6_HEADER: usize = 40;
-const TCP_HEADER: usize = 20;
-const UDP_HEADER: usize = 8;
-const ICMP_HEADER: usize = 8;
-
-const PROTOCOL_ICMP: u8 = 1;
-const PROTOCOL_TCP: u8 = 6;
-const PROTOCOL_UDP: u8 = 17;
+use super::flow::{FiveTuple, Flow, Protocol};
+use super::layout::{IPV4_HEADER, Layout};
 
 /// Why bytes are no packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -44,12 +32,20 @@ pub enum Malformed {
         /// Bytes on the wire.
         on_wire: usize,
     },
+    /// An extension header of IPv6 is not all there.
+    #[error("IPv6 extension header {protocol} cut to {captured} bytes")]
+    ExtensionHeader {
+        /// Its next-header number.
+        protocol: u8,
+        /// What is there of it.
+        captured: usize,
+    },
     /// The transport header is not all there.
     #[error("transport header cut to {0} bytes")]
     Transport(usize),
 }
 
-/// What an IP packet carries, as far as NAT cares.
+/// What an IP packet carries, as far as the stations care. The extension headers of IPv6 are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// TCP, header complete.
@@ -60,13 +56,14 @@ pub enum Transport {
     IcmpEchoRequest,
     /// ICMP echo reply.
     IcmpEchoReply,
-    /// An ICMP error, which quotes another packet.
+    /// An ICMP error, which quotes another packet: types 3, 11 and 12 of ICMP, 1 to 4 of ICMPv6.
     IcmpError,
     /// Any other ICMP message.
     IcmpOther,
-    /// A fragment: the first one (with more to come) or a later one.
+    /// A fragment: the first one (with more to come) or a later one. An IPv6 packet with a fragment header that is whole
+    /// nevertheless is none (RFC 6946).
     Fragment,
-    /// Another protocol, by its IANA number.
+    /// Another protocol, by its IANA number. 59 is an IPv6 packet with nothing behind its headers.
     Other(u8),
 }
 
@@ -77,6 +74,7 @@ pub struct Packet {
     /// Where the transport header starts.
     pub(super) transport_at: usize,
     transport: Transport,
+    protocol: u8,
     /// Length on the wire: more than `bytes` when the capture cut the packet.
     wire_length: u32,
     is_v4: bool,
@@ -98,6 +96,7 @@ impl Packet {
             bytes,
             transport_at: IPV4_HEADER,
             transport: Transport::Other(0),
+            protocol: 0,
             wire_length: IPV4_HEADER as u32,
             is_v4: true,
         }
@@ -123,10 +122,7 @@ impl Packet {
         let layout = Layout::of(bytes, on_wire)?;
         self.bytes.clear();
         self.bytes.extend_from_slice(&bytes[..layout.captured]);
-        self.transport_at = layout.transport_at;
-        self.transport = layout.transport;
-        self.wire_length = layout.wire_length as u32;
-        self.is_v4 = layout.is_v4;
+        self.set_layout(&layout);
         Ok(())
     }
 
@@ -152,20 +148,12 @@ impl Packet {
 
     /// Source address.
     pub fn source(&self) -> IpAddr {
-        if self.is_v4 {
-            IpAddr::V4(self.src())
-        } else {
-            IpAddr::V6(Ipv6Packet::new(&self.bytes).expect("a parsed packet has its header").get_source())
-        }
+        if self.is_v4 { self.src().into() } else { self.ipv6().get_source().into() }
     }
 
     /// Destination address.
     pub fn destination(&self) -> IpAddr {
-        if self.is_v4 {
-            IpAddr::V4(self.dst())
-        } else {
-            IpAddr::V6(Ipv6Packet::new(&self.bytes).expect("a parsed packet has its header").get_destination())
-        }
+        if self.is_v4 { self.dst().into() } else { self.ipv6().get_destination().into() }
     }
 
     /// IPv4 source address; meaningless for IPv6.
@@ -186,17 +174,10 @@ impl Packet {
         if self.is_v4 { self.ipv4().get_ttl() } else { self.bytes[7] }
     }
 
-    /// IANA number of the protocol.
+    /// IANA number of the protocol, behind all extension headers of IPv6: ICMPv6 is 58. Fragments have it, too, but of an
+    /// IPv6 fragment other than the first it is the first header of the fragmented part, which may be destination options.
     pub fn protocol_number(&self) -> u8 {
-        match self.transport {
-            Transport::Tcp => PROTOCOL_TCP,
-            Transport::Udp => PROTOCOL_UDP,
-            Transport::IcmpEchoRequest | Transport::IcmpEchoReply | Transport::IcmpError | Transport::IcmpOther => {
-                PROTOCOL_ICMP
-            }
-            Transport::Fragment => self.bytes[9],
-            Transport::Other(number) => number,
-        }
+        self.protocol
     }
 
     /// The flow, for whole IPv4 packets of TCP, UDP and ICMP echo.
@@ -205,16 +186,34 @@ impl Packet {
         if !self.is_v4 {
             return None;
         }
+        let (src_port, dst_port, protocol) = self.ports()?;
+        Some(FiveTuple { src: self.src(), dst: self.dst(), src_port, dst_port, protocol })
+    }
+
+    /// The flow, for whole packets of TCP, UDP and ICMP echo of both versions. The addresses are those of the IP header,
+    /// also where an IPv6 routing header has another destination in store.
+    #[inline]
+    pub fn flow(&self) -> Option<Flow> {
+        if self.is_v4 {
+            return self.five_tuple().map(Flow::V4);
+        }
+        let (src_port, dst_port, protocol) = self.ports()?;
+        let ip = self.ipv6();
+        let (src, dst) = (ip.get_source(), ip.get_destination());
+        Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol }))
+    }
+
+    #[inline]
+    fn ports(&self) -> Option<(u16, u16, Protocol)> {
         let at = self.transport_at;
         let word = |offset: usize| u16::from_be_bytes([self.bytes[at + offset], self.bytes[at + offset + 1]]);
-        let (src_port, dst_port, protocol) = match self.transport {
-            Transport::Tcp => (word(0), word(2), Protocol::Tcp),
-            Transport::Udp => (word(0), word(2), Protocol::Udp),
-            Transport::IcmpEchoRequest => (word(4), 0, Protocol::Icmp),
-            Transport::IcmpEchoReply => (0, word(4), Protocol::Icmp),
-            Transport::IcmpError | Transport::IcmpOther | Transport::Fragment | Transport::Other(_) => return None,
-        };
-        Some(FiveTuple { src: self.src(), dst: self.dst(), src_port, dst_port, protocol })
+        match self.transport {
+            Transport::Tcp => Some((word(0), word(2), Protocol::Tcp)),
+            Transport::Udp => Some((word(0), word(2), Protocol::Udp)),
+            Transport::IcmpEchoRequest => Some((word(4), 0, Protocol::Icmp)),
+            Transport::IcmpEchoReply => Some((0, word(4), Protocol::Icmp)),
+            Transport::IcmpError | Transport::IcmpOther | Transport::Fragment | Transport::Other(_) => None,
+        }
     }
 
     /// TCP flags; 0 for everything else.
@@ -242,110 +241,18 @@ impl Packet {
         Ipv4Packet::new(&self.bytes).expect("a parsed packet has its header")
     }
 
-    /// Reads the layout of bytes that this crate built itself.
-    pub(super) fn refresh_layout(&mut self) {
-        let layout = Layout::of(&self.bytes, self.bytes.len()).expect("a packet built here is valid");
+    #[inline]
+    fn ipv6(&self) -> Ipv6Packet<'_> {
+        Ipv6Packet::new(&self.bytes).expect("a parsed packet has its header")
+    }
+
+    #[inline]
+    pub(super) fn set_layout(&mut self, layout: &Layout) {
         self.transport_at = layout.transport_at;
         self.transport = layout.transport;
+        self.protocol = layout.protocol;
         self.wire_length = layout.wire_length as u32;
         self.is_v4 = layout.is_v4;
-    }
-}
-
-/// Where things are in a packet.
-pub(super) struct Layout {
-    /// Bytes that belong to the packet and were captured.
-    pub captured: usize,
-    pub transport_at: usize,
-    pub transport: Transport,
-    pub wire_length: usize,
-    pub is_v4: bool,
-}
-
-impl Layout {
-    #[inline]
-    fn of(bytes: &[u8], on_wire: usize) -> Result<Layout, Malformed> {
-        let on_wire = on_wire.max(bytes.len());
-        match bytes.first().map(|byte| byte >> 4) {
-            Some(4) => Layout::of_ipv4(bytes, on_wire),
-            Some(6) => Layout::of_ipv6(bytes, on_wire),
-            Some(version) => Err(Malformed::Version(version)),
-            None => Err(Malformed::Header { header: IPV4_HEADER, captured: 0 }),
-        }
-    }
-
-    #[inline]
-    fn of_ipv4(bytes: &[u8], on_wire: usize) -> Result<Layout, Malformed> {
-        let Some(ip) = Ipv4Packet::new(bytes) else {
-            return Err(Malformed::Header { header: IPV4_HEADER, captured: bytes.len() });
-        };
-        let header = usize::from(ip.get_header_length()) * 4;
-        if header < IPV4_HEADER || header > bytes.len() {
-            return Err(Malformed::Header { header, captured: bytes.len() });
-        }
-        let declared = match usize::from(ip.get_total_length()) {
-            // A capture made before segmentation offload has filled in the length.
-            0 => on_wire,
-            declared => declared,
-        };
-        if declared < header || declared > on_wire {
-            return Err(Malformed::Length { declared, on_wire });
-        }
-        let captured = declared.min(bytes.len());
-        let protocol = ip.get_next_level_protocol().0;
-        let fragment = ip.get_fragment_offset() != 0 || ip.get_flags() & 0b001 != 0;
-        let transport = if fragment { Transport::Fragment } else { transport_of(&bytes[header..captured], protocol)? };
-        Ok(Layout { captured, transport_at: header, transport, wire_length: declared, is_v4: true })
-    }
-
-    fn of_ipv6(bytes: &[u8], on_wire: usize) -> Result<Layout, Malformed> {
-        let Some(ip) = Ipv6Packet::new(bytes) else {
-            return Err(Malformed::Header { header: IPV6_HEADER, captured: bytes.len() });
-        };
-        let declared = match usize::from(ip.get_payload_length()) {
-            // A jumbogram, or a length that offload has not filled in.
-            0 => on_wire,
-            payload => IPV6_HEADER + payload,
-        };
-        if declared > on_wire {
-            return Err(Malformed::Length { declared, on_wire });
-        }
-        let captured = declared.min(bytes.len());
-        // Nothing here translates IPv6, so the transport stays closed: extension headers are not walked.
-        let transport = Transport::Other(ip.get_next_header().0);
-        Ok(Layout { captured, transport_at: IPV6_HEADER, transport, wire_length: declared, is_v4: false })
-    }
-}
-
-#[inline]
-fn transport_of(segment: &[u8], protocol: u8) -> Result<Transport, Malformed> {
-    let cut = || Malformed::Transport(segment.len());
-    match protocol {
-        PROTOCOL_TCP => {
-            let tcp = TcpPacket::new(segment).ok_or_else(cut)?;
-            if usize::from(tcp.get_data_offset()) * 4 < TCP_HEADER {
-                return Err(cut());
-            }
-            Ok(Transport::Tcp)
-        }
-        PROTOCOL_UDP if segment.len() < UDP_HEADER => Err(cut()),
-        PROTOCOL_UDP => Ok(Transport::Udp),
-        PROTOCOL_ICMP if segment.len() < ICMP_HEADER => Err(cut()),
-        PROTOCOL_ICMP => {
-            let icmp = IcmpPacket::new(segment).ok_or_else(cut)?;
-            Ok(match icmp.get_icmp_type() {
-                IcmpTypes::EchoRequest => Transport::IcmpEchoRequest,
-                IcmpTypes::EchoReply => Transport::IcmpEchoReply,
-                // RFC 792 errors quote the packet they are about, after eight bytes of their own. Redirects are not
-                // forwarded by routers and source quench is deprecated (RFC 6633).
-                IcmpTypes::DestinationUnreachable | IcmpTypes::TimeExceeded | IcmpTypes::ParameterProblem => {
-                    debug_assert!(icmp.packet().len() >= ICMP_HEADER);
-                    Transport::IcmpError
-                }
-                _ => Transport::IcmpOther,
-            })
-        }
-        other => Ok(Transport::Other(other)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Changing addresses, ports and TTL, with checksums kept by RFC 1624.
 //!
+//! Addresses and ports are IPv4's: nothing translates IPv6, whose packets only lose a hop.
+//!
 //! A checksum is updated by the difference between old and new words, never computed anew: what was wrong stays exactly
 //! as wrong, and a receiver sees what it would have seen. A UDP checksum of zero means "none" (RFC 768) and stays zero.
 
@@ -75,13 +77,13 @@ enum End {
 
 impl Packet {
     /// Gives the packet another source address and source port (ICMP echo identifier). The port is ignored by packets
-    /// that have none.
+    /// that have none. IPv4 only: nothing translates IPv6.
     #[inline]
     pub fn set_source(&mut self, address: Ipv4Addr, port: u16) {
         self.set_end(End::Source, address, port);
     }
 
-    /// Gives the packet another destination address and destination port (ICMP echo identifier).
+    /// Gives the packet another destination address and destination port (ICMP echo identifier). IPv4 only.
     #[inline]
     pub fn set_destination(&mut self, address: Ipv4Addr, port: u16) {
         self.set_end(End::Destination, address, port);
@@ -89,6 +91,7 @@ impl Packet {
 
     #[inline]
     fn set_end(&mut self, end: End, address: Ipv4Addr, port: u16) {
+        debug_assert!(self.is_ipv4(), "only IPv4 packets are translated");
         let at = self.transport_at;
         let transport = self.transport();
         let mut ip = MutableIpv4Packet::new(&mut self.bytes).expect("a parsed packet has its header");
@@ -131,7 +134,7 @@ impl Packet {
         }
     }
 
-    /// Takes one from the TTL. Returns false, and changes nothing, when it would reach zero.
+    /// Takes one from the TTL, or from the hop limit, which no checksum covers. Returns false, and changes nothing, when it would reach zero.
     #[inline]
     pub fn decrement_ttl(&mut self) -> bool {
         let ttl = self.ttl();
@@ -155,50 +158,13 @@ impl Packet {
 
 #[cfg(test)]
 mod tests {
-    use pnet_packet::ipv4::{Ipv4Packet, checksum};
-    use pnet_packet::tcp::{TcpPacket, ipv4_checksum as tcp_checksum};
-    use pnet_packet::udp::{UdpPacket, ipv4_checksum as udp_checksum};
+    use std::net::Ipv6Addr;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::{FiveTuple, Protocol, TcpSegment};
-
-    fn checksums_hold(packet: &Packet) -> bool {
-        let ip = Ipv4Packet::new(packet.bytes()).unwrap();
-        let segment = &packet.bytes()[packet.transport_at..];
-        let (src, dst) = (packet.src(), packet.dst());
-        let transport = match packet.transport() {
-            Transport::Tcp => {
-                let tcp = TcpPacket::new(segment).unwrap();
-                tcp_checksum(&tcp, &src, &dst) == tcp.get_checksum()
-            }
-            Transport::Udp => {
-                let udp = UdpPacket::new(segment).unwrap();
-                let right = udp_checksum(&udp, &src, &dst);
-                udp.get_checksum() == 0 || (if right == 0 { 0xffff } else { right }) == udp.get_checksum()
-            }
-            _ => pnet_packet::util::checksum(segment, 1) == word_at(segment, 2),
-        };
-        transport && checksum(&ip) == ip.get_checksum()
-    }
-
-    fn packet(tuple: FiveTuple, payload: u16) -> Packet {
-        let mut packet = Packet::empty();
-        match tuple.protocol {
-            Protocol::Tcp => packet.build_tcp(tuple, TcpSegment { flags: 0x18, seq: 1, ack: 2, payload }),
-            Protocol::Udp => packet.build_udp(tuple, payload),
-            Protocol::Icmp => packet.build_echo(tuple, 3, payload),
-        }
-        packet
-    }
-
-    prop_compose! {
-        fn any_tuple()(src: u32, dst: u32, src_port: u16, dst_port: u16, kind in 0..3) -> FiveTuple {
-            let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Icmp][kind as usize];
-            let dst_port = if protocol == Protocol::Icmp { 0 } else { dst_port };
-            FiveTuple { src: src.into(), dst: dst.into(), src_port, dst_port, protocol }
-        }
-    }
+    use crate::wire::testing::{any_flow, any_tuple, checksums_hold, packet};
+    use crate::wire::{FiveTuple, Protocol};
 
     proptest! {
         #[test]
@@ -208,6 +174,20 @@ mod tests {
             if source { packet.set_source(address.into(), port) } else { packet.set_destination(address.into(), port) }
             packet.decrement_ttl();
             prop_assert!(checksums_hold(&packet));
+        }
+
+        #[test]
+        fn a_hop_takes_one_from_the_ttl_and_leaves_the_rest(flow in any_flow(), payload in 0u16..40) {
+            let sent = packet(flow, payload);
+            let mut packet = sent.clone();
+            prop_assert!(packet.decrement_ttl());
+            prop_assert_eq!(packet.ttl(), sent.ttl() - 1);
+            prop_assert!(checksums_hold(&packet));
+            // IPv4 has its TTL in byte 8 and a checksum of the header in 10 and 11, IPv6 its hop limit in byte 7.
+            let may_change = if packet.is_ipv4() { &[8, 10, 11][..] } else { &[7] };
+            for (at, (now, before)) in packet.bytes().iter().zip(sent.bytes()).enumerate() {
+                prop_assert!(now == before || may_change.contains(&at), "byte {at}");
+            }
         }
 
         #[test]
@@ -246,16 +226,24 @@ mod tests {
 
     #[test]
     fn a_ttl_of_one_is_not_taken_away() {
-        let tuple = FiveTuple {
+        let v4 = FiveTuple {
             src: Ipv4Addr::new(10, 0, 0, 2),
             dst: Ipv4Addr::new(198, 51, 100, 1),
             src_port: 1,
             dst_port: 2,
             protocol: Protocol::Udp,
         };
-        let mut packet = packet(tuple, 0);
-        while packet.decrement_ttl() {}
-        assert_eq!(packet.ttl(), 1);
-        assert!(checksums_hold(&packet));
+        let v6 = FiveTuple {
+            src: Ipv6Addr::LOCALHOST,
+            dst: Ipv6Addr::LOCALHOST,
+            src_port: 1,
+            dst_port: 2,
+            protocol: Protocol::Udp,
+        };
+        for mut packet in [packet(v4, 0), packet(v6, 0)] {
+            while packet.decrement_ttl() {}
+            assert_eq!(packet.ttl(), 1);
+            assert!(checksums_hold(&packet));
+        }
     }
 }
