@@ -3,9 +3,11 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{Network, QUEUE};
+use ipnet::Ipv4Net;
+
+use super::{Network, QUEUE, firewalls};
 use crate::node::connector::{self, Connector, ConnectorVm};
-use crate::node::firewall::Interface;
+use crate::node::firewall::{Interface, InterfaceKind};
 use crate::node::nat;
 use crate::scenario::model::ConnectorAffinity;
 use crate::time::SimTime;
@@ -32,14 +34,12 @@ impl Network {
                 let capacity = Capacity { bits_per_second: connector.machine_type.bits_per_second(), queue: QUEUE };
                 let link = LinkConfig { capacity: Some(capacity), ..LinkConfig::default() };
                 self.engine.connect((dispatcher, Connector::vm_port(index)), (node, connector::TUNNEL), link);
-                let tags =
-                    vec!["vpc-connector".to_owned(), format!("vpc-connector-{}-{}", connector.region, connector.name)];
                 let interface = Interface {
-                    name: name.clone(),
-                    addresses: vec![address.into()],
-                    tags,
-                    service_account: None,
-                    running: true,
+                    kind: InterfaceKind::ConnectorVm,
+                    region: Some(connector.region.as_str().into()),
+                    tags: firewalls::connector_tags(connector).into(),
+                    tracked_max: firewalls::connector_cpus(connector.machine_type).tracked_max(),
+                    ..Interface::vm(name.clone(), [Ipv4Net::from(address)])
                 };
                 self.attach(connector.network, interface, (node, connector::NIC), LinkConfig::default());
                 self.add_endpoint(nat::EndpointConfig {

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DIRECT_VPC_BITS_PER_SECOND, Leftover, Network, QUEUE, RunningInstance};
+use ipnet::Ipv4Net;
+
+use super::{DIRECT_VPC_BITS_PER_SECOND, Leftover, Network, QUEUE, RunningInstance, firewalls};
 use crate::addresses::AddressPool;
 use crate::node::firewall::Interface;
 use crate::node::instance::{self, Instance, InstanceConfig};
@@ -101,11 +103,12 @@ impl Network {
                 let link =
                     LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
                 let interface = Interface {
-                    name: name.clone(),
-                    addresses: vec![address.into()],
+                    kind: self.direct_vpc_interface(&spec, self.started[workload] == 1, warm),
+                    region: Some(spec.region.as_str().into()),
                     tags: tags.clone(),
                     service_account: spec.service_account.clone(),
-                    running: true,
+                    tracked_max: firewalls::instance_cpus(spec.vcpus).tracked_max(),
+                    ..Interface::vm(name.clone(), [Ipv4Net::from(address)])
                 };
                 firewall_port = Some(self.attach(*network, interface, (node, instance::VPC), link));
                 for (number, &address) in held.iter().enumerate() {

@@ -9,6 +9,7 @@
 //! ```
 
 mod connectors;
+mod firewalls;
 mod gateways;
 mod hosts;
 mod instances;
@@ -26,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::addresses::AddressPool;
 use crate::node::Node;
 use crate::node::connector::Connector;
-use crate::node::firewall::Firewall;
+use crate::node::firewall::{Firewall, FullTable};
 use crate::node::instance::Instance;
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
@@ -195,6 +196,17 @@ impl Network {
         self.engine.at_mut(self.nats[index])
     }
 
+    /// The firewall of a network.
+    pub fn firewall(&self, network: usize) -> &Firewall {
+        self.engine.at(self.vpcs[network].firewall)
+    }
+
+    /// Interfaces that tracked as many connections as they can, by network.
+    pub fn full_tables(&self) -> impl Iterator<Item = (usize, FullTable)> {
+        let vpcs = self.vpcs.iter().enumerate();
+        vpcs.flat_map(|(network, vpc)| self.engine.at(vpc.firewall).full_tables().map(move |full| (network, full)))
+    }
+
     /// The subnets' addresses, in the scenario's order.
     pub fn pools(&self) -> &[AddressPool] {
         &self.pools
@@ -234,6 +246,7 @@ impl Network {
                     self.pending_nat.push((self.engine.now() + delay, *gateway, config.clone()));
                 }
             }
+            Change::PatchFirewall { firewall, rule } => self.patch_firewall(*firewall, rule),
         }
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn resolve(
     resolver.addresses();
     resolver.routes();
     resolver.firewalls();
+    resolver.firewall_policies();
     resolver.vms();
     resolver.gateways();
     resolver.workloads();
@@ -75,6 +76,7 @@ struct Resolver<'a> {
     subnetworks: Names,
     addresses: Names,
     connectors: Names,
+    firewalls: Names,
     vms: Names,
     gateways: Names,
     workloads: Names,
@@ -87,6 +89,10 @@ struct Resolver<'a> {
 struct Details {
     subnetworks: Vec<SubnetworkDetail>,
     gateways: Vec<GatewayDetail>,
+    /// VPC firewall rules as written, which patches change.
+    firewalls: Vec<super::file::firewall::Firewall>,
+    /// Place of each rule, by policy.
+    firewall_policies: Vec<Vec<Place>>,
     workloads: Vec<Place>,
     /// Place of each load's `to`, then of its rate or count.
     traffic: Vec<(Place, Place)>,
@@ -254,6 +260,7 @@ impl<'a> Resolver<'a> {
                 subnetworks: Vec::new(),
                 routes: Vec::new(),
                 firewall_rules: Vec::new(),
+                firewall_policies: Vec::new(),
                 nat_gateways: Vec::new(),
                 connectors: Vec::new(),
                 workloads: Vec::new(),
@@ -269,6 +276,7 @@ impl<'a> Resolver<'a> {
             subnetworks: Names::new("subnet", "subnetworks", &lost),
             addresses: Names::new("address", "addresses", &lost),
             connectors: Names::new("connector", "connectors", &lost),
+            firewalls: Names::new("firewall rule", "firewalls", &lost),
             vms: Names::new("VM instance", "instances", &lost),
             gateways,
             workloads,

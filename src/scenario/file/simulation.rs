@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::firewall::Firewall;
 use super::nat::RouterNat;
 use crate::scenario::value::{At, ByteSize, Cidr, Dur, HostPort, Rate, Reference};
 
@@ -172,6 +173,9 @@ pub struct Event {
     /// A gateway gets another configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch_nat: Option<At<PatchNatEvent>>,
+    /// A VPC firewall rule is changed. Connections that it has let pass go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_firewall: Option<At<PatchFirewallEvent>>,
 }
 
 /// A workload gets another number of instances.
@@ -192,6 +196,16 @@ pub struct PatchNatEvent {
     pub gateway: At<Reference>,
     /// The fields that change, as in `routers[].nats[]`.
     pub set: At<RouterNat>,
+}
+
+/// A VPC firewall rule is changed.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchFirewallEvent {
+    /// The rule.
+    pub firewall: At<Reference>,
+    /// The fields that change, as in `firewalls[]`.
+    pub set: At<Firewall>,
 }
 
 /// An assertion about the summary: a path and exactly one of `equals`, `atLeast`, `atMost`.

@@ -6,7 +6,8 @@ use super::Resolver;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::file::model as file;
 use crate::scenario::model::{
-    ConnectorAffinity, EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage, SynSchedule,
+    ConnectorAffinity, EndpointIndependentChoice, FullTable, Midstream, PortSelection, RstPolicy, Shortage,
+    SourceServiceAccount, SynSchedule,
 };
 use crate::scenario::value::{At, Dur};
 
@@ -69,6 +70,20 @@ impl Resolver<'_> {
             set(&mut target.affinity, connector.affinity, |affinity| match affinity {
                 file::ConnectorAffinity::Flow => ConnectorAffinity::Flow,
                 file::ConnectorAffinity::Instance => ConnectorAffinity::Instance,
+            });
+        }
+        if let Some(firewall) = &given.firewall {
+            let target = &mut self.out.model.firewall;
+            set(&mut target.tag_propagation, firewall.tag_propagation.as_ref(), span);
+            set(&mut target.source_service_account, firewall.source_service_account, |choice| match choice {
+                file::SourceServiceAccount::FirstInstance => SourceServiceAccount::FirstInstance,
+                file::SourceServiceAccount::Always => SourceServiceAccount::Always,
+                file::SourceServiceAccount::Never => SourceServiceAccount::Never,
+            });
+            set(&mut target.full_table, firewall.full_table, |choice| match choice {
+                file::FullTable::ByKind => FullTable::ByKind,
+                file::FullTable::Drop => FullTable::Drop,
+                file::FullTable::Refuse => FullTable::Refuse,
             });
         }
     }

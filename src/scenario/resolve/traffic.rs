@@ -297,6 +297,7 @@ impl Resolver<'_> {
         // Patches change what the gateways are known to be, for the checks of the next patch only.
         let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
         let details = self.details.gateways.clone();
+        let (rules, written) = (self.out.firewall_rules.clone(), self.details.firewalls.clone());
         for event in events {
             if event.value.at.0 > self.out.duration {
                 let message =
@@ -305,8 +306,8 @@ impl Resolver<'_> {
                     Diagnostic::warning("never-happens", message).at(event.value.at.place).help("raise `duration`"),
                 );
             }
-            let change = match (&event.scale, &event.patch_nat) {
-                (Some(scale), None) => {
+            let change = match (&event.scale, &event.patch_nat, &event.patch_firewall) {
+                (Some(scale), None, None) => {
                     let workload = self.workloads.lookup(&scale.workload, None);
                     let workload = self.ok(workload).flatten();
                     let instances = self.model_bounded(&scale.instances, 0..=100_000, "instances");
@@ -314,22 +315,29 @@ impl Resolver<'_> {
                         .zip(instances)
                         .map(|(workload, instances)| Change::Scale { workload, instances: instances as u32 })
                 }
-                (None, Some(patch)) => self.patch(patch),
-                (Some(_), Some(patch)) => {
-                    let message = "an event is one change, found scale and patchNat";
-                    self.push(
-                        Diagnostic::unusable("many-changes", message).at(patch.place).help("make two events of it"),
-                    );
-                    None
-                }
-                (None, None) => {
-                    if !self.is_lost(event.place, "scale") && !self.is_lost(event.place, "patchNat") {
+                (None, Some(patch), None) => self.patch(patch),
+                (None, None, Some(patch)) => self.patch_firewall(patch),
+                (None, None, None) => {
+                    if !["scale", "patchNat", "patchFirewall"].iter().any(|kind| self.is_lost(event.place, kind)) {
                         self.push(
                             Diagnostic::unusable("missing-field", "an event needs a change")
                                 .at(event.place)
-                                .help("add `scale: {workload: …, instances: 4}` or `patchNat: {gateway: …, set: {…}}`"),
+                                .help("add `scale: {workload: …, instances: 4}`, `patchNat: {gateway: …, set: {…}}` or `patchFirewall: {firewall: …, set: {…}}`"),
                         );
                     }
+                    None
+                }
+                (scale, nat, firewall) => {
+                    let kinds = [
+                        ("scale", scale.as_ref().map(|it| it.place)),
+                        ("patchNat", nat.as_ref().map(|it| it.place)),
+                        ("patchFirewall", firewall.as_ref().map(|it| it.place)),
+                    ];
+                    let kinds: Vec<_> = kinds.iter().filter_map(|(kind, place)| Some((*kind, (*place)?))).collect();
+                    let names: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+                    let message = format!("an event is one change, found {}", names.join(" and "));
+                    let help = format!("make {} events of it", if kinds.len() == 2 { "two" } else { "three" });
+                    self.push(Diagnostic::unusable("many-changes", message).at(kinds[1].1).help(help));
                     None
                 }
             };
@@ -348,6 +356,7 @@ impl Resolver<'_> {
             gateway.config = config;
         }
         self.details.gateways = details;
+        (self.out.firewall_rules, self.details.firewalls) = (rules, written);
     }
 
     fn patch(&mut self, patch: &At<file::PatchNatEvent>) -> Option<Change> {
