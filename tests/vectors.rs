@@ -249,11 +249,12 @@ traffic: [{{from: api, to: \"{rest}\", count: 3, lifetime: {seconds}s}}]
 
 #[test]
 fn t22_a_connection_into_the_vpc_is_forgotten_after_ten_idle_minutes() {
-    let way = "vpcAccess: {connector: conn}";
-    assert_eq!(idle(way, 599, "db:5432").connections.broken, 0);
-    let late = idle(way, 601, "db:5432").connections;
-    assert_eq!((late.established, late.broken), (3, 3));
-    assert_eq!(late.failed_by["SIM_IDLE_EXPIRED"], 3);
+    for way in ["vpcAccess: {connector: conn}", "vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: apps}]}"] {
+        assert_eq!(idle(way, 599, "db:5432").connections.broken, 0, "{way}");
+        let late = idle(way, 601, "db:5432").connections;
+        assert_eq!((late.established, late.broken), (3, 3), "{way}");
+        assert_eq!(late.failed_by["SIM_IDLE_EXPIRED"], 3, "{way}");
+    }
 }
 
 #[test]

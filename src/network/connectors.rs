@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::Due;
-use super::{Network, QUEUE, idle_policy};
+use ipnet::Ipv4Net;
+
+use super::{Network, QUEUE, firewalls, idle_policy};
 use crate::node::connector::{self, Connector, ConnectorVm, VmConfig};
-use crate::node::firewall::Interface;
+use crate::node::firewall::{Interface, InterfaceKind};
 use crate::node::nat;
 use crate::scenario::model::{ConnectorAffinity, ConnectorModel};
 use crate::scenario::{self, MachineType};
@@ -123,13 +125,12 @@ impl Network {
         let topology = self.engine.topology();
         let links = [(dispatcher.node, port), (site.node, connector::TUNNEL)]
             .map(|(node, port)| topology.link_at(node, port).expect("they were just linked"));
-        let tags = vec!["vpc-connector".to_owned(), format!("vpc-connector-{}-{}", config.region, config.name)];
         let interface = Interface {
-            name: name.clone(),
-            addresses: vec![address.into()],
-            tags,
-            service_account: None,
-            running: true,
+            kind: InterfaceKind::ConnectorVm,
+            region: Some(config.region.as_str().into()),
+            tags: firewalls::connector_tags(&config).into(),
+            tracked_max: firewalls::connector_cpus(config.machine_type).tracked_max(),
+            ..Interface::vm(name.clone(), [Ipv4Net::from(address)])
         };
         let firewall_port = self.attach(config.network, interface, (site, connector::NIC), LinkConfig::default());
         self.add_endpoint(nat::EndpointConfig {

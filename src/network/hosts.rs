@@ -42,12 +42,13 @@ impl Network {
             let link = LinkConfig { delay: host.rtt / 2, loss: host.loss, ..LinkConfig::default() };
             let far_sides: Vec<Site<FarSide>> = match &host.location {
                 HostLocation::Vpc(network) => {
+                    let address = host.addresses.first();
+                    let subnetwork = scenario.subnetworks.iter().find(|subnetwork| {
+                        subnetwork.network == *network && address.is_some_and(|it| subnetwork.range.contains(it))
+                    });
                     let interface = Interface {
-                        name,
-                        addresses: host.addresses.clone(),
-                        tags: vec![],
-                        service_account: None,
-                        running: true,
+                        region: subnetwork.map(|subnetwork| subnetwork.region.as_str().into()),
+                        ..Interface::vm(name, host.addresses.iter().copied())
                     };
                     self.attach(*network, interface, (node, UPLINK), link);
                     continue;
@@ -95,11 +96,13 @@ impl Network {
             let mut addresses = vec![Ipv4Net::from(vm.address)];
             addresses.extend(&vm.alias_ranges);
             let interface = Interface {
-                name: name.clone(),
-                addresses,
+                region: Some(scenario.subnetworks[vm.subnetwork].region.as_str().into()),
                 tags: vm.tags.clone(),
                 service_account: vm.service_account.clone(),
+                secure_tags: vm.secure_tags.clone(),
                 running: vm.running,
+                tracked_max: super::firewalls::vm_cpus(vm.cpus).tracked_max(),
+                ..Interface::vm(name.clone(), addresses)
             };
             self.attach(vm.network, interface, (node, UPLINK), LinkConfig::default());
             if vm.running {

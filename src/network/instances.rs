@@ -4,8 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
+
 use super::agenda::Due;
-use super::{DIRECT_VPC_BITS_PER_SECOND, Network, QUEUE, RunLog, RunningInstance};
+use super::{DIRECT_VPC_BITS_PER_SECOND, Network, QUEUE, RunLog, RunningInstance, firewalls, idle_policy};
 use crate::addresses::{AddressPool, Owner};
 use crate::node::firewall::Interface;
 use crate::node::instance::{self, Instance, InstanceConfig};
@@ -89,6 +91,7 @@ impl Network {
             _ => vec![],
         };
         self.started[workload] += 1;
+        let first = self.revisions_started.insert((workload, revision));
         let index = self.instances_ever;
         self.instances_ever += 1;
         let name: Arc<str> = format!("{}-{}", spec.name, self.started[workload]).into();
@@ -146,11 +149,13 @@ impl Network {
                 let link =
                     LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
                 let interface = Interface {
-                    name: name.clone(),
-                    addresses: vec![address.into()],
+                    kind: self.direct_vpc_interface(spec, first, warm),
+                    region: Some(spec.region.as_str().into()),
                     tags: tags.clone(),
                     service_account: of.service_account.clone(),
-                    running: true,
+                    tracked_max: firewalls::instance_cpus(of.vcpus).tracked_max(),
+                    idle: idle_policy(model.idle_vpc),
+                    ..Interface::vm(name.clone(), [Ipv4Net::from(address)])
                 };
                 firewall_port = Some(self.attach(*network, interface, (site, instance::VPC), link));
                 for (number, &address) in held.iter().enumerate() {

@@ -10,6 +10,7 @@
 
 mod agenda;
 mod connectors;
+mod firewalls;
 mod gateways;
 mod hosts;
 mod instances;
@@ -17,7 +18,7 @@ mod maintenance;
 mod routes;
 mod vpcs;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 
 use crate::addresses::AddressPool;
-use crate::node::firewall::Firewall;
+use crate::node::firewall::{Firewall, FullTable};
 use crate::node::instance::Instance;
 use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
@@ -113,6 +114,8 @@ pub struct Network {
     /// How many instances each workload has ever had, for their names.
     started: Vec<u32>,
     instances_ever: u32,
+    /// Workloads and revisions that had an instance.
+    revisions_started: HashSet<(usize, usize)>,
     hosts: Vec<Site<Host>>,
     pools: Vec<AddressPool>,
     rng: ChaCha8Rng,
@@ -150,6 +153,7 @@ impl Network {
             waiting: BTreeMap::new(),
             started: vec![0; scenario.workloads.len()],
             instances_ever: 0,
+            revisions_started: HashSet::new(),
             hosts: Vec::new(),
             pools: Vec::new(),
             rng: rng::stream(scenario.seed, "start-up"),
@@ -218,6 +222,17 @@ impl Network {
         self.engine.at_mut(self.nats[index])
     }
 
+    /// The firewall of a network.
+    pub fn firewall(&self, network: usize) -> &Firewall {
+        self.engine.at(self.vpcs[network].firewall)
+    }
+
+    /// Interfaces that tracked as many connections as they can, by network.
+    pub fn full_tables(&self) -> impl Iterator<Item = (usize, FullTable)> {
+        let vpcs = self.vpcs.iter().enumerate();
+        vpcs.flat_map(|(network, vpc)| self.engine.at(vpc.firewall).full_tables().map(move |full| (network, full)))
+    }
+
     /// The subnets' addresses, in the scenario's order.
     pub fn pools(&self) -> &[AddressPool] {
         &self.pools
@@ -278,6 +293,7 @@ impl Network {
                     self.agenda.add(self.engine.now() + delay, Due::NatConfig { gateway, config });
                 }
             }
+            Change::PatchFirewall { firewall, rule } => self.patch_firewall(*firewall, rule),
         }
     }
 

@@ -1,24 +1,22 @@
 //! VPC networks: firewall, routes and internet gateway of each, the external addresses of its VMs, and who is attached.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Network, Vpc};
+use super::{Network, Vpc, firewalls};
 use crate::node::external::{self, ExternalAddresses};
-use crate::node::firewall::{self, Firewall, Interface, ProtocolMatch, Rule};
+use crate::node::firewall::{self, Interface};
 use crate::node::internet::{FarKind, FarSide, INTERNET, InternetGateway};
 use crate::node::router::{FIREWALL, Router};
-use crate::scenario::{FirewallDirection, Scenario};
 use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
-use crate::trace::info::FirewallRuleType;
 
 impl Network {
     pub(super) fn build_vpcs(&mut self) {
         for index in 0..self.scenario.networks.len() {
             let name: Arc<str> = self.scenario.networks[index].name.as_str().into();
-            let rules = firewall_rules(&self.scenario, index);
-            let firewall = self.engine.add(format!("{name} firewall"), Firewall::new(name.clone(), rules));
+            let firewall = firewalls::firewall(&self.scenario, index);
+            let firewall = self.engine.add(format!("{name} firewall"), firewall);
             let google_port = PortId(1);
             let router = Router::new(name.clone(), google_port, self.scenario.seed);
             let router = self.engine.add(format!("{name} routes"), router);
@@ -93,46 +91,12 @@ impl Network {
         let port = self.engine.change(firewall, |firewall| firewall.attach(interface));
         self.engine.connect((firewall, port), to, link);
         self.engine.change(router, |router| {
-            addresses.iter().for_each(|range| router.set_tags(range.addr(), tags.clone()));
+            for range in &addresses {
+                if let IpAddr::V4(address) = range.addr() {
+                    router.set_tags(address, tags.clone());
+                }
+            }
         });
         port
     }
-}
-
-/// The scenario's rules, and those that Google makes for each connector.
-fn firewall_rules(scenario: &Scenario, network: usize) -> Vec<Rule> {
-    let own =
-        scenario.firewall_rules.iter().filter(|rule| rule.network == network && !rule.disabled).map(|rule| Rule {
-            name: rule.name.as_str().into(),
-            ingress: rule.direction == FirewallDirection::Ingress,
-            priority: rule.priority,
-            allow: rule.allow,
-            matches: (rule.matches.iter())
-                .map(|entry| ProtocolMatch { protocol: entry.protocol, ports: entry.ports.clone() })
-                .collect(),
-            ranges: rule.ranges.clone(),
-            source_tags: rule.source_tags.clone(),
-            source_service_accounts: rule.source_service_accounts.clone(),
-            target_tags: rule.target_tags.clone(),
-            target_service_accounts: rule.target_service_accounts.clone(),
-            kind: "firewall rule",
-            rule_type: FirewallRuleType::VpcFirewallRule,
-        });
-    // `aet-REGION-CONNECTOR-sbntfw`: all resources of the network let the connector's range in, priority 1000. The rules for
-    // the tunnel itself concern packets that are not simulated.
-    let automatic = scenario.connectors.iter().filter(|connector| connector.network == network).map(|connector| Rule {
-        name: format!("aet-{}-{}-sbntfw", connector.region.replace('-', ""), connector.name).into(),
-        ingress: true,
-        priority: 1000,
-        allow: true,
-        matches: [6, 17, 1].map(|protocol| ProtocolMatch { protocol: Some(protocol), ports: vec![] }).to_vec(),
-        ranges: vec![scenario.subnetworks[connector.subnetwork].range],
-        source_tags: vec![],
-        source_service_accounts: vec![],
-        target_tags: vec![],
-        target_service_accounts: vec![],
-        kind: "Serverless VPC Access rule",
-        rule_type: FirewallRuleType::ServerlessVpcAccessManagedFirewallRule,
-    });
-    own.chain(automatic).collect()
 }

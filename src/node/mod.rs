@@ -22,6 +22,8 @@ use crate::wire::Packet;
 /// What becomes of a packet of a TCP connection that had been idle for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdlePolicy {
+    /// It begins anew, as if nobody had ever heard of it.
+    NewFlow,
     /// Nothing: nobody answers.
     BlackHole,
     /// Its sender gets a reset.
@@ -32,7 +34,7 @@ impl IdlePolicy {
     /// The verdict about such a packet.
     pub(crate) fn verdict(self, packet: &Packet) -> Verdict {
         let cause = DropCause::SimIdleExpired;
-        if self == IdlePolicy::BlackHole || !snat::can_be_reset(packet) {
+        if self != IdlePolicy::Reset || !snat::can_be_reset(packet) {
             return Verdict::Drop(cause);
         }
         let mut reset = Packet::empty();

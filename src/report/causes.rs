@@ -25,6 +25,7 @@ const fn advice(failure: Failure) -> Option<&'static str> {
         Failure::InfrastructureReset => "it happens: connect again, with backoff",
         Failure::Dropped(cause) => match cause {
             DropCause::FirewallRule => "`egressim trace` names the rule, or the implied one",
+            DropCause::IngressFirewallTagsUnsupportedByDirectVpcEgress => "allow the range of the subnet instead",
             DropCause::NoRoute => "see its routes and their tags, the default route above all",
             DropCause::RouteBlackhole => "start the VM, or change the route",
             DropCause::PrivateTrafficToInternet => "add a route to it",
@@ -59,6 +60,8 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::SimTtlExpired => return None,
             DropCause::SimFragmentUnsupported => "send smaller packets",
             DropCause::SimMidstream => return None,
+            DropCause::SimNoDirectVpcIngress => "use a worker pool, or send a request to the service's URL",
+            DropCause::SimTrackingTableFull => "pool connections, or use more or larger machines",
             DropCause::SimHostUnreachable => "the scenario says so with `unreachable: true`",
             DropCause::SimInstanceGone => "let instances end their connections before they are shut down",
             DropCause::SimInstanceStopped => "make tasks resume: see the signals SIGTSTP and SIGCONT",

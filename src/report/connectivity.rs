@@ -87,7 +87,7 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             "vpcConnector"
         }
         StepInfo::Firewall(info) => {
-            fields.set("displayName", &*info.display_name);
+            fields.set("displayName", Some(&*info.display_name).filter(|name| !name.is_empty()));
             fields.set("uri", info.rule.as_ref().map(uri));
             fields.set("direction", info.direction);
             fields.set("action", info.action);
@@ -95,10 +95,15 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.set("networkUri", uri(&info.network));
             fields.list("targetTags", &info.target_tags);
             fields.list("targetServiceAccounts", &info.target_service_accounts);
-            fields.set("policy", info.policy.as_ref().map(name));
+            fields.set("policy", info.policy_name.as_deref());
             fields.set("policyUri", info.policy.as_ref().map(uri));
+            fields.set("policyPriority", info.policy_priority);
             fields.set("firewallRuleType", info.rule_type.name());
             "firewall"
+        }
+        StepInfo::NgfwPacketInspection(info) => {
+            fields.set("securityProfileGroupUri", &*info.security_profile_group);
+            "ngfwPacketInspection"
         }
         StepInfo::Route(info) => {
             fields.set("routeType", info.route_type.name());

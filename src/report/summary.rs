@@ -28,6 +28,9 @@ pub struct Summary {
     pub connectors: Vec<ConnectorSummary>,
     /// Subnets that hold Direct VPC addresses.
     pub subnetworks: Vec<SubnetworkSummary>,
+    /// Interfaces for which the firewall tracked as many connections as it can; absent when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub full_tracking_tables: Vec<FullTrackingTable>,
     /// The scenario's expectations and whether they held.
     pub expectations: Vec<ExpectationResult>,
     /// What a replay made of its captures; absent in a run.
@@ -249,6 +252,20 @@ pub struct SubnetworkSummary {
     pub peak_reserved_blocks: u32,
     /// Instances that did not start for lack of addresses.
     pub failed_instance_starts: u32,
+}
+
+/// An interface for which the firewall tracked as many connections as it can.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FullTrackingTable {
+    /// VM or instance name.
+    pub interface: String,
+    /// VPC network.
+    pub network: String,
+    /// Connections that can be tracked.
+    pub tracked_max: u32,
+    /// Packets of further connections, which found no room.
+    pub refused: u64,
 }
 
 /// One expectation's outcome.

@@ -12,6 +12,7 @@ use super::tree::{Entry, Node};
 use super::value::{At, Dur, Reference};
 
 pub mod compute;
+pub mod firewall;
 pub(crate) mod ignored;
 pub mod model;
 pub mod nat;
@@ -92,9 +93,10 @@ scenario_file! {
         /// Custom routes.
         routes: compute::Route = "routes",
         /// VPC firewall rules.
-        firewalls: compute::Firewall = "firewalls",
-        /// Firewall policies. Not simulated yet.
-        firewall_policies: compute::FirewallPolicy = "firewallPolicies",
+        firewalls: firewall::Firewall = "firewalls",
+        /// Hierarchical and network firewall policies. What `get-effective-firewalls` prints under `firewallPolicys` is
+        /// read, too.
+        firewall_policies: firewall::FirewallPolicy = "firewallPolicies",
         /// Reserved addresses.
         addresses: compute::ReservedAddress = "addresses",
         /// Cloud Routers with their NAT gateways.

@@ -213,8 +213,12 @@ impl Loader {
             let diagnostic = Diagnostic::unusable("not-a-scenario", message).at(exported.key.place).help(help);
             return self.report.push(diagnostic);
         }
-        let (includes, entries): (Vec<_>, Vec<_>) =
+        let (includes, mut entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| &*entry.key.name == "include");
+        // What `gcloud compute networks get-effective-firewalls` prints is a part of a scenario but for this.
+        for entry in entries.iter_mut().filter(|entry| &*entry.key.name == "firewallPolicys") {
+            entry.key.name = "firewallPolicies".into();
+        }
         merge(&mut self.merged, entries, &mut self.report);
         for include in includes {
             self.includes(include.value, path);

@@ -13,6 +13,7 @@ use ipnet::Ipv4Net;
 mod decode;
 pub mod diagnostic;
 pub mod file;
+mod firewall;
 pub mod lifecycle;
 pub mod load;
 pub mod model;
@@ -22,6 +23,10 @@ mod tree;
 pub mod value;
 
 pub use file::simulation::GeoLocation;
+pub use firewall::{
+    FirewallAction, FirewallDirection, FirewallPeers, FirewallPolicy, FirewallPolicyKind, FirewallRule, MachineCpus,
+    ProtocolMatch, VpcFirewallRule,
+};
 pub use model::Model;
 
 /// A checked scenario: what the network is built from. Indices (`usize`) point into the vectors of this struct.
@@ -40,7 +45,9 @@ pub struct Scenario {
     /// Custom routes and each network's default route. Subnet routes follow from `subnetworks`.
     pub routes: Vec<Route>,
     /// VPC firewall rules; the implied ones are not listed.
-    pub firewall_rules: Vec<FirewallRule>,
+    pub firewall_rules: Vec<VpcFirewallRule>,
+    /// Firewall policies that are in force, those of one kind in the order of evaluation.
+    pub firewall_policies: Vec<FirewallPolicy>,
     /// Public NAT gateways, in the order of the file.
     pub nat_gateways: Vec<NatGateway>,
     /// Serverless VPC Access connectors.
@@ -66,6 +73,8 @@ pub struct Scenario {
 pub struct Network {
     /// Its name.
     pub name: String,
+    /// `BEFORE_CLASSIC_FIREWALL`: network firewall policies are evaluated before VPC firewall rules.
+    pub policies_before_rules: bool,
 }
 
 /// A subnet.
@@ -119,53 +128,6 @@ pub enum NextHop {
     Ip(Ipv4Addr),
     /// A peered network, by name.
     Peering(String),
-}
-
-/// A VPC firewall rule.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FirewallRule {
-    /// Its name.
-    pub name: String,
-    /// Index into [`Scenario::networks`].
-    pub network: usize,
-    /// Which way, seen from the target.
-    pub direction: FirewallDirection,
-    /// 0 to 65535, the lower is evaluated first; deny wins a tie.
-    pub priority: u16,
-    /// Allow or deny.
-    pub allow: bool,
-    /// What traffic; empty never occurs (an `IPProtocol: all` entry is `protocol: None`).
-    pub matches: Vec<ProtocolMatch>,
-    /// `sourceRanges` for ingress, `destinationRanges` for egress; empty means any address unless source tags or accounts are given.
-    pub ranges: Vec<Ipv4Net>,
-    /// Source network tags (ingress only).
-    pub source_tags: Vec<String>,
-    /// Source service accounts (ingress only).
-    pub source_service_accounts: Vec<String>,
-    /// Applies to instances with one of these tags; both target lists empty means all instances.
-    pub target_tags: Vec<String>,
-    /// Applies to instances that run as one of these service accounts.
-    pub target_service_accounts: Vec<String>,
-    /// Ignored when true.
-    pub disabled: bool,
-}
-
-/// Direction of a firewall rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirewallDirection {
-    /// Into the target.
-    Ingress,
-    /// Out of the target.
-    Egress,
-}
-
-/// One `allowed[]` or `denied[]` entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProtocolMatch {
-    /// IANA protocol number; `None` is `all`.
-    pub protocol: Option<u8>,
-    /// Inclusive destination port ranges; empty means all.
-    pub ports: Vec<(u16, u16)>,
 }
 
 /// A Public NAT gateway.
@@ -458,6 +420,10 @@ pub struct Vm {
     pub tags: Vec<String>,
     /// Service account, if given.
     pub service_account: Option<String>,
+    /// Secure tags: the values of its resource manager tags.
+    pub secure_tags: Vec<String>,
+    /// vCPUs of its machine type.
+    pub cpus: MachineCpus,
     /// RUNNING.
     pub running: bool,
 }
@@ -633,6 +599,13 @@ pub enum Change {
         gateway: usize,
         /// The configuration after the change.
         config: Box<NatConfig>,
+    },
+    /// A VPC firewall rule becomes this (the whole of it, after the patch).
+    PatchFirewall {
+        /// Index into [`Scenario::firewall_rules`].
+        firewall: usize,
+        /// The rule after the change.
+        rule: Box<FirewallRule>,
     },
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn resolve(
     resolver.addresses();
     resolver.routes();
     resolver.firewalls();
+    resolver.firewall_policies();
     resolver.vms();
     resolver.gateways();
     resolver.workloads();
@@ -76,6 +77,7 @@ struct Resolver<'a> {
     subnetworks: Names,
     addresses: Names,
     connectors: Names,
+    firewalls: Names,
     vms: Names,
     gateways: Names,
     workloads: Names,
@@ -88,6 +90,10 @@ struct Resolver<'a> {
 struct Details {
     subnetworks: Vec<SubnetworkDetail>,
     gateways: Vec<GatewayDetail>,
+    /// VPC firewall rules as written, which patches change.
+    firewalls: Vec<super::file::firewall::Firewall>,
+    /// Place of each rule, by policy.
+    firewall_policies: Vec<Vec<Place>>,
     workloads: Vec<Place>,
     connectors: Vec<Place>,
     /// By workload: the file's own, which deployments change.
@@ -260,6 +266,7 @@ impl<'a> Resolver<'a> {
                 subnetworks: Vec::new(),
                 routes: Vec::new(),
                 firewall_rules: Vec::new(),
+                firewall_policies: Vec::new(),
                 nat_gateways: Vec::new(),
                 connectors: Vec::new(),
                 workloads: Vec::new(),
@@ -275,6 +282,7 @@ impl<'a> Resolver<'a> {
             subnetworks: Names::new("subnet", "subnetworks", &lost),
             addresses: Names::new("address", "addresses", &lost),
             connectors: Names::new("connector", "connectors", &lost),
+            firewalls: Names::new("firewall rule", "firewalls", &lost),
             vms: Names::new("VM instance", "instances", &lost),
             gateways,
             workloads,

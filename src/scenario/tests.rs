@@ -12,6 +12,7 @@ use super::load::{Loaded, Source, load};
 use super::{Attachment, Change, Egress, NextHop, Scenario};
 
 mod advice;
+mod firewall;
 mod incidents;
 mod nat;
 
@@ -561,7 +562,7 @@ fn what_will_hurt_is_a_warning() {
 #[test]
 fn what_is_not_simulated_yet_is_said() {
     let extra = "\
-firewallPolicies: [{name: p, rules: [{priority: 1, action: deny, direction: EGRESS, match: {destIpRanges: [1.2.3.0/24]}}]}]
+firewallPolicies: [{name: p, associations: [{attachmentTarget: vpc}], rules: [{priority: 1, action: deny, direction: EGRESS, match: {destFqdns: [example.com], layer4Configs: [{ipProtocol: all}]}}]}]
 policyBasedRoutes: [{name: pbr, network: vpc, nextHopIlbIp: 10.0.0.9, priority: 100}]
 forwardingRules: [{name: ilb, IPAddress: 10.0.0.9, loadBalancingScheme: INTERNAL, network: vpc}]
 vpnTunnels: [{name: t, router: router}]

@@ -215,6 +215,11 @@ impl Cidr {
         }
     }
 
+    /// The range without host bits.
+    pub fn net(self) -> IpNet {
+        self.0.trunc()
+    }
+
     /// Whether bits are set beyond the prefix: `10.8.0.5/28` means `10.8.0.0/28`.
     pub fn has_host_bits(self) -> bool {
         self.0 != self.0.trunc()

@@ -9,8 +9,8 @@ use crate::node::nat::{DEFAULT_RULE, Gateway};
 use crate::recording::at;
 use crate::report::expect::evaluate;
 use crate::report::summary::{
-    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, GatewaySummary, Packets, PortsSummary,
-    RuleMapping, RuleSummary, SubnetworkSummary, Summary, TrafficSummary,
+    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, FullTrackingTable, GatewaySummary,
+    Packets, PortsSummary, RuleMapping, RuleSummary, SubnetworkSummary, Summary, TrafficSummary,
 };
 use crate::scenario::{Scenario, TrafficProtocol};
 use crate::trace::DropCause;
@@ -64,6 +64,15 @@ pub(super) fn summarise(
                 reserved_blocks: pool.blocks().now,
                 peak_reserved_blocks: pool.blocks().peak,
                 failed_instance_starts: pool.failed_starts(),
+            })
+            .collect(),
+        full_tracking_tables: network
+            .full_tables()
+            .map(|(at, full)| FullTrackingTable {
+                interface: full.interface.to_string(),
+                network: scenario.networks[at].name.clone(),
+                tracked_max: full.max,
+                refused: full.refused,
             })
             .collect(),
         captures,

@@ -31,6 +31,9 @@ macro_rules! drop_causes {
 drop_causes! {
     /// An egress or ingress rule with action deny, or the implied deny of ingress, matched first.
     FirewallRule = "FIREWALL_RULE", "a VPC firewall rule denies it";
+    /// Ingress is denied, and a rule would have allowed it by a source tag or service account, which does not work for the
+    /// sender: it has Direct VPC egress.
+    IngressFirewallTagsUnsupportedByDirectVpcEgress = "INGRESS_FIREWALL_TAGS_UNSUPPORTED_BY_DIRECT_VPC_EGRESS", "the ingress rule for it names tags or service accounts, which do not work for Direct VPC egress";
     /// No route of the network covers the destination.
     NoRoute = "NO_ROUTE", "the network has no route to it";
     /// The selected route's next hop is not there or not running.
@@ -91,6 +94,10 @@ drop_causes! {
     SimFragmentUnsupported = "SIM_FRAGMENT_UNSUPPORTED", "an IP fragment, which is not translated";
     /// A TCP packet without SYN for which there is no connection (`model.nat.midstream: drop`).
     SimMidstream = "SIM_MIDSTREAM", "TCP without SYN, and no connection is known (model.nat.midstream: drop)";
+    /// A new connection to an instance of a service, job or function: only worker pools have Direct VPC ingress.
+    SimNoDirectVpcIngress = "SIM_NO_DIRECT_VPC_INGRESS", "Cloud Run accepts connections from a VPC network in worker pools only";
+    /// The firewall tracks as many connections of an interface as it can (`model.firewall.fullTable`).
+    SimTrackingTableFull = "SIM_TRACKING_TABLE_FULL", "the firewall tracked as many connections of the interface as it can";
     /// The host is declared unreachable.
     SimHostUnreachable = "SIM_HOST_UNREACHABLE", "the host never answers";
     /// The instance or VM it is for does not exist (any more).

@@ -108,6 +108,8 @@ step_info! {
     VpcConnector(VpcConnectorInfo),
     /// `firewall`
     Firewall(FirewallInfo),
+    /// `ngfw_packet_inspection`
+    NgfwPacketInspection(NgfwPacketInspectionInfo),
     /// `route`
     Route(RouteInfo),
     /// `nat`
@@ -186,6 +188,8 @@ names! {
         ServerlessVpcAccessManagedFirewallRule = "SERVERLESS_VPC_ACCESS_MANAGED_FIREWALL_RULE",
         NetworkFirewallPolicyRule = "NETWORK_FIREWALL_POLICY_RULE",
         NetworkRegionalFirewallPolicyRule = "NETWORK_REGIONAL_FIREWALL_POLICY_RULE",
+        SystemNetworkFirewallPolicyRule = "SYSTEM_NETWORK_FIREWALL_POLICY_RULE",
+        SystemRegionalNetworkFirewallPolicyRule = "SYSTEM_REGIONAL_NETWORK_FIREWALL_POLICY_RULE",
         TrackingState = "TRACKING_STATE",
     }
 }
@@ -193,7 +197,7 @@ names! {
 /// `FirewallInfo`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirewallInfo {
-    /// Name of the rule; a policy's rule may have none.
+    /// Name of the rule; a policy's rule may have none, and a tracked connection has none.
     pub display_name: String,
     /// The rule, if it is a VPC firewall rule.
     pub rule: Option<Resource>,
@@ -201,8 +205,8 @@ pub struct FirewallInfo {
     pub direction: &'static str,
     /// `ALLOW`, `DENY` or `APPLY_SECURITY_PROFILE_GROUP`.
     pub action: &'static str,
-    /// Its priority.
-    pub priority: u32,
+    /// Its priority; a tracked connection has none.
+    pub priority: Option<u32>,
     /// VPC network.
     pub network: Resource,
     /// Network tags that it targets.
@@ -211,8 +215,19 @@ pub struct FirewallInfo {
     pub target_service_accounts: Vec<String>,
     /// The policy that it belongs to.
     pub policy: Option<Resource>,
+    /// What people call that policy.
+    pub policy_name: Option<Arc<str>>,
+    /// The policy's own priority, where one is given.
+    pub policy_priority: Option<u32>,
     /// What kind of rule it is.
     pub rule_type: FirewallRuleType,
+}
+
+/// `NgfwPacketInspectionInfo`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NgfwPacketInspectionInfo {
+    /// The security profile group, as the rule names it.
+    pub security_profile_group: Arc<str>,
 }
 
 names! {

@@ -22,6 +22,8 @@ pub enum State {
     ApplyEgressFirewallRule,
     /// Ingress firewall rules were evaluated.
     ApplyIngressFirewallRule,
+    /// Cloud NGFW Enterprise looks into the packet.
+    NgfwPacketInspection,
     /// A route was chosen.
     ApplyRoute,
     /// An address was translated.
@@ -60,6 +62,7 @@ impl State {
             State::ServerlessExternalConnection => "SERVERLESS_EXTERNAL_CONNECTION",
             State::ApplyEgressFirewallRule => "APPLY_EGRESS_FIREWALL_RULE",
             State::ApplyIngressFirewallRule => "APPLY_INGRESS_FIREWALL_RULE",
+            State::NgfwPacketInspection => "NGFW_PACKET_INSPECTION",
             State::ApplyRoute => "APPLY_ROUTE",
             State::Nat => "NAT",
             State::ArriveAtInstance => "ARRIVE_AT_INSTANCE",

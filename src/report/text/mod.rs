@@ -19,7 +19,8 @@ pub use bench::write_bench;
 
 use super::causes;
 use super::summary::{
-    CaptureFileSummary, CaptureSummary, ConnectorSummary, ExpectationResult, Quantiles, SubnetworkSummary, Summary,
+    CaptureFileSummary, CaptureSummary, ConnectorSummary, ExpectationResult, FullTrackingTable, Quantiles,
+    SubnetworkSummary, Summary,
 };
 use super::words::{counted, listed, thousands, wrapped};
 
@@ -27,6 +28,7 @@ use super::words::{counted, listed, thousands, wrapped};
 const WIDTH: usize = 98;
 const MAX_CAUSES: usize = 3;
 const MAX_SUBNETWORKS: usize = 2;
+const MAX_TABLES: usize = 3;
 const MAX_EXPECTATIONS: usize = 4;
 const MAX_CAPTURES: usize = 3;
 
@@ -66,6 +68,7 @@ pub fn write_summary(out: &mut impl Write, summary: &Summary, style: TextStyle) 
     page.loads(&summary.traffic)?;
     page.gateways(&summary.gateways)?;
     page.subnetworks(&summary.subnetworks)?;
+    page.full_tables(&summary.full_tracking_tables)?;
     page.causes(summary)?;
     page.expectations(&summary.expectations)
 }
@@ -144,6 +147,27 @@ impl<W: Write> Page<'_, W> {
             self.bad_news(&text)?;
         }
         self.more(hidden.len(), "subnet")
+    }
+
+    fn full_tables(&mut self, tables: &[FullTrackingTable]) -> io::Result<()> {
+        if tables.is_empty() {
+            return Ok(());
+        }
+        self.heading("Full tables of the firewall", "")?;
+        let mut worst: Vec<_> = tables.iter().collect();
+        worst.sort_by_key(|table| std::cmp::Reverse(table.refused));
+        let (shown, hidden) = worst.split_at(worst.len().min(MAX_TABLES));
+        for table in shown {
+            let text = format!(
+                "{} in {}: {} tracked, as many as it can; {} of others dropped",
+                table.interface,
+                table.network,
+                counted(table.tracked_max.into(), "connection"),
+                counted(table.refused, "packet"),
+            );
+            self.bad_news(&text)?;
+        }
+        self.more(hidden.len(), "interface")
     }
 
     /// What the causes mean that packets were dropped or connections failed for.

@@ -1,6 +1,8 @@
 //! Compute Engine resources, as `gcloud compute … describe` prints them. Field names, enum strings and defaults are those
 //! of the Compute Engine API v1 (<https://cloud.google.com/compute/docs/reference/rest/v1>).
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +27,16 @@ pub struct Network {
     /// Peered networks. Not simulated yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peerings: Option<Vec<At<Peering>>>,
-    /// Whether classic firewall rules come before network firewall policies. Policies are not simulated yet.
+    /// Whether VPC firewall rules come before network firewall policies. Default `AFTER_CLASSIC_FIREWALL`: they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_firewall_policy_enforcement_order: Option<At<EnforcementOrder>>,
+    /// The global network firewall policy that is associated with it; the policy's own `associations` say the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall_policy: Option<At<Reference>>,
 }
 
 google_enum! {
-    /// Order of classic firewall rules and network firewall policies.
+    /// Order of VPC firewall rules and network firewall policies.
     EnforcementOrder { AfterClassicFirewall, BeforeClassicFirewall }
 }
 
@@ -151,94 +156,6 @@ pub struct Route {
     pub next_hop_interconnect_attachment: Option<At<Reference>>,
 }
 
-/// A VPC firewall rule. Either `allowed` or `denied` is given.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Firewall {
-    /// Its name.
-    pub name: At<Reference>,
-    /// Its network. Default `default`, as in the API.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<At<Reference>>,
-    /// Default `INGRESS`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub direction: Option<At<Direction>>,
-    /// 0 to 65535, the lower is evaluated first, deny wins a tie. Default 1000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<At<i64>>,
-    /// What is allowed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed: Option<At<Vec<At<FirewallProtocol>>>>,
-    /// What is denied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub denied: Option<At<Vec<At<FirewallProtocol>>>>,
-    /// Sources, for `INGRESS`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_ranges: Option<At<Vec<At<Cidr>>>>,
-    /// Destinations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub destination_ranges: Option<At<Vec<At<Cidr>>>>,
-    /// Network tags of sources, for `INGRESS`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_tags: Option<At<Vec<At<String>>>>,
-    /// Service accounts of sources, for `INGRESS`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_service_accounts: Option<At<Vec<At<String>>>>,
-    /// Network tags of the instances it applies to. Default: all instances.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_tags: Option<At<Vec<At<String>>>>,
-    /// Service accounts of the instances it applies to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_service_accounts: Option<At<Vec<At<String>>>>,
-    /// Ignored when true. Default false.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disabled: Option<bool>,
-}
-
-google_enum! {
-    /// Direction of a firewall rule, seen from its target.
-    Direction { Ingress, Egress }
-}
-
-/// A protocol with its ports.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FirewallProtocol {
-    /// `tcp`, `udp`, `icmp`, `esp`, `ah`, `ipip`, `sctp`, `all`, or an IANA number.
-    #[serde(rename = "IPProtocol")]
-    pub ip_protocol: At<String>,
-    /// Destination ports: `80` or `8000-8999`; for TCP, UDP and SCTP only. Default: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ports: Option<Vec<At<String>>>,
-}
-
-/// A hierarchical or network firewall policy. Not simulated yet.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FirewallPolicy {
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<At<Reference>>,
-    /// Its rules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Vec<At<FirewallPolicyRule>>>,
-}
-
-/// A rule of a firewall policy.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FirewallPolicyRule {
-    /// 0 to 2147483647, the lower is evaluated first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<At<i64>>,
-    /// `allow`, `deny`, `goto_next` or `apply_security_profile_group`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub action: Option<At<String>>,
-    /// Which way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub direction: Option<At<Direction>>,
-}
-
 /// A reserved address. Cloud NAT uses external ones.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -280,6 +197,13 @@ pub struct Instance {
     pub zone: Option<At<Reference>>,
     /// Interfaces; the first one is simulated.
     pub network_interfaces: At<Vec<At<InstanceInterface>>>,
+    /// Its machine type, such as `e2-standard-4`: how many connections the firewall tracks for it depends on the vCPUs.
+    /// Default: as with one vCPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<At<Reference>>,
+    /// What it was made with; `describe` does not print it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<InstanceParams>,
     /// Network tags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<InstanceTags>,
@@ -296,6 +220,15 @@ google_enum! {
     InstanceStatus {
         Running, Provisioning, Staging, Stopping, Stopped, Suspending, Suspended, Terminated, Repairing, Deprovisioning, Pending, PendingStop,
     }
+}
+
+/// What a VM was made with.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceParams {
+    /// Secure tags: `tagKeys/123: tagValues/456`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_manager_tags: Option<BTreeMap<String, At<String>>>,
 }
 
 /// Network tags of a VM.

@@ -21,6 +21,9 @@ pub struct Model {
     /// Serverless VPC Access connectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<ConnectorModel>,
+    /// VPC firewall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<FirewallModel>,
 }
 
 /// Cloud NAT.
@@ -193,6 +196,21 @@ pub struct ConnectorModel {
     pub affinity: Option<ConnectorAffinity>,
 }
 
+/// VPC firewall.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirewallModel {
+    /// How long after its start ingress rules know a Direct VPC instance by its network tags. Default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag_propagation: Option<At<Dur>>,
+    /// Which Direct VPC instances ingress rules know by their service account. Default `first-instance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_service_account: Option<SourceServiceAccount>,
+    /// What becomes of a new connection when its interface tracks as many as it can. Default `by-kind`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_table: Option<FullTable>,
+}
+
 /// A closed choice with kebab-case names.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident),* $(,)? }) => {
@@ -305,5 +323,30 @@ choice! {
         Flow,
         /// Each instance by a seeded hash.
         Instance,
+    }
+}
+
+choice! {
+    /// Which Direct VPC instances ingress rules know by their service account.
+    SourceServiceAccount {
+        /// The first instance of a revision.
+        FirstInstance,
+        /// All of them.
+        Always,
+        /// None.
+        Never,
+    }
+}
+
+choice! {
+    /// What becomes of a new connection when its interface tracks as many as it can: connector VMs refuse and others drop it,
+    /// or all do one of the two.
+    FullTable {
+        /// Connector VMs refuse, others drop.
+        ByKind,
+        /// All drop.
+        Drop,
+        /// All refuse.
+        Refuse,
     }
 }

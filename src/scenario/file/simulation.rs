@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::firewall::Firewall;
 use super::nat::RouterNat;
 use super::run::{ConnectorMachineType, ConnectorState, Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
 use crate::scenario::value::{At, ByteSize, Cidr, Dur, HostPort, Rate, Reference};
@@ -188,6 +189,9 @@ pub struct Event {
     /// Cloud Run's infrastructure is restarted: all open connections of a workload's instances end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_connections: Option<At<ResetConnectionsEvent>>,
+    /// A VPC firewall rule is changed. Connections that it has let pass go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_firewall: Option<At<PatchFirewallEvent>>,
 }
 
 /// A workload gets another number of instances.
@@ -335,6 +339,16 @@ pub struct PatchNatEvent {
     pub gateway: At<Reference>,
     /// The fields that change, as in `routers[].nats[]`.
     pub set: At<RouterNat>,
+}
+
+/// A VPC firewall rule is changed.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchFirewallEvent {
+    /// The rule.
+    pub firewall: At<Reference>,
+    /// The fields that change, as in `firewalls[]`.
+    pub set: At<Firewall>,
 }
 
 /// An assertion about the summary: a path and exactly one of `equals`, `atLeast`, `atMost`.

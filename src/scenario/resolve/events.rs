@@ -19,6 +19,7 @@ impl Resolver<'_> {
         // Patches change what the gateways are known to be, for the checks of the next patch only.
         let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
         let connectors = self.out.connectors.clone();
+        let (rules, written) = (self.out.firewall_rules.clone(), self.details.firewalls.clone());
         let details = self.details.gateways.clone();
         for event in events {
             if event.value.at.0 > self.out.duration {
@@ -44,17 +45,28 @@ impl Resolver<'_> {
         }
         self.details.gateways = details;
         self.out.connectors = connectors;
+        (self.out.firewall_rules, self.details.firewalls) = (rules, written);
     }
 
     /// What an event changes, and when: once, or again and again.
     fn changes(&mut self, event: &At<file::Event>, at: Duration) -> Vec<(Duration, Change)> {
-        let file::Event { at: _, scale, deploy, execute, patch_nat, patch_connector, maintain, reset_connections } =
-            &event.value;
+        let file::Event {
+            at: _,
+            scale,
+            deploy,
+            execute,
+            patch_nat,
+            patch_firewall,
+            patch_connector,
+            maintain,
+            reset_connections,
+        } = &event.value;
         let kinds = [
             ("scale", scale.as_ref().map(|it| it.place)),
             ("deploy", deploy.as_ref().map(|it| it.place)),
             ("execute", execute.as_ref().map(|it| it.place)),
             ("patchNat", patch_nat.as_ref().map(|it| it.place)),
+            ("patchFirewall", patch_firewall.as_ref().map(|it| it.place)),
             ("patchConnector", patch_connector.as_ref().map(|it| it.place)),
             ("maintain", maintain.as_ref().map(|it| it.place)),
             ("resetConnections", reset_connections.as_ref().map(|it| it.place)),
@@ -87,6 +99,9 @@ impl Resolver<'_> {
         }
         if let Some(execute) = execute {
             return self.execute(execute, at).unwrap_or_default();
+        }
+        if let Some(patch) = patch_firewall {
+            return once(self.patch_firewall(patch));
         }
         if let Some(patch) = patch_connector {
             return once(self.patch_connector(patch));

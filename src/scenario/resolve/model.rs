@@ -64,6 +64,12 @@ impl Resolver<'_> {
         if let Some(connector) = &given.connector {
             self.connector_model(connector);
         }
+        if let Some(firewall) = &given.firewall {
+            let target = &mut self.out.model.firewall;
+            set(&mut target.tag_propagation, firewall.tag_propagation.as_ref(), span);
+            set(&mut target.source_service_account, firewall.source_service_account, |choice| choice);
+            set(&mut target.full_table, firewall.full_table, |choice| choice);
+        }
     }
 
     fn connector_model(&mut self, given: &file::ConnectorModel) {

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 
 use super::{Resolver, SubnetworkDetail};
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::compute::{StackType, SubnetworkPurpose};
+use crate::scenario::file::compute::{EnforcementOrder, StackType, SubnetworkPurpose};
 use crate::scenario::{Network, Subnetwork};
 
 /// Ranges that no subnet can have (<https://cloud.google.com/vpc/docs/subnets#prohibited-ipv4-ranges>, 2026-04).
@@ -29,7 +29,12 @@ impl Resolver<'_> {
             }
             let declared = self.networks.declare(&network.name, None, self.out.networks.len());
             if self.ok(declared).is_some() {
-                self.out.networks.push(Network { name: network.name.name().to_owned() });
+                let order = network.network_firewall_policy_enforcement_order.as_ref();
+                self.out.networks.push(Network {
+                    name: network.name.name().to_owned(),
+                    policies_before_rules: order
+                        .is_some_and(|order| order.value == EnforcementOrder::BeforeClassicFirewall),
+                });
             }
         }
     }
@@ -190,12 +195,6 @@ impl Resolver<'_> {
                 );
                 self.push(Diagnostic::warning("not-simulated", message).at(stack.place));
             }
-        }
-        for policy in &file.firewall_policies {
-            let name = policy.name.as_ref().map_or("", |name| name.name());
-            let message =
-                format!("firewall policy `{name}` is not simulated: only the rules under `firewalls:` are evaluated");
-            self.push(Diagnostic::warning("not-simulated", message).at(policy.place));
         }
         for route in &file.policy_based_routes {
             let network = self.networks.lookup(&route.network, None);

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use super::Resolver;
-use crate::scenario::Vm;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::compute::{Instance, InstanceStatus, StackType};
 use crate::scenario::value::At;
+use crate::scenario::{MachineCpus, Vm};
 
 impl Resolver<'_> {
     pub(super) fn vms(&mut self) {
@@ -96,6 +96,7 @@ impl Resolver<'_> {
         });
         let declared = self.vms.declare(&instance.name, zone.as_deref(), self.out.vms.len());
         self.ok(declared)?;
+        let cpus = self.machine_cpus(instance);
         self.out.vms.push(Vm {
             name: name.to_owned(),
             zone: zone.unwrap_or_else(|| format!("{}-a", subnet.region)),
@@ -116,9 +117,27 @@ impl Resolver<'_> {
                 .flatten()
                 .find_map(|account| account.email.as_ref())
                 .map(|email| email.value.clone()),
+            secure_tags: instance
+                .params
+                .iter()
+                .flat_map(|params| params.resource_manager_tags.iter().flatten())
+                .map(|(_, value)| value.value.clone())
+                .collect(),
+            cpus,
             running: instance.status.as_ref().is_none_or(|status| status.value == InstanceStatus::Running),
         });
         Some(())
+    }
+
+    /// vCPUs of the machine type; one, when none is given.
+    fn machine_cpus(&mut self, instance: &Instance) -> MachineCpus {
+        let Some(machine_type) = &instance.machine_type else { return MachineCpus::Whole(1) };
+        MachineCpus::of(machine_type.name()).unwrap_or_else(|| {
+            let message = format!("machine type `{}` tells no number of vCPUs, one is assumed", machine_type.name());
+            let help = "such as `e2-standard-4`; the firewall tracks 130,000 connections for each vCPU";
+            self.push(Diagnostic::warning("unknown-machine-type", message).at(machine_type.place).help(help));
+            MachineCpus::Whole(1)
+        })
     }
 
     fn check_vm_address(&mut self, subnet: &crate::scenario::Subnetwork, address: Ipv4Addr, place: Place) {
