@@ -13,6 +13,7 @@ use super::{Attachment, Change, Egress, NextHop, Scenario};
 
 mod advice;
 mod firewall;
+mod firewall_advice;
 mod nat;
 
 fn read(text: &str) -> Loaded {

@@ -15,6 +15,7 @@ mod capacity;
 mod demand;
 mod draining;
 mod endpoints;
+mod firewall;
 mod growth;
 mod nat_ips;
 
@@ -42,6 +43,7 @@ impl Resolver<'_> {
         self.short_time_wait();
         self.connectors_not_ready();
         self.destinations();
+        self.firewall_advice();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();
             let gateways = gateways.map(|gateway| states(&self.out, gateway)).collect();
