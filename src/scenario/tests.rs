@@ -14,6 +14,7 @@ use super::{Attachment, Change, Egress, NextHop, Scenario};
 mod advice;
 mod firewall;
 mod incidents;
+mod firewall_advice;
 mod nat;
 
 fn read(text: &str) -> Loaded {

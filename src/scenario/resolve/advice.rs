@@ -14,6 +14,7 @@ mod capacity;
 mod demand;
 mod draining;
 mod endpoints;
+mod firewall;
 mod growth;
 mod nat_ips;
 mod reach;
@@ -37,6 +38,7 @@ impl Resolver<'_> {
         self.connectors_not_ready();
         self.destinations();
         self.reach();
+        self.firewall_advice();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();
             let gateways = gateways.map(|gateway| states(&self.out, gateway)).collect();
