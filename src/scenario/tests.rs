@@ -13,8 +13,8 @@ use super::{Attachment, Change, Egress, NextHop, Scenario};
 
 mod advice;
 mod firewall;
-mod incidents;
 mod firewall_advice;
+mod incidents;
 mod nat;
 
 fn read(text: &str) -> Loaded {

@@ -301,7 +301,9 @@ impl<'a> FirewallAdvice<'a> {
     fn connectors(&mut self) {
         for (number, connector) in self.scenario.connectors.iter().enumerate() {
             let users = self.scenario.workloads.iter();
-            let Some(user) = users.clone().find(|it| *it.attachment() == Attachment::Connector(number)) else { continue };
+            let Some(user) = users.clone().find(|it| *it.attachment() == Attachment::Connector(number)) else {
+                continue;
+            };
             let range = IpNet::V4(self.scenario.subnetworks[connector.subnetwork].range);
             let rules = self.scenario.firewall_rules.iter().enumerate();
             let ingress: Vec<(usize, &FirewallRule)> = rules
