@@ -145,6 +145,9 @@ impl Network {
                 self.engine.change(self.vpcs[network].firewall, |firewall| {
                     firewall.detach(port);
                 });
+                self.engine.change(self.vpcs[network].router, |router| {
+                    router.detach(ipnet::Ipv4Net::from(gone.address));
+                });
                 self.leftovers.push(Leftover { until, subnetwork, addresses: gone.held });
             }
         }

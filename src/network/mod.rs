@@ -3,32 +3,40 @@
 //! ```text
 //!  instance ── connector ── connector VM ──┐                      ┌── host in the VPC, VM
 //!  instance ── (Direct VPC egress) ────────┴── firewall ── routes ┤── Cloud NAT ── internet gateway ──┐
-//!     │                                                           ├── Google APIs                     │
-//!     └── Cloud Run's own internet egress ── internet ── host     └── tunnel, appliance ── host       │
+//!     │                                                           ├── Google services ── host         │
+//!     │                                                           ├── routes of a peered network      │
+//!     └── Cloud Run's own internet egress ── internet ── host     └── tunnel, appliance, … ── host    │
 //!                                               └─────────────────────────────────────────────────────┘
 //! ```
 
+mod beyond;
 mod connectors;
 mod gateways;
 mod hosts;
 mod instances;
+mod peers;
 mod routes;
 mod vpcs;
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 
+use beyond::{Far, Key};
+use routes::Routes;
+
 use crate::addresses::AddressPool;
 use crate::node::Node;
 use crate::node::connector::Connector;
 use crate::node::firewall::Firewall;
+use crate::node::google::GoogleServices;
+use crate::node::host::Host;
 use crate::node::instance::Instance;
-use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
+use crate::node::internet::{INTERNET, Internet, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
 use crate::node::router::Router;
 use crate::scenario::{Change, HostLocation, LogFilter, NatConfig, Scenario};
@@ -50,15 +58,15 @@ struct Vpc {
     firewall: Site<Firewall>,
     router: Site<Router>,
     gateway: Site<InternetGateway>,
-    google: Site<FarSide>,
+    google: Site<GoogleServices>,
 }
 
-/// A network behind a next hop.
+/// A VM.
 #[derive(Debug, Clone, Copy)]
-struct Beyond {
-    site: Site<FarSide>,
-    /// The routes' port towards it.
-    port: PortId,
+struct BuiltVm {
+    host: Site<Host>,
+    /// Its port at the firewall.
+    interface: PortId,
 }
 
 /// A Cloud Run instance.
@@ -86,10 +94,20 @@ pub struct Network {
     engine: Engine,
     scenario: Arc<Scenario>,
     vpcs: Vec<Vpc>,
-    internet: Site<FarSide>,
+    internet: Site<Internet>,
     serverless: Site<ServerlessEgress>,
-    /// What is behind the next hops of each network, by name.
-    beyond: HashMap<(usize, String), Beyond>,
+    /// What is beyond each network.
+    beyond: HashMap<(usize, Key), Far>,
+    /// Ports of routers towards that: by the router's network, and the network of what is there.
+    ports: HashMap<(usize, usize, Key), PortId>,
+    /// Ports of routers towards those of peered networks.
+    peer_ports: HashMap<(usize, usize), PortId>,
+    /// The first forwarding rule with an address, by network.
+    first_rules: HashMap<(usize, Option<IpAddr>), usize>,
+    routes: Routes,
+    /// Links whose routes BGP is about to withdraw.
+    withdrawals: Vec<(SimTime, Key)>,
+    vms: Vec<BuiltVm>,
     nats: Vec<Site<Gateway>>,
     /// By gateway: when what it logs changed, and to what.
     log_filters: Vec<Vec<(SimTime, Option<LogFilter>)>>,
@@ -110,7 +128,7 @@ impl Network {
     /// Builds the network as it is at the start: instances are warm.
     pub fn new(scenario: &Scenario) -> Network {
         let mut engine = Engine::new(scenario.seed);
-        let mut internet = FarSide::new("the internet".into(), FarKind::Internet, None);
+        let mut internet = Internet::default();
         let pool = addresses(EXTERNAL_POOL).collect::<Vec<_>>();
         for &ip in &pool {
             internet.add_route(ip.into(), PortId(0));
@@ -124,6 +142,12 @@ impl Network {
             internet,
             serverless,
             beyond: HashMap::new(),
+            ports: HashMap::new(),
+            peer_ports: HashMap::new(),
+            first_rules: first_rules(scenario),
+            routes: Routes::default(),
+            withdrawals: Vec::new(),
+            vms: Vec::new(),
             nats: Vec::new(),
             log_filters: Vec::new(),
             connectors: Vec::new(),
@@ -140,9 +164,9 @@ impl Network {
         network.build_vpcs();
         network.build_external_addresses();
         network.build_nats();
+        network.build_vms();
         network.build_routes();
         network.build_hosts();
-        network.build_vms();
         network.build_connectors();
         network.build_pools();
         for workload in 0..scenario.workloads.len() {
@@ -203,10 +227,13 @@ impl Network {
     /// When [`Network::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> SimTime {
         let leftovers = self.leftovers.iter().map(|leftover| leftover.until);
-        leftovers.chain(self.pending_nat.iter().map(|pending| pending.0)).min().unwrap_or(SimTime::NEVER)
+        let pending = self.pending_nat.iter().map(|pending| pending.0);
+        let withdrawals = self.withdrawals.iter().map(|withdrawal| withdrawal.0);
+        leftovers.chain(pending).chain(withdrawals).min().unwrap_or(SimTime::NEVER)
     }
 
-    /// Does what is due: releases addresses that were held long enough, puts delayed gateway configurations into force.
+    /// Does what is due: releases addresses that were held long enough, puts delayed gateway configurations into force,
+    /// withdraws routes of dead BGP sessions.
     pub fn handle_timeout(&mut self) {
         let now = self.engine.now();
         while let Some(due) = self.leftovers.iter().position(|leftover| leftover.until <= now) {
@@ -219,6 +246,10 @@ impl Network {
         while let Some(due) = self.pending_nat.iter().position(|pending| pending.0 <= now) {
             let (_, gateway, config) = self.pending_nat.remove(due);
             self.reconfigure(gateway, &config);
+        }
+        while let Some(due) = self.withdrawals.iter().position(|withdrawal| withdrawal.0 <= now) {
+            let (_, key) = self.withdrawals.remove(due);
+            self.withdraw(&key);
         }
     }
 
@@ -234,6 +265,12 @@ impl Network {
                     self.pending_nat.push((self.engine.now() + delay, *gateway, config.clone()));
                 }
             }
+            Change::PatchVpnTunnel { tunnel, status } => self.patch_vpn_tunnel(*tunnel, status),
+            Change::PatchInterconnectAttachment { attachment, operational_status, admin_enabled } => {
+                self.patch_attachment(*attachment, operational_status, *admin_enabled);
+            }
+            Change::AddRoute(route) => self.add_route((**route).clone()),
+            Change::RemoveRoute { network, route } => self.remove_route(*network, route),
         }
     }
 
@@ -245,9 +282,22 @@ impl Network {
             let first = u32::from(subnetwork.range.network());
             let connectors =
                 connectors.flat_map(|connector| (0..connector.min_instances).map(move |i| (first + 2 + i).into()));
-            self.pools.push(AddressPool::new(subnetwork.range, vms.chain(hosts).chain(connectors)));
+            let rules = self.scenario.forwarding_rules.iter().filter_map(|rule| match rule.address {
+                Some(IpAddr::V4(address)) => Some(address),
+                _ => None,
+            });
+            self.pools.push(AddressPool::new(subnetwork.range, vms.chain(hosts).chain(rules).chain(connectors)));
         }
     }
+}
+
+/// Forwarding rules with one address lead to one place: the first of them stands for all.
+fn first_rules(scenario: &Scenario) -> HashMap<(usize, Option<IpAddr>), usize> {
+    let mut first = HashMap::new();
+    for (at, rule) in scenario.forwarding_rules.iter().enumerate().filter(|(_, rule)| rule.address.is_some()) {
+        first.entry((rule.network, rule.address)).or_insert(at);
+    }
+    first
 }
 
 fn addresses((first, count): (Ipv4Addr, u8)) -> impl Iterator<Item = Ipv4Addr> {

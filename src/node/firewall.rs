@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 use ipnet::Ipv4Net;
 
 use crate::time::SimTime;
@@ -79,7 +79,8 @@ pub struct Interface {
     pub running: bool,
 }
 
-/// The firewall of one network. Port 0 leads to the routes, port `i + 1` to interface `i`.
+/// The firewall of one network. Port 0 leads to the routes, port `i + 1` to interface `i`, or from routes that lead to an
+/// interface whatever the destination.
 #[derive(Debug)]
 pub struct Firewall {
     network: Arc<str>,
@@ -88,6 +89,10 @@ pub struct Firewall {
     interfaces: Vec<Option<Interface>>,
     by_address: HashMap<Ipv4Addr, u32, FixedState>,
     by_range: Vec<(Ipv4Net, u32)>,
+    /// Of VMs that are next hops: the ports to them, with the interface's number.
+    entrances: HashMap<u32, u32, FixedState>,
+    /// Interfaces of VMs with IP forwarding, which send with any source.
+    forwarding: HashSet<u32, FixedState>,
     tracked: Tracked,
 }
 
@@ -101,6 +106,8 @@ impl Firewall {
             interfaces: Vec::new(),
             by_address: HashMap::default(),
             by_range: Vec::new(),
+            entrances: HashMap::default(),
+            forwarding: HashSet::default(),
             tracked: Tracked::default(),
         }
     }
@@ -119,6 +126,19 @@ impl Firewall {
         self.by_range.sort_by_key(|(range, _)| std::cmp::Reverse(range.prefix_len()));
         self.interfaces.push(Some(interface));
         PortId(index + 1)
+    }
+
+    /// A new port to an interface that is a next hop: what comes through it is for that interface, whatever its destination.
+    /// With IP forwarding the interface may send with any source.
+    pub fn add_entrance(&mut self, interface: PortId, ip_forwarding: bool) -> PortId {
+        let (index, port) = (interface.0 - 1, self.interfaces.len() as u32);
+        // The port's own number stays empty.
+        self.interfaces.push(None);
+        self.entrances.insert(port, index);
+        if ip_forwarding {
+            self.forwarding.insert(index);
+        }
+        PortId(port + 1)
     }
 
     /// Detaches an interface.
@@ -148,12 +168,16 @@ impl Firewall {
                 }
             }
         } else {
-            (from.0 - 1, false)
+            match self.entrances.get(&(from.0 - 1)) {
+                Some(&index) => (index, true),
+                None => (from.0 - 1, false),
+            }
         };
         let Some(interface) = self.interfaces[index as usize].as_ref() else {
             return Verdict::Drop(DropCause::SimInstanceGone);
         };
-        if !ingress && !interface.addresses.iter().any(|range| range.contains(&packet.src())) {
+        let own = || interface.addresses.iter().any(|range| range.contains(&packet.src()));
+        if !ingress && !self.forwarding.contains(&index) && !own() {
             explain.say(State::Drop, || format!("{} is not an address of {}", packet.src(), interface.name));
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }
@@ -548,6 +572,17 @@ mod tests {
         let mut reply = Packet::empty();
         reply.build_udp(tuple, 1);
         assert_eq!(verdict(&mut firewall, &mut reply, ROUTES, 803), Ok(a));
+    }
+
+    #[test]
+    fn a_next_hop_takes_and_sends_what_is_for_others() {
+        let (mut firewall, a, b) = firewall(vec![rule("in", 1000, true, true)]);
+        let entrance = firewall.add_entrance(b, true);
+        assert_eq!(verdict(&mut firewall, &mut packet("10.9.0.2", OUTSIDE, 443), a, 0), Ok(ROUTES));
+        assert_eq!(verdict(&mut firewall, &mut packet("10.9.0.2", OUTSIDE, 443), entrance, 0), Ok(b));
+        assert_eq!(verdict(&mut firewall, &mut packet(OUTSIDE, "10.9.0.2", 443), b, 0), Ok(ROUTES));
+        let foreign = verdict(&mut firewall, &mut packet(OUTSIDE, "10.9.0.3", 443), a, 0);
+        assert_eq!(foreign, Err(DropCause::ForeignIpDisallowed));
     }
 
     #[test]

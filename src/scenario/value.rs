@@ -210,6 +210,11 @@ impl Cidr {
         }
     }
 
+    /// The range of either version, without host bits.
+    pub fn net(self) -> IpNet {
+        self.0.trunc()
+    }
+
     /// Whether bits are set beyond the prefix: `10.8.0.5/28` means `10.8.0.0/28`.
     pub fn has_host_bits(self) -> bool {
         self.0 != self.0.trunc()
@@ -263,6 +268,13 @@ impl Address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }
+    }
+}
+
+impl Address {
+    /// The address of either version.
+    pub fn ip(self) -> IpAddr {
+        self.0
     }
 }
 

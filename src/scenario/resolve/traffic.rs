@@ -78,7 +78,7 @@ impl Resolver<'_> {
             file::Location::Internet => HostLocation::Internet,
             file::Location::GoogleApi => HostLocation::GoogleApi,
             file::Location::OnPrem => HostLocation::OnPrem(host.next_hop.as_ref().map(|hop| hop.name().to_owned())),
-            file::Location::Vpc => HostLocation::Vpc(self.host_network(host)?),
+            file::Location::Vpc => self.host_network(host)?,
         };
         if let (Some(network), true) = (&host.network, kind != file::Location::Vpc) {
             let message = format!("host `{}` has a network, but is not in one", host.name.value);
@@ -119,13 +119,18 @@ impl Resolver<'_> {
         })
     }
 
-    fn host_network(&mut self, host: &At<file::Host>) -> Option<usize> {
+    fn host_network(&mut self, host: &At<file::Host>) -> Option<HostLocation> {
         match &host.network {
+            Some(network)
+                if !self.networks.index.contains_key(network.name()) && self.has_outside_peer(network.name()) =>
+            {
+                Some(HostLocation::Peer(network.name().to_owned()))
+            }
             Some(network) => {
                 let found = self.networks.lookup(network, None);
-                self.ok(found).flatten()
+                self.ok(found).flatten().map(HostLocation::Vpc)
             }
-            None if self.out.networks.len() == 1 => Some(0),
+            None if self.out.networks.len() == 1 => Some(HostLocation::Vpc(0)),
             None => {
                 if !self.is_lost(host.place, "network") {
                     let message = format!("host `{}` does not say in which network it is", host.name.value);
@@ -297,6 +302,7 @@ impl Resolver<'_> {
         // Patches change what the gateways are known to be, for the checks of the next patch only.
         let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
         let details = self.details.gateways.clone();
+        self.lookups.present = self.out.routes.iter().map(|route| (route.network, route.name.clone())).collect();
         for event in events {
             if event.value.at.0 > self.out.duration {
                 let message =
@@ -305,34 +311,7 @@ impl Resolver<'_> {
                     Diagnostic::warning("never-happens", message).at(event.value.at.place).help("raise `duration`"),
                 );
             }
-            let change = match (&event.scale, &event.patch_nat) {
-                (Some(scale), None) => {
-                    let workload = self.workloads.lookup(&scale.workload, None);
-                    let workload = self.ok(workload).flatten();
-                    let instances = self.model_bounded(&scale.instances, 0..=100_000, "instances");
-                    workload
-                        .zip(instances)
-                        .map(|(workload, instances)| Change::Scale { workload, instances: instances as u32 })
-                }
-                (None, Some(patch)) => self.patch(patch),
-                (Some(_), Some(patch)) => {
-                    let message = "an event is one change, found scale and patchNat";
-                    self.push(
-                        Diagnostic::unusable("many-changes", message).at(patch.place).help("make two events of it"),
-                    );
-                    None
-                }
-                (None, None) => {
-                    if !self.is_lost(event.place, "scale") && !self.is_lost(event.place, "patchNat") {
-                        self.push(
-                            Diagnostic::unusable("missing-field", "an event needs a change")
-                                .at(event.place)
-                                .help("add `scale: {workload: …, instances: 4}` or `patchNat: {gateway: …, set: {…}}`"),
-                        );
-                    }
-                    None
-                }
-            };
+            let change = self.change(event);
             if let Some(change) = change {
                 self.out.events.push(Event { at: event.value.at.0, change });
                 let set = event.patch_nat.as_ref().map(|patch| &patch.set);
@@ -344,10 +323,52 @@ impl Resolver<'_> {
                 });
             }
         }
+        self.lookups.present.clear();
         for (gateway, config) in self.out.nat_gateways.iter_mut().zip(configs) {
             gateway.config = config;
         }
         self.details.gateways = details;
+    }
+
+    /// What an event changes; exactly one of its fields says so.
+    fn change(&mut self, event: &At<file::Event>) -> Option<Change> {
+        let kinds = [
+            ("scale", event.scale.as_ref().map(|change| change.place)),
+            ("patchNat", event.patch_nat.as_ref().map(|change| change.place)),
+            ("patchVpnTunnel", event.patch_vpn_tunnel.as_ref().map(|change| change.place)),
+            ("patchInterconnectAttachment", event.patch_interconnect_attachment.as_ref().map(|change| change.place)),
+            ("addRoute", event.add_route.as_ref().map(|change| change.place)),
+            ("removeRoute", event.remove_route.as_ref().map(|change| change.place)),
+        ];
+        let given: Vec<(&str, Place)> = kinds.iter().filter_map(|&(kind, place)| Some((kind, place?))).collect();
+        match given[..] {
+            [_] => {}
+            [] => {
+                if !kinds.iter().any(|(kind, _)| self.is_lost(event.place, kind)) {
+                    self.push(
+                        Diagnostic::unusable("missing-field", "an event needs a change")
+                            .at(event.place)
+                            .help("add `scale: {workload: …, instances: 4}` or `patchNat: {gateway: …, set: {…}}`"),
+                    );
+                }
+                return None;
+            }
+            [(first, _), (second, place), ..] => {
+                let message = format!("an event is one change, found {first} and {second}");
+                self.push(Diagnostic::unusable("many-changes", message).at(place).help("make two events of it"));
+                return None;
+            }
+        }
+        if let Some(scale) = &event.scale {
+            let workload = self.workloads.lookup(&scale.workload, None);
+            let workload = self.ok(workload).flatten();
+            let instances = self.model_bounded(&scale.instances, 0..=100_000, "instances");
+            return Some(Change::Scale { workload: workload?, instances: instances? as u32 });
+        }
+        if let Some(patch) = &event.patch_nat {
+            return self.patch(patch);
+        }
+        self.routing_change(event)
     }
 
     fn patch(&mut self, patch: &At<file::PatchNatEvent>) -> Option<Change> {

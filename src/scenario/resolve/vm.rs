@@ -116,6 +116,7 @@ impl Resolver<'_> {
                 .flatten()
                 .find_map(|account| account.email.as_ref())
                 .map(|email| email.value.clone()),
+            can_ip_forward: instance.can_ip_forward.as_ref().is_some_and(|forward| forward.value),
             running: instance.status.as_ref().is_none_or(|status| status.value == InstanceStatus::Running),
         });
         Some(())

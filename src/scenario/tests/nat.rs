@@ -84,7 +84,7 @@ fn config(text: &str) -> NatConfig {
 fn after(text: &str) -> NatConfig {
     match scenario(text).events.remove(0).change {
         Change::PatchNat { config, .. } => *config,
-        Change::Scale { .. } => panic!("a patch"),
+        _ => panic!("a patch"),
     }
 }
 

@@ -323,7 +323,7 @@ fn is_exact(scenario: &Scenario, gateway: usize, changes: usize) -> bool {
     endpoints += all.map(|(_, instances)| 2 * instances as usize).sum::<usize>();
     let patched = scenario.events.iter().filter_map(|event| match &event.change {
         Change::PatchNat { config, .. } => Some(config.rules.len()),
-        Change::Scale { .. } => None,
+        _ => None,
     });
     let rules = patched.chain([scenario.nat_gateways[gateway].config.rules.len()]).max().unwrap_or(0);
     // What stops leaves once more, later.
