@@ -1,15 +1,17 @@
 //! One packet and its reply through a scenario's network, with everything that happened said.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::network::Network;
 use crate::node::Node;
+use crate::node::beyond::Place;
+use crate::node::host::HostPlace;
 use crate::node::instance::SOCKETS;
-use crate::node::internet::HostPlace;
 use crate::scenario::Scenario;
 use crate::sim::Outcome;
-use crate::trace::info::{GoogleServiceInfo, GoogleServiceType};
-use crate::trace::{Disposition, State, Step, Trace};
+use crate::topology::NodeId;
+use crate::trace::info::{DeliverTarget, GoogleServiceInfo, GoogleServiceType};
+use crate::trace::{Disposition, State, Step, StepInfo, Trace};
 use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
 
 /// A traced packet.
@@ -69,20 +71,7 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         Protocol::Icmp => reply.build_echo(tuple.reversed(), 1, 56),
     }
     let (mut back, _) = network.engine_mut().trace_emitted(node, port, &mut reply);
-    let place = match network.engine().node(node) {
-        Node::Host(host) => Some(host.place()),
-        _ => None,
-    };
-    let (state, info) = match place {
-        Some(HostPlace::Vpc(info)) => (State::StartFromInstance, Some((**info).clone().into())),
-        Some(HostPlace::OnPrem) => (State::StartFromPrivateNetwork, None),
-        _ if network.is_on_internet(node) => (State::StartFromInternet, None),
-        _ => {
-            let service_type = GoogleServiceType::GoogleApi;
-            let info = GoogleServiceInfo { source_ip: tuple.dst.into(), service_type };
-            (State::StartFromGoogleService, Some(info.into()))
-        }
-    };
+    let (state, info) = start(network, node, tuple.dst.into());
     let name = network.engine().topology().name(node).to_owned();
     let description = match (tuple.protocol, closed) {
         (Protocol::Tcp, false) => format!("{} answers with SYN-ACK to {}:{}", tuple.dst, tuple.src, tuple.src_port),
@@ -92,4 +81,33 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
     };
     back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description, info }] });
     Some(back)
+}
+
+/// How a reply begins that leaves from a station.
+fn start(network: &Network, node: NodeId, address: IpAddr) -> (State, Option<StepInfo>) {
+    let google = |service_type| {
+        let info = GoogleServiceInfo { source_ip: address, service_type };
+        (State::StartFromGoogleService, Some(info.into()))
+    };
+    match network.engine().node(node) {
+        _ if network.is_on_internet(node) => (State::StartFromInternet, None),
+        Node::Google(services) => google(services.service_at(address)),
+        Node::Beyond(beyond) => match beyond.place() {
+            Place::PublishedService { .. } => (State::StartFromPscPublishedService, None),
+            Place::Peer { managed: true } => (State::StartFromGoogleService, None),
+            _ => (State::StartFromPrivateNetwork, None),
+        },
+        Node::Host(host) => match host.place() {
+            HostPlace::Vpc(info) => (State::StartFromInstance, Some((**info).clone().into())),
+            HostPlace::OnPrem => (State::StartFromPrivateNetwork, None),
+            HostPlace::Service(info) => match info.target {
+                DeliverTarget::PscPublishedService => (State::StartFromPscPublishedService, None),
+                DeliverTarget::PscGoogleApi => google(GoogleServiceType::GoogleApiPsc),
+                DeliverTarget::PscVpcSc => google(GoogleServiceType::GoogleApiVpcSc),
+                _ => (State::StartFromGoogleService, None),
+            },
+            HostPlace::Internet | HostPlace::GoogleApi => google(GoogleServiceType::GoogleApi),
+        },
+        _ => google(GoogleServiceType::GoogleApi),
+    }
 }

@@ -208,6 +208,9 @@ impl Setting {
         nat.nat_ip_allocate_option = Some(At { value: NatIpAllocateOption::ManualOnly, place: count.place });
         file.addresses.extend(used.iter().map(|(name, address)| {
             At::from(ReservedAddress {
+                purpose: None,
+                prefix_length: None,
+                network: None,
                 name: name.clone().into(),
                 address: Some(Address::from(*address).into()),
                 address_type: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use super::beyond::Key;
 use crate::node::instance::Instance;
 use crate::scenario::NatConfig;
 use crate::scenario::lifecycle::Turnover;
@@ -22,6 +23,8 @@ pub(super) enum Due {
     Stop { workload: usize, site: Site<Instance> },
     /// It goes on.
     Continue { workload: usize, site: Site<Instance> },
+    /// The routes of a dead BGP session are withdrawn.
+    Withdraw(Key),
     /// How much do connectors carry?
     LookAtConnectors,
     /// A connector VM that had to start carries traffic.

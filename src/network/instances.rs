@@ -207,6 +207,8 @@ impl Network {
             Attachment::Direct { network, subnetwork, .. } => {
                 let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
                 self.engine.change(self.vpcs[network].firewall, |firewall| firewall.detach(port));
+                let address = ipnet::Ipv4Net::from(gone.address);
+                self.engine.change(self.vpcs[network].router, |router| router.detach(address));
                 let until = self.engine.now() + scenario.address_hold(workload);
                 self.agenda.add(until, Due::Release { subnetwork, addresses: gone.held });
             }

@@ -3,33 +3,41 @@
 //! ```text
 //!  instance ── connector ── connector VM ──┐                      ┌── host in the VPC, VM
 //!  instance ── (Direct VPC egress) ────────┴── firewall ── routes ┤── Cloud NAT ── internet gateway ──┐
-//!     │                                                           ├── Google APIs                     │
-//!     └── Cloud Run's own internet egress ── internet ── host     └── tunnel, appliance ── host       │
+//!     │                                                           ├── Google services ── host         │
+//!     │                                                           ├── routes of a peered network      │
+//!     └── Cloud Run's own internet egress ── internet ── host     └── tunnel, appliance, … ── host    │
 //!                                               └─────────────────────────────────────────────────────┘
 //! ```
 
 mod agenda;
+mod beyond;
 mod connectors;
 mod firewalls;
 mod gateways;
 mod hosts;
 mod instances;
 mod maintenance;
+mod peers;
 mod routes;
 mod vpcs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 
+use beyond::{Far, Key};
+use routes::Routes;
+
 use crate::addresses::AddressPool;
 use crate::node::firewall::{Firewall, FullTable};
+use crate::node::google::GoogleServices;
+use crate::node::host::Host;
 use crate::node::instance::Instance;
-use crate::node::internet::{FarKind, FarSide, Host, INTERNET, InternetGateway, ServerlessEgress};
+use crate::node::internet::{INTERNET, Internet, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
 use crate::node::router::Router;
 use crate::node::{IdlePolicy, Node};
@@ -55,15 +63,15 @@ struct Vpc {
     firewall: Site<Firewall>,
     router: Site<Router>,
     gateway: Site<InternetGateway>,
-    google: Site<FarSide>,
+    google: Site<GoogleServices>,
 }
 
-/// A network behind a next hop.
+/// A VM.
 #[derive(Debug, Clone, Copy)]
-struct Beyond {
-    site: Site<FarSide>,
-    /// The routes' port towards it.
-    port: PortId,
+struct BuiltVm {
+    host: Site<Host>,
+    /// Its port at the firewall.
+    interface: PortId,
 }
 
 /// A Cloud Run instance.
@@ -100,10 +108,18 @@ pub struct Network {
     engine: Engine,
     scenario: Arc<Scenario>,
     vpcs: Vec<Vpc>,
-    internet: Site<FarSide>,
+    internet: Site<Internet>,
     serverless: Site<ServerlessEgress>,
-    /// What is behind the next hops of each network, by name.
-    beyond: HashMap<(usize, String), Beyond>,
+    /// What is beyond each network.
+    beyond: HashMap<(usize, Key), Far>,
+    /// Ports of routers towards that: by the router's network, and the network of what is there.
+    ports: HashMap<(usize, usize, Key), PortId>,
+    /// Ports of routers towards those of peered networks.
+    peer_ports: HashMap<(usize, usize), PortId>,
+    /// The first forwarding rule with an address, by network.
+    first_rules: HashMap<(usize, Option<IpAddr>), usize>,
+    routes: Routes,
+    vms: Vec<BuiltVm>,
     nats: Vec<Site<Gateway>>,
     /// By gateway: when what it logs changed, and to what.
     log_filters: Vec<Vec<(SimTime, Option<LogFilter>)>>,
@@ -129,7 +145,7 @@ impl Network {
     /// Builds the network as it is at the start: instances are warm.
     pub fn new(scenario: &Scenario) -> Network {
         let mut engine = Engine::new(scenario.seed);
-        let mut internet = FarSide::new("the internet".into(), FarKind::Internet, None);
+        let mut internet = Internet::default();
         let pool = addresses(EXTERNAL_POOL).collect::<Vec<_>>();
         for &ip in &pool {
             internet.add_route(ip.into(), PortId(0));
@@ -146,6 +162,11 @@ impl Network {
             internet,
             serverless,
             beyond: HashMap::new(),
+            ports: HashMap::new(),
+            peer_ports: HashMap::new(),
+            first_rules: first_rules(scenario),
+            routes: Routes::default(),
+            vms: Vec::new(),
             nats: Vec::new(),
             log_filters: Vec::new(),
             connectors: Vec::new(),
@@ -165,9 +186,9 @@ impl Network {
         network.build_vpcs();
         network.build_external_addresses();
         network.build_nats();
+        network.build_vms();
         network.build_routes();
         network.build_hosts();
-        network.build_vms();
         network.build_connectors();
         network.build_pools();
         for turnover in lifecycle::plan(scenario) {
@@ -268,6 +289,7 @@ impl Network {
                 Due::Turnover(turnover) => self.turn_over(turnover, false),
                 Due::Stop { workload, site } => self.stop_for_maintenance(workload, site),
                 Due::Continue { workload, site } => self.continue_after_maintenance(workload, site),
+                Due::Withdraw(key) => self.withdraw(&key),
                 Due::LookAtConnectors => self.look_at_connectors(),
                 Due::StartedConnectorVm { connector } => self.started_connector_vm(connector),
                 Due::ReplaceConnectorVm { connector } => self.replace_connector_vm(connector),
@@ -294,6 +316,12 @@ impl Network {
                 }
             }
             Change::PatchFirewall { firewall, rule } => self.patch_firewall(*firewall, rule),
+            Change::PatchVpnTunnel { tunnel, status } => self.patch_vpn_tunnel(*tunnel, status),
+            Change::PatchInterconnectAttachment { attachment, operational_status, admin_enabled } => {
+                self.patch_attachment(*attachment, operational_status, *admin_enabled);
+            }
+            Change::AddRoute(route) => self.add_route((**route).clone()),
+            Change::RemoveRoute { network, route } => self.remove_route(*network, route),
         }
     }
 
@@ -305,7 +333,11 @@ impl Network {
             let first = u32::from(subnetwork.range.network());
             let connectors =
                 connectors.flat_map(|connector| (0..connector.min_instances).map(move |i| (first + 2 + i).into()));
-            self.pools.push(AddressPool::new(subnetwork.range, vms.chain(hosts).chain(connectors)));
+            let rules = self.scenario.forwarding_rules.iter().filter_map(|rule| match rule.address {
+                Some(IpAddr::V4(address)) => Some(address),
+                _ => None,
+            });
+            self.pools.push(AddressPool::new(subnetwork.range, vms.chain(hosts).chain(rules).chain(connectors)));
         }
     }
 }
@@ -315,6 +347,15 @@ fn idle_policy(written: model::IdlePolicy) -> IdlePolicy {
         model::IdlePolicy::BlackHole => IdlePolicy::BlackHole,
         model::IdlePolicy::Reset => IdlePolicy::Reset,
     }
+}
+
+/// Forwarding rules with one address lead to one place: the first of them stands for all.
+fn first_rules(scenario: &Scenario) -> HashMap<(usize, Option<IpAddr>), usize> {
+    let mut first = HashMap::new();
+    for (at, rule) in scenario.forwarding_rules.iter().enumerate().filter(|(_, rule)| rule.address.is_some()) {
+        first.entry((rule.network, rule.address)).or_insert(at);
+    }
+    first
 }
 
 fn addresses((first, count): (Ipv4Addr, u8)) -> impl Iterator<Item = Ipv4Addr> {

@@ -1,12 +1,15 @@
 //! VPC networks: firewall, routes and internet gateway of each, the external addresses of its VMs, and who is attached.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
+
+use ipnet::Ipv4Net;
 
 use super::{Network, Vpc, firewalls};
 use crate::node::external::{self, ExternalAddresses};
 use crate::node::firewall::{self, Interface};
-use crate::node::internet::{FarKind, FarSide, INTERNET, InternetGateway};
+use crate::node::google::{self, GoogleServices};
+use crate::node::internet::{INTERNET, InternetGateway};
 use crate::node::router::{FIREWALL, Router};
 use crate::topology::{LinkConfig, NodeId};
 use crate::trace::PortId;
@@ -21,11 +24,10 @@ impl Network {
             let router = Router::new(name.clone(), google_port, self.scenario.seed);
             let router = self.engine.add(format!("{name} routes"), router);
             let gateway = self.engine.add(format!("{name} internet gateway"), InternetGateway::new(name.clone()));
-            let google = FarSide::new("Google APIs".into(), FarKind::GoogleApis, Some(PortId(0)));
-            let google = self.engine.add(format!("{name} Google APIs"), google);
+            let google = self.engine.add(format!("{name} Google APIs"), GoogleServices::default());
             let plain = LinkConfig::default();
             self.engine.connect((firewall, firewall::ROUTES), (router, FIREWALL), plain);
-            self.engine.connect((router, google_port), (google, PortId(0)), plain);
+            self.engine.connect((router, google_port), (google, google::ROUTES), plain);
             let port = self.engine.topology().free_port(self.internet.node, 0);
             self.engine.connect((gateway, INTERNET), (self.internet, port), plain);
             self.vpcs.push(Vpc { firewall, router, gateway, google });
@@ -49,7 +51,7 @@ impl Network {
             self.engine.connect((station, external::INSIDE), (router, router_port), LinkConfig::default());
             self.engine.connect((station, external::OUTSIDE), (gateway, gateway_port), LinkConfig::default());
             self.engine.change(router, |router| {
-                pairs.iter().for_each(|(internal, _)| router.add_nat_coverage((*internal).into(), router_port));
+                pairs.iter().for_each(|(internal, _)| router.add_external(Ipv4Net::from(*internal), router_port));
             });
             self.announce(network, pairs.iter().map(|(_, external)| *external), gateway_port);
         }
@@ -91,11 +93,7 @@ impl Network {
         let port = self.engine.change(firewall, |firewall| firewall.attach(interface));
         self.engine.connect((firewall, port), to, link);
         self.engine.change(router, |router| {
-            for range in &addresses {
-                if let IpAddr::V4(address) = range.addr() {
-                    router.set_tags(address, tags.clone());
-                }
-            }
+            addresses.iter().for_each(|range| router.attach(*range, &tags));
         });
         port
     }

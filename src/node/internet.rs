@@ -1,5 +1,4 @@
-//! The far sides: the internet gateway, Cloud Run's own way to the internet, the internet itself, private networks that
-//! the scenario does not describe, and the hosts in all of them.
+//! The ways to the internet: a network's internet gateway, Cloud Run's own egress; and the internet itself.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,13 +11,11 @@ use prefix_trie::PrefixMap;
 
 use super::IdlePolicy;
 use super::router::is_private;
-use super::snat::{Refusal, Snat, can_be_reset};
+use super::snat::{Refusal, Snat};
 use crate::time::SimTime;
-use crate::trace::info::{
-    DeliverInfo, DeliverTarget, ForwardInfo, ForwardTarget, GoogleServiceType, InstanceInfo, ServerlessExternalInfo,
-};
+use crate::trace::info::{DeliverInfo, DeliverTarget, ServerlessExternalInfo};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
-use crate::wire::{Direction, IcmpError, Packet, Protocol};
+use crate::wire::{Direction, IcmpError, Packet};
 
 /// Towards the internet.
 pub const INTERNET: PortId = PortId(0);
@@ -161,197 +158,41 @@ impl ServerlessEgress {
     }
 }
 
-/// What kind of network a [`FarSide`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FarKind {
-    /// The internet. Whoever is not declared is a host that takes every packet.
-    Internet,
-    /// Google's API front ends, reached by Private Google Access.
-    GoogleApis,
-    /// A network behind a VPN tunnel.
-    VpnTunnel,
-    /// A network behind an Interconnect attachment.
-    Interconnect,
-    /// A peered network, or whatever is behind an appliance or a load balancer.
-    Other,
-}
-
-/// A network beyond the VPC: it knows the declared hosts in it, and the way back.
-#[derive(Debug)]
-pub struct FarSide {
-    name: Arc<str>,
-    kind: FarKind,
+/// The internet: it knows the way to declared hosts and to the external addresses of the networks. Whoever is not
+/// declared is a host that takes every packet.
+#[derive(Debug, Default)]
+pub struct Internet {
     routes: PrefixMap<Ipv4Net, PortId>,
-    back: Option<PortId>,
 }
 
-impl FarSide {
-    /// A far side. `back` leads to the VPC network, for all addresses without a route of their own.
-    pub fn new(name: Arc<str>, kind: FarKind, back: Option<PortId>) -> Self {
-        FarSide { name, kind, routes: PrefixMap::new(), back }
-    }
-
+impl Internet {
     /// Packets to this range go through this port.
     pub fn add_route(&mut self, range: Ipv4Net, port: PortId) {
         self.routes.insert(range, port);
     }
 
-    /// Handles a packet that came through `from`.
-    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+    /// Handles a packet.
+    pub fn handle_packet(&mut self, packet: &mut Packet, explain: &mut Explain) -> Verdict {
         let dst = packet.dst();
-        match self.kind {
-            FarKind::VpnTunnel => explain.say(State::ArriveAtVpnTunnel, || format!("enters VPN tunnel {}", self.name)),
-            FarKind::Interconnect => {
-                explain.say(State::ArriveAtInterconnectAttachment, || format!("enters attachment {}", self.name));
-            }
-            FarKind::Internet | FarKind::GoogleApis | FarKind::Other => {}
-        }
         if let Some((_, &port)) = self.routes.get_lpm(&Ipv4Net::from(dst)) {
             return Verdict::Forward(port, Memo::Pure);
         }
-        match self.back {
-            Some(back) if from != back => return Verdict::Forward(back, Memo::Pure),
-            _ => {}
+        if is_private(dst) {
+            explain.say(State::Drop, || format!("{dst} is private: the internet has no route to it"));
+            return Verdict::Drop(DropCause::PrivateTrafficToInternet);
         }
-        match self.kind {
-            FarKind::Internet if is_private(dst) => {
-                explain.say(State::Drop, || format!("{dst} is private: the internet has no route to it"));
-                Verdict::Drop(DropCause::PrivateTrafficToInternet)
-            }
-            FarKind::Internet => {
-                explain.say(State::Deliver, || {
-                    let text = format!("{dst} is an internet host that the scenario does not describe");
-                    (text, DeliverInfo::to(DeliverTarget::Internet, dst))
-                });
-                Verdict::Deliver(Memo::Pure)
-            }
-            FarKind::GoogleApis => {
-                explain.say(State::Deliver, || {
-                    let text = format!("{dst} is a Google API, reached by Private Google Access, without NAT");
-                    let google_service = Some(GoogleServiceType::PrivateGoogleAccess);
-                    (text, DeliverInfo { google_service, ..DeliverInfo::to(DeliverTarget::GoogleApi, dst) })
-                });
-                Verdict::Deliver(Memo::Pure)
-            }
-            FarKind::VpnTunnel | FarKind::Interconnect | FarKind::Other => {
-                explain.say(State::Forward, || {
-                    let target = match self.kind {
-                        FarKind::VpnTunnel => ForwardTarget::VpnGateway,
-                        FarKind::Interconnect => ForwardTarget::Interconnect,
-                        _ => ForwardTarget::ImportedCustomRouteNextHop,
-                    };
-                    let text =
-                        format!("{dst} lies behind {}, which the scenario does not describe (assumed up)", self.name);
-                    (text, ForwardInfo { target, resource: None, ip_address: dst.into() })
-                });
-                Verdict::Deliver(Memo::Pure)
-            }
-        }
-    }
-}
-
-/// Towards the network that the host is in.
-pub const UPLINK: PortId = PortId(0);
-
-/// Where a host is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostPlace {
-    /// On the internet.
-    Internet,
-    /// In a VPC network: a VM, or a host of which no more is known than that.
-    Vpc(Box<InstanceInfo>),
-    /// On premises.
-    OnPrem,
-    /// Google's.
-    GoogleApi,
-}
-
-/// A declared destination: which ports are open, and whether it answers at all. What an open port says is the business of
-/// whoever makes the traffic.
-#[derive(Debug)]
-pub struct Host {
-    name: Arc<str>,
-    tcp_ports: Vec<u16>,
-    udp_ports: Vec<u16>,
-    unreachable: bool,
-    place: HostPlace,
-}
-
-impl Host {
-    /// A host. Without any port in either list everything is open.
-    pub fn new(name: Arc<str>, tcp_ports: Vec<u16>, udp_ports: Vec<u16>, unreachable: bool, place: HostPlace) -> Self {
-        Host { name, tcp_ports, udp_ports, unreachable, place }
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Where it is.
-    pub fn place(&self) -> &HostPlace {
-        &self.place
-    }
-
-    /// Handles a packet.
-    pub fn handle_packet(&mut self, packet: &mut Packet, explain: &mut Explain) -> Verdict {
-        if let HostPlace::Vpc(info) = &self.place {
-            explain.say(State::ArriveAtInstance, || (format!("reaches {}", self.name), (**info).clone()));
-        }
-        if self.unreachable {
-            explain.say(State::Drop, || format!("{} never answers (unreachable: true)", self.name));
-            return Verdict::Drop(DropCause::SimHostUnreachable);
-        }
-        let everything = self.tcp_ports.is_empty() && self.udp_ports.is_empty();
-        let tuple = packet.five_tuple();
-        let open = everything
-            || tuple.is_none_or(|tuple| match tuple.protocol {
-                Protocol::Tcp => self.tcp_ports.contains(&tuple.dst_port),
-                Protocol::Udp => self.udp_ports.contains(&tuple.dst_port),
-                Protocol::Icmp => true,
-            });
         explain.say(State::Deliver, || {
-            let port = tuple.filter(|tuple| tuple.protocol != Protocol::Icmp);
-            let port = port.map(|tuple| format!("{} port {}", tuple.protocol, tuple.dst_port)).unwrap_or_default();
-            let text = match (open, port.is_empty()) {
-                (_, true) => format!("delivered to {}", self.name),
-                (true, _) => format!("delivered to {}, {port} is open", self.name),
-                (false, _) => format!("delivered to {}, which refuses: {port} is closed", self.name),
-            };
-            (text, self.deliver_info(packet.dst()))
+            let text = format!("{dst} is an internet host that the scenario does not describe");
+            (text, DeliverInfo::to(DeliverTarget::Internet, dst))
         });
-        if open {
-            return Verdict::Deliver(Memo::Pure);
-        }
-        let mut answer = Packet::empty();
-        if can_be_reset(packet) {
-            answer.build_reset(packet);
-        } else if !answer.build_icmp_error(IcmpError::PortUnreachable, packet, packet.dst()) {
-            return Verdict::Deliver(Memo::Never);
-        }
-        Verdict::Answer(Box::new(answer))
-    }
-
-    fn deliver_info(&self, address: Ipv4Addr) -> DeliverInfo {
-        let to = |target| DeliverInfo::to(target, address);
-        match &self.place {
-            HostPlace::Internet => to(DeliverTarget::Internet),
-            HostPlace::OnPrem => to(DeliverTarget::PrivateNetwork),
-            HostPlace::Vpc(info) => {
-                DeliverInfo { resource: Some(info.instance.clone()), ..to(DeliverTarget::Instance) }
-            }
-            HostPlace::GoogleApi => {
-                let google_service = Some(GoogleServiceType::PrivateGoogleAccess);
-                DeliverInfo { google_service, ..to(DeliverTarget::GoogleApi) }
-            }
-        }
+        Verdict::Deliver(Memo::Pure)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{FiveTuple, TcpSegment, tcp_flags};
+    use crate::wire::{FiveTuple, Protocol, TcpSegment, tcp_flags};
 
     fn syn(dst_port: u16) -> Packet {
         let tuple = FiveTuple {
@@ -364,17 +205,6 @@ mod tests {
         let mut packet = Packet::empty();
         packet.build_tcp(tuple, TcpSegment { flags: tcp_flags::SYN, seq: 1, ack: 0, payload: 0 });
         packet
-    }
-
-    #[test]
-    fn a_closed_port_answers_with_a_reset_and_a_black_hole_with_nothing() {
-        let mut host = Host::new("h".into(), vec![443], vec![], false, HostPlace::Internet);
-        assert_eq!(host.handle_packet(&mut syn(443), &mut Explain::silent()), Verdict::Deliver(Memo::Pure));
-        let Verdict::Answer(reset) = host.handle_packet(&mut syn(80), &mut Explain::silent()) else { panic!() };
-        assert_eq!(reset.tcp_flags(), tcp_flags::RST | tcp_flags::ACK);
-        let mut hole = Host::new("h".into(), vec![], vec![], true, HostPlace::Internet);
-        let verdict = hole.handle_packet(&mut syn(443), &mut Explain::silent());
-        assert_eq!(verdict, Verdict::Drop(DropCause::SimHostUnreachable));
     }
 
     #[test]

@@ -4,9 +4,13 @@
 //! nothing of what is behind them; it knows no clock, no queue and no scenario. The first packet of a flow is handled by
 //! [`Node::handle_packet`], which says with a [`Memo`] what to remember; the others by [`Node::handle_known`].
 
+pub mod beyond;
 pub mod connector;
 pub mod external;
 pub mod firewall;
+pub mod google;
+pub mod host;
+pub mod hybrid;
 pub mod instance;
 pub mod internet;
 pub mod nat;
@@ -64,10 +68,14 @@ pub enum Node {
     InternetGateway(internet::InternetGateway),
     /// Cloud Run's own internet egress.
     ServerlessEgress(internet::ServerlessEgress),
-    /// The internet, or another network that is not described.
-    FarSide(internet::FarSide),
+    /// The internet.
+    Internet(internet::Internet),
+    /// Google's services.
+    Google(google::GoogleServices),
+    /// A network on premises, a peer, or what is behind an appliance or a load balancer.
+    Beyond(beyond::Beyond),
     /// A declared destination.
-    Host(internet::Host),
+    Host(host::Host),
 }
 
 /// One kind of station.
@@ -117,8 +125,10 @@ stations! {
     ExternalAddresses(external::ExternalAddresses),
     InternetGateway(internet::InternetGateway),
     ServerlessEgress(internet::ServerlessEgress),
-    FarSide(internet::FarSide),
-    Host(internet::Host),
+    Internet(internet::Internet),
+    Google(google::GoogleServices),
+    Beyond(beyond::Beyond),
+    Host(host::Host),
 }
 
 impl Node {
@@ -134,8 +144,10 @@ impl Node {
             Node::ExternalAddresses(node) => node.handle_packet(packet, from, explain),
             Node::InternetGateway(node) => node.handle_packet(packet, from, explain),
             Node::ServerlessEgress(node) => node.handle_packet(packet, from, now, explain),
-            Node::FarSide(node) => node.handle_packet(packet, from, explain),
-            Node::Host(node) => node.handle_packet(packet, explain),
+            Node::Internet(node) => node.handle_packet(packet, explain),
+            Node::Google(node) => node.handle_packet(packet, from, explain),
+            Node::Beyond(node) => node.handle_packet(packet, from, explain),
+            Node::Host(node) => node.handle_packet(packet, from, explain),
         }
     }
 
@@ -153,7 +165,9 @@ impl Node {
             | Node::Router(_)
             | Node::ExternalAddresses(_)
             | Node::InternetGateway(_)
-            | Node::FarSide(_)
+            | Node::Internet(_)
+            | Node::Google(_)
+            | Node::Beyond(_)
             | Node::Host(_) => unreachable!("only stations with a table hand out entries"),
         }
     }

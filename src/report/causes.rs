@@ -27,13 +27,34 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::FirewallRule => "`egressim trace` names the rule, or the implied one",
             DropCause::IngressFirewallTagsUnsupportedByDirectVpcEgress => "allow the range of the subnet instead",
             DropCause::NoRoute => "see its routes and their tags, the default route above all",
-            DropCause::RouteBlackhole => "start the VM, or change the route",
+            DropCause::RouteBlackhole => "bring its next hop up, or change the route",
+            DropCause::RouteNextHopInstanceWrongNetwork => "name a VM of the route's own network",
+            DropCause::RouteNextHopInstanceNonPrimaryIp => "name the VM's primary address",
+            DropCause::RouteNextHopVpnTunnelNotEstablished => "bring the tunnel up, or change the route",
+            DropCause::VpnTunnelLocalSelectorMismatch | DropCause::VpnTunnelRemoteSelectorMismatch => {
+                "widen the selectors at both ends of the tunnel"
+            }
+            DropCause::NoAdvertisedRouteToGcpDestination => {
+                "let the Cloud Router advertise the sender's subnet; a connector's /28 is easily forgotten"
+            }
+            DropCause::NoKnownRouteFromPeeredNetworkToDestination => "peering is not transitive: peer the two networks",
+            DropCause::TrafficFromHybridEndpointToInternetDisallowed => return None,
+            DropCause::HybridSubnetRegionMismatch => "put the subnet and the tunnel or attachment into one region",
+            DropCause::HybridSubnetNoRoute => "is the address right, does a route inside the subnet's range lead on?",
+            DropCause::RoutingLoop => "`egressim trace` names the routes",
             DropCause::PrivateTrafficToInternet => "add a route to it",
             DropCause::PrivateGoogleAccessDisallowed => "turn it on",
+            DropCause::PrivateGoogleAccessViaVpnTunnelUnsupported => {
+                "add a route to the address with next hop default-internet-gateway"
+            }
+            DropCause::ForwardingRuleMismatch => "see its IPProtocol and ports",
+            DropCause::ForwardingRuleRegionMismatch => "set `allowGlobalAccess`, or `allowPscGlobalAccess`",
+            DropCause::PscConnectionNotAccepted => "let the producer accept it: see pscConnectionStatus",
+            DropCause::PscEndpointAccessedFromPeeredNetwork => "make an endpoint in the sender's own network",
             DropCause::NoExternalAddress => "let a gateway of the region serve the subnet's range",
             DropCause::UnknownInternalAddress => "is the address right, is the host declared?",
-            DropCause::TrafficTypeBlocked => "send mail through a relay on port 587 or 465",
-            DropCause::ForeignIpDisallowed => return None,
+            DropCause::TrafficTypeBlocked => "send mail through a relay on port 587 or 465, tunnels through Cloud VPN",
+            DropCause::ForeignIpDisallowed => "set `canIpForward` of a VM that is a next hop",
             DropCause::VpcConnectorNotSet => "attach it with a connector or Direct VPC egress",
             DropCause::VpcConnectorNotRunning => "see its `state`",
             DropCause::CloudNatNoAddresses => "give it one, or let it allocate them",

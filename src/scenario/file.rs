@@ -101,11 +101,11 @@ scenario_file! {
         addresses: compute::ReservedAddress = "addresses",
         /// Cloud Routers with their NAT gateways.
         routers: nat::Router = "routers",
-        /// Policy-based routes. Not simulated yet.
+        /// Policy-based routes.
         policy_based_routes: compute::PolicyBasedRoute = "policyBasedRoutes",
         /// Compute Engine VMs.
         instances: compute::Instance = "instances",
-        /// Internal load balancers, as next hops.
+        /// Internal load balancers, as next hops and destinations, and endpoints of Private Service Connect.
         forwarding_rules: compute::ForwardingRule = "forwardingRules",
         /// Cloud VPN tunnels, as next hops.
         vpn_tunnels: compute::VpnTunnel = "vpnTunnels",

@@ -18,6 +18,7 @@ pub mod lifecycle;
 pub mod load;
 pub mod model;
 mod resolve;
+pub mod routing;
 pub mod schema;
 mod tree;
 pub mod value;
@@ -28,6 +29,10 @@ pub use firewall::{
     ProtocolMatch, VpcFirewallRule,
 };
 pub use model::Model;
+pub use routing::{
+    CloudRouter, ForwardingRule, ForwardingTarget, InterconnectAttachment, NextHop, Peer, Peering, PolicyRoute,
+    PolicyScope, Route, RoutingMode, VpnTunnel,
+};
 
 /// A checked scenario: what the network is built from. Indices (`usize`) point into the vectors of this struct.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +49,16 @@ pub struct Scenario {
     pub subnetworks: Vec<Subnetwork>,
     /// Custom routes and each network's default route. Subnet routes follow from `subnetworks`.
     pub routes: Vec<Route>,
+    /// Policy-based routes.
+    pub policy_routes: Vec<PolicyRoute>,
+    /// Cloud Routers.
+    pub routers: Vec<CloudRouter>,
+    /// Cloud VPN tunnels, described or named by a route.
+    pub vpn_tunnels: Vec<VpnTunnel>,
+    /// Interconnect attachments, described or named by a route.
+    pub attachments: Vec<InterconnectAttachment>,
+    /// Forwarding rules for internal addresses, described or named by a route.
+    pub forwarding_rules: Vec<ForwardingRule>,
     /// VPC firewall rules; the implied ones are not listed.
     pub firewall_rules: Vec<VpcFirewallRule>,
     /// Firewall policies that are in force, those of one kind in the order of evaluation.
@@ -75,6 +90,10 @@ pub struct Network {
     pub name: String,
     /// `BEFORE_CLASSIC_FIREWALL`: network firewall policies are evaluated before VPC firewall rules.
     pub policies_before_rules: bool,
+    /// Whether dynamic routing is for each region by itself.
+    pub routing_mode: RoutingMode,
+    /// Its peerings.
+    pub peerings: Vec<Peering>,
 }
 
 /// A subnet.
@@ -92,42 +111,8 @@ pub struct Subnetwork {
     pub secondary: Vec<(String, Ipv4Net)>,
     /// Private Google Access. A gateway that covers the primary range turns it on too; that is applied when the network is built.
     pub private_google_access: bool,
-}
-
-/// A custom route, or a network's default route.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Route {
-    /// Its name.
-    pub name: String,
-    /// Index into [`Scenario::networks`].
-    pub network: usize,
-    /// Destination range.
-    pub dest: Ipv4Net,
-    /// 0 to 65535, the lower wins among routes of equal prefix length.
-    pub priority: u16,
-    /// Applies only to instances with one of these network tags; empty means all.
-    pub tags: Vec<String>,
-    /// Where it leads.
-    pub next_hop: NextHop,
-}
-
-/// Where a route leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NextHop {
-    /// The default internet gateway: the only next hop behind which Cloud NAT works.
-    DefaultInternetGateway,
-    /// A Cloud VPN tunnel, by name.
-    VpnTunnel(String),
-    /// An Interconnect attachment, by name.
-    Interconnect(String),
-    /// An internal load balancer (forwarding rule name or address).
-    Ilb(String),
-    /// A VM instance, by name.
-    Instance(String),
-    /// A VM or appliance, by address.
-    Ip(Ipv4Addr),
-    /// A peered network, by name.
-    Peering(String),
+    /// `allowSubnetCidrRoutesOverlap`: what nothing in it has may be reached by routes inside its range.
+    pub hybrid: bool,
 }
 
 /// A Public NAT gateway.
@@ -426,6 +411,8 @@ pub struct Vm {
     pub cpus: MachineCpus,
     /// RUNNING.
     pub running: bool,
+    /// `canIpForward`: it takes and sends packets of others.
+    pub can_ip_forward: bool,
 }
 
 /// A simulated destination.
@@ -458,6 +445,8 @@ pub enum HostLocation {
     Internet,
     /// In a VPC network (index into [`Scenario::networks`]).
     Vpc(usize),
+    /// In a peered network that is not described, by name.
+    Peer(String),
     /// On premises, behind the named next hop.
     OnPrem(Option<String>),
     /// A Google API front end.
@@ -606,6 +595,31 @@ pub enum Change {
         firewall: usize,
         /// The rule after the change.
         rule: Box<FirewallRule>,
+    },
+    /// A VPN tunnel gets another status.
+    PatchVpnTunnel {
+        /// Index into [`Scenario::vpn_tunnels`].
+        tunnel: usize,
+        /// Google's word for it.
+        status: String,
+    },
+    /// An Interconnect attachment gets another state.
+    PatchInterconnectAttachment {
+        /// Index into [`Scenario::attachments`].
+        attachment: usize,
+        /// Google's word for it.
+        operational_status: String,
+        /// `adminEnabled`
+        admin_enabled: bool,
+    },
+    /// A route is made.
+    AddRoute(Box<Route>),
+    /// A route is deleted.
+    RemoveRoute {
+        /// Index into [`Scenario::networks`].
+        network: usize,
+        /// Its name.
+        route: String,
     },
 }
 

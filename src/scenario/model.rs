@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use super::file::model::{
     AddressBlocks, ConnectorAffinity, EndpointIndependentChoice, FullTable, IdlePolicy, KernelTimers, Midstream,
     PortSelection, RstPolicy, Shortage, SourceServiceAccount, SynSchedule,
@@ -23,6 +25,67 @@ pub struct Model {
     pub connector: ConnectorModel,
     /// VPC firewall.
     pub firewall: FirewallModel,
+    /// VPC routes.
+    pub routing: RoutingModel,
+    /// Google's APIs.
+    pub google_apis: GoogleApisModel,
+}
+
+/// `model.routing`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoutingModel {
+    /// What senders of other regions add to the priority of a dynamic route whose `nextHopInterRegionCost` is not given.
+    /// Google computes it from distance and load, 201 to 9999
+    /// (<https://docs.cloud.google.com/network-connectivity/docs/router/concepts/overview#effects-of-dynamic-routing-mode>, 2026).
+    /// Default 201: of equal routes, the one in the sender's region wins.
+    pub inter_region_cost: u32,
+}
+
+impl Default for RoutingModel {
+    fn default() -> Self {
+        RoutingModel { inter_region_cost: 201 }
+    }
+}
+
+/// `model.googleApis`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoogleApisModel {
+    /// Public addresses of Google's APIs, beside the virtual ones of `private.googleapis.com` and `restricted.googleapis.com`.
+    /// See [`GOOGLE_API_RANGES`].
+    pub ranges: Vec<IpNet>,
+}
+
+/// Google: the default domains of its APIs have addresses of <https://www.gstatic.com/ipranges/goog.json> that are not in
+/// <https://www.gstatic.com/ipranges/cloud.json>, which belong to customers. Both change; these are blocks of goog.json as of
+/// 2023-02-16 that are Google's front ends as a whole. Left out are blocks of which cloud.json takes a part, and those of
+/// services other than APIs: 8.8.8.0/24 and 8.8.4.0/24, Google's public DNS, are in goog.json, and no default domain resolves
+/// to them. Of IPv6, the blocks to which the default domains resolve.
+pub const GOOGLE_API_RANGES: [&str; 18] = [
+    "64.233.160.0/19",
+    "66.102.0.0/20",
+    "72.14.192.0/18",
+    "74.125.0.0/16",
+    "108.177.0.0/17",
+    "142.250.0.0/15",
+    "172.217.0.0/16",
+    "172.253.0.0/16",
+    "173.194.0.0/16",
+    "192.178.0.0/15",
+    "209.85.128.0/17",
+    "216.58.192.0/19",
+    "216.239.32.0/19",
+    "2404:6800::/32",
+    "2607:f8b0::/32",
+    "2800:3f0::/32",
+    "2a00:1450::/32",
+    "2c0f:fb50::/32",
+];
+
+impl Default for GoogleApisModel {
+    fn default() -> Self {
+        let parse = |range: &&str| range.parse().expect("the constants are ranges");
+        GoogleApisModel { ranges: GOOGLE_API_RANGES.iter().map(parse).collect() }
+    }
 }
 
 /// `model.nat`.

@@ -5,7 +5,7 @@
 //! finding: an item that cannot be resolved is left out, and references to it are not reported again.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -21,11 +21,16 @@ use super::{Model, NetworkTier, Scenario};
 mod address;
 mod advice;
 mod connector;
+mod event;
 mod events;
 mod firewall;
+mod forwarding;
+mod hybrid;
 mod model;
 mod nat;
 mod network;
+mod peering;
+mod policy_route;
 mod route;
 mod traffic;
 mod vm;
@@ -47,13 +52,20 @@ pub(crate) fn resolve(
     resolver.connectors();
     resolver.check_overlaps();
     resolver.addresses();
+    resolver.peerings();
+    resolver.vms();
+    resolver.forwarding_rules();
+    resolver.bgp_routers();
+    resolver.vpn_tunnels();
+    resolver.attachments();
     resolver.routes();
+    resolver.policy_routes();
     resolver.firewalls();
     resolver.firewall_policies();
-    resolver.vms();
     resolver.gateways();
     resolver.workloads();
     resolver.hosts();
+    resolver.ranges_of_outside_hosts();
     resolver.traffic();
     resolver.events();
     resolver.expectations();
@@ -80,9 +92,14 @@ struct Resolver<'a> {
     firewalls: Names,
     vms: Names,
     gateways: Names,
+    routers: Names,
+    tunnels: Names,
+    attachments: Names,
+    forwarding: Names,
     workloads: Names,
     hosts: Names,
     details: Details,
+    lookups: route::Lookups,
 }
 
 /// What checks need to know beyond the finished scenario; vectors run parallel to those of [`Scenario`].
@@ -104,6 +121,12 @@ struct Details {
     traffic: Vec<(Place, Place)>,
     events: Vec<EventDetail>,
     hosts: Vec<Place>,
+    /// Routes, policy-based routes, tunnels, attachments and forwarding rules; what is assumed has the place that names it.
+    routes: Vec<Place>,
+    policy_routes: Vec<Place>,
+    tunnels: Vec<Place>,
+    attachments: Vec<Place>,
+    forwarding_rules: Vec<Place>,
     /// Reserved addresses by index into the file's list; internal ones have none.
     addresses: Vec<ResolvedAddress>,
     /// Addresses taken by anything that has an external one.
@@ -143,6 +166,8 @@ struct EventDetail {
 #[derive(Debug, Clone)]
 struct ResolvedAddress {
     address: Option<Ipv4Addr>,
+    /// The same for internal ones, too.
+    value: Option<IpAddr>,
     region: Option<String>,
     tier: NetworkTier,
 }
@@ -265,6 +290,11 @@ impl<'a> Resolver<'a> {
                 networks: Vec::new(),
                 subnetworks: Vec::new(),
                 routes: Vec::new(),
+                policy_routes: Vec::new(),
+                routers: Vec::new(),
+                vpn_tunnels: Vec::new(),
+                attachments: Vec::new(),
+                forwarding_rules: Vec::new(),
                 firewall_rules: Vec::new(),
                 firewall_policies: Vec::new(),
                 nat_gateways: Vec::new(),
@@ -285,9 +315,14 @@ impl<'a> Resolver<'a> {
             firewalls: Names::new("firewall rule", "firewalls", &lost),
             vms: Names::new("VM instance", "instances", &lost),
             gateways,
+            routers: Names::new("Cloud Router", "routers", &lost),
+            tunnels: Names::new("VPN tunnel", "vpnTunnels", &lost),
+            attachments: Names::new("Interconnect attachment", "interconnectAttachments", &lost),
+            forwarding: Names::new("forwarding rule", "forwardingRules", &lost),
             workloads,
             hosts: Names::new("host", "hosts", &lost),
             details: Details::default(),
+            lookups: route::Lookups::default(),
         }
     }
 
@@ -433,6 +468,12 @@ fn only_region(file: &ScenarioFile) -> Option<String> {
     }
     for function in &file.functions {
         add(function.region.as_ref(), Some(&function.name));
+    }
+    for tunnel in &file.vpn_tunnels {
+        add(tunnel.region.as_ref(), Some(&tunnel.name));
+    }
+    for attachment in &file.interconnect_attachments {
+        add(attachment.region.as_ref(), Some(&attachment.name));
     }
     match regions.len() {
         0 => Some("us-central1".into()),

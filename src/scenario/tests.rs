@@ -564,15 +564,16 @@ fn what_will_hurt_is_a_warning() {
 fn what_is_not_simulated_yet_is_said() {
     let extra = "\
 firewallPolicies: [{name: p, associations: [{attachmentTarget: vpc}], rules: [{priority: 1, action: deny, direction: EGRESS, match: {destFqdns: [example.com], layer4Configs: [{ipProtocol: all}]}}]}]
-policyBasedRoutes: [{name: pbr, network: vpc, nextHopIlbIp: 10.0.0.9, priority: 100}]
-forwardingRules: [{name: ilb, IPAddress: 10.0.0.9, loadBalancingScheme: INTERNAL, network: vpc}]
-vpnTunnels: [{name: t, router: router}]
-routes: [{name: onprem, network: vpc, destRange: 192.168.0.0/16, nextHopVpnTunnel: u}]
+forwardingRules: [{name: elb, IPAddress: 203.0.113.9, loadBalancingScheme: EXTERNAL, network: vpc}]
+routes:
+- {name: onprem, network: vpc, destRange: 192.168.0.0/16, nextHopVpnTunnel: u}
+- {name: again, network: vpc, destRange: 192.168.0.0/17, nextHopVpnTunnel: u}
+- {name: hub, network: vpc, destRange: 172.16.0.0/12, nextHopHub: hub}
 ";
     let loaded = read(&(with_nat("    sourceSubnetworkIpRangesToNat64: ALL_IPV6_SUBNETWORKS\n") + extra));
     let codes: Vec<&str> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-    assert_eq!(codes.iter().filter(|code| **code == "not-simulated").count(), 5, "{codes:?}");
-    assert_eq!(findings(&loaded, &[Severity::Note]), ["assumed-up 18:84"]);
+    assert_eq!(codes.iter().filter(|code| **code == "not-simulated").count(), 4, "{codes:?}");
+    assert_eq!(findings(&loaded, &[Severity::Note]), ["assumed-up 17:77"]);
 }
 
 #[test]

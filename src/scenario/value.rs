@@ -215,7 +215,7 @@ impl Cidr {
         }
     }
 
-    /// The range without host bits.
+    /// The range of either version, without host bits.
     pub fn net(self) -> IpNet {
         self.0.trunc()
     }
@@ -273,6 +273,13 @@ impl Address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }
+    }
+}
+
+impl Address {
+    /// The address of either version.
+    pub fn ip(self) -> IpAddr {
+        self.0
     }
 }
 

@@ -512,7 +512,11 @@ impl Engine {
                 }
             }
         }
-        unreachable!("the stations form no loop: {} and on", self.topology.name(walker.node));
+        // Routes may lead in circles: that is a configuration like any other.
+        self.tapped.clear();
+        self.tapped.extend_from_slice(packet.bytes());
+        self.observe(walker.node, &Verdict::Drop(DropCause::RoutingLoop), packet, Explain::silent());
+        self.drop_at(walker.node, DropCause::RoutingLoop)
     }
 
     fn keep_path(&mut self, recorder: &Recorder, flow: Option<FlowId>) {
@@ -631,7 +635,7 @@ mod tests {
     use super::*;
     use crate::node::IdlePolicy;
     use crate::node::instance::{Attachment, EXTERNAL, Instance, InstanceConfig, SOCKETS};
-    use crate::node::internet::{FarKind, FarSide, INTERNET, ServerlessEgress};
+    use crate::node::internet::{INTERNET, Internet, ServerlessEgress};
     use crate::topology::Capacity;
     use crate::trace::info::{Resource, WorkloadInfo, WorkloadKind};
     use crate::wire::{FiveTuple, Protocol};
@@ -640,7 +644,7 @@ mod tests {
     const INSTANCE: Ipv4Addr = Ipv4Addr::new(169, 254, 8, 1);
 
     /// An instance without VPC, its egress, and the internet.
-    fn engine(link: LinkConfig) -> (Engine, Site<Instance>, Site<FarSide>) {
+    fn engine(link: LinkConfig) -> (Engine, Site<Instance>, Site<Internet>) {
         let mut engine = Engine::new(1);
         let workload = WorkloadInfo {
             kind: WorkloadKind::Revision,
@@ -654,7 +658,7 @@ mod tests {
         let mut egress = ServerlessEgress::new(vec![POOL], IdlePolicy::Reset);
         egress.add_instance(INSTANCE, PortId(1));
         let egress = engine.add("egress", egress);
-        let mut internet = FarSide::new("internet".into(), FarKind::Internet, None);
+        let mut internet = Internet::default();
         internet.add_route(ipnet::Ipv4Net::from(POOL), PortId(0));
         let internet = engine.add("internet", internet);
         engine.connect((instance, EXTERNAL), (egress, PortId(1)), LinkConfig::default());

@@ -36,20 +36,53 @@ drop_causes! {
     IngressFirewallTagsUnsupportedByDirectVpcEgress = "INGRESS_FIREWALL_TAGS_UNSUPPORTED_BY_DIRECT_VPC_EGRESS", "the ingress rule for it names tags or service accounts, which do not work for Direct VPC egress";
     /// No route of the network covers the destination.
     NoRoute = "NO_ROUTE", "the network has no route to it";
-    /// The selected route's next hop is not there or not running.
+    /// The selected route's next hop takes nothing: an Interconnect attachment that is down.
     RouteBlackhole = "ROUTE_BLACKHOLE", "the route's next hop is not running";
+    /// The selected route's next hop is a VM without an interface in the route's network.
+    RouteNextHopInstanceWrongNetwork = "ROUTE_NEXT_HOP_INSTANCE_WRONG_NETWORK", "the route's next hop VM has no interface in the route's network";
+    /// The selected route's next hop is an address of a VM that is not its primary one.
+    RouteNextHopInstanceNonPrimaryIp = "ROUTE_NEXT_HOP_INSTANCE_NON_PRIMARY_IP", "the route's next hop is not the primary address of its VM";
+    /// The selected route's next hop is a VPN tunnel that is not established. A static route stays a candidate all the same.
+    RouteNextHopVpnTunnelNotEstablished = "ROUTE_NEXT_HOP_VPN_TUNNEL_NOT_ESTABLISHED", "the route's next hop is a VPN tunnel that is down";
+    /// The source is in no local traffic selector of the VPN tunnel.
+    VpnTunnelLocalSelectorMismatch = "VPN_TUNNEL_LOCAL_SELECTOR_MISMATCH", "its source is in no local traffic selector of the VPN tunnel";
+    /// The destination is in no remote traffic selector of the VPN tunnel.
+    VpnTunnelRemoteSelectorMismatch = "VPN_TUNNEL_REMOTE_SELECTOR_MISMATCH", "its destination is in no remote traffic selector of the VPN tunnel";
+    /// From behind a tunnel or attachment, to an address that its Cloud Router does not advertise there.
+    NoAdvertisedRouteToGcpDestination = "NO_ADVERTISED_ROUTE_TO_GCP_DESTINATION", "the network on premises is not told the way to it: the Cloud Router does not advertise it";
+    /// From a peered network, to an address that no route exchanged with it covers.
+    NoKnownRouteFromPeeredNetworkToDestination = "NO_KNOWN_ROUTE_FROM_PEERED_NETWORK_TO_DESTINATION", "the peered network has no route to it";
+    /// From behind a tunnel or attachment, and the route leads to the internet.
+    TrafficFromHybridEndpointToInternetDisallowed = "TRAFFIC_FROM_HYBRID_ENDPOINT_TO_INTERNET_DISALLOWED", "from on premises, and the route leads to the internet";
+    /// In a hybrid subnet nothing has the address, and the route inside the subnet's range leads to another region.
+    HybridSubnetRegionMismatch = "HYBRID_SUBNET_REGION_MISMATCH", "the route for this address of a hybrid subnet leads through another region";
+    /// In a hybrid subnet nothing has the address, and no route inside the subnet's range covers it.
+    HybridSubnetNoRoute = "HYBRID_SUBNET_NO_ROUTE", "nothing in the hybrid subnet has that address, and no route inside its range leads on";
+    /// The selected route leads back to where the packet came from, or the packet goes in circles.
+    RoutingLoop = "ROUTING_LOOP", "the route leads back to where it came from";
     /// A destination in a private range was routed to the default internet gateway.
     PrivateTrafficToInternet = "PRIVATE_TRAFFIC_TO_INTERNET", "a private address was routed to the internet";
     /// A Google API address, from a subnet without Private Google Access.
     PrivateGoogleAccessDisallowed = "PRIVATE_GOOGLE_ACCESS_DISALLOWED", "a Google API, but the subnet has no Private Google Access";
+    /// A Google API address, and the route leads into a VPN tunnel: it must lead to the default internet gateway.
+    PrivateGoogleAccessViaVpnTunnelUnsupported = "PRIVATE_GOOGLE_ACCESS_VIA_VPN_TUNNEL_UNSUPPORTED", "a Google API, but the route leads into a VPN tunnel";
+    /// The address of a forwarding rule, which does not take this protocol or port.
+    ForwardingRuleMismatch = "FORWARDING_RULE_MISMATCH", "the forwarding rule does not take this protocol or port";
+    /// A forwarding rule without global access, from another region.
+    ForwardingRuleRegionMismatch = "FORWARDING_RULE_REGION_MISMATCH", "from another region, and the forwarding rule has no global access";
+    /// A Private Service Connect endpoint whose connection the producer has not accepted.
+    PscConnectionNotAccepted = "PSC_CONNECTION_NOT_ACCEPTED", "the producer has not accepted the Private Service Connect endpoint";
+    /// A Private Service Connect endpoint, from a peered network.
+    PscEndpointAccessedFromPeeredNetwork = "PSC_ENDPOINT_ACCESSED_FROM_PEERED_NETWORK", "Private Service Connect endpoints cannot be reached from peered networks";
     /// Bound for the internet from a source without an external address that no NAT gateway covers.
     NoExternalAddress = "NO_EXTERNAL_ADDRESS", "bound for the internet, but no Cloud NAT gateway covers its subnet";
     /// A subnet owns the destination, but nothing has that address.
     UnknownInternalAddress = "UNKNOWN_INTERNAL_ADDRESS", "nothing in the VPC network has that address";
-    /// Traffic that Google Cloud always blocks: TCP port 25 to external addresses.
-    TrafficTypeBlocked = "TRAFFIC_TYPE_BLOCKED", "Google Cloud always blocks this kind of traffic (TCP port 25)";
-    /// The source address is not one of the sender's interface.
-    ForeignIpDisallowed = "FOREIGN_IP_DISALLOWED", "its source is not an address of the sender";
+    /// Traffic to external addresses that Google Cloud always blocks: TCP port 25, GRE, and protocols other than TCP, UDP,
+    /// ICMP, AH, ESP, SCTP and IPIP.
+    TrafficTypeBlocked = "TRAFFIC_TYPE_BLOCKED", "Google Cloud always blocks this kind of traffic (TCP port 25, GRE, rare protocols)";
+    /// The source address is not one of the sender's interface, or a VM without IP forwarding is to take a packet for another.
+    ForeignIpDisallowed = "FOREIGN_IP_DISALLOWED", "its source or destination is not an address of the VM, which has no IP forwarding";
     /// A destination inside the VPC, from a workload that is not attached to any.
     VpcConnectorNotSet = "VPC_CONNECTOR_NOT_SET", "a private address, but the workload is not attached to a VPC network";
     /// The connector is not READY.

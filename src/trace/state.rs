@@ -26,6 +26,12 @@ pub enum State {
     NgfwPacketInspection,
     /// A route was chosen.
     ApplyRoute,
+    /// A forwarding rule has the address.
+    ApplyForwardingRule,
+    /// A hybrid subnet has the range, and nothing in it the address.
+    ArriveAtHybridSubnet,
+    /// A VM with IP forwarding takes what is not for it.
+    SpoofingApproved,
     /// An address was translated.
     Nat,
     /// It reached a VM or a host in the VPC.
@@ -40,6 +46,8 @@ pub enum State {
     StartFromPrivateNetwork,
     /// A reply leaves a Google service.
     StartFromGoogleService,
+    /// A reply leaves a service that is published by Private Service Connect.
+    StartFromPscPublishedService,
     /// A reply leaves a VM or a host in the VPC.
     StartFromInstance,
     /// It arrived.
@@ -64,6 +72,9 @@ impl State {
             State::ApplyIngressFirewallRule => "APPLY_INGRESS_FIREWALL_RULE",
             State::NgfwPacketInspection => "NGFW_PACKET_INSPECTION",
             State::ApplyRoute => "APPLY_ROUTE",
+            State::ApplyForwardingRule => "APPLY_FORWARDING_RULE",
+            State::ArriveAtHybridSubnet => "ARRIVE_AT_HYBRID_SUBNET",
+            State::SpoofingApproved => "SPOOFING_APPROVED",
             State::Nat => "NAT",
             State::ArriveAtInstance => "ARRIVE_AT_INSTANCE",
             State::ArriveAtVpnTunnel => "ARRIVE_AT_VPN_TUNNEL",
@@ -71,6 +82,7 @@ impl State {
             State::StartFromInternet => "START_FROM_INTERNET",
             State::StartFromPrivateNetwork => "START_FROM_PRIVATE_NETWORK",
             State::StartFromGoogleService => "START_FROM_GOOGLE_SERVICE",
+            State::StartFromPscPublishedService => "START_FROM_PSC_PUBLISHED_SERVICE",
             State::StartFromInstance => "START_FROM_INSTANCE",
             State::Deliver => "DELIVER",
             State::Forward => "FORWARD",

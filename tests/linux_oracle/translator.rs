@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 use egressim::node::Node;
-use egressim::node::internet::{FarKind, FarSide, INTERNET, InternetGateway};
+use egressim::node::beyond::{Beyond, Place};
+use egressim::node::internet::{INTERNET, Internet, InternetGateway};
 use egressim::node::nat::{Behaviour, Config, EndpointConfig, Gateway, INSIDE, OUTSIDE};
 use egressim::sim::{Engine, FlowId, Occurrence, Outcome, rng};
 use egressim::time::SimTime;
@@ -66,10 +67,11 @@ impl Translator {
         engine.make_instant();
         let mut internet_gateway = InternetGateway::new("vpc".into());
         recorded.rule.addresses.iter().for_each(|&address| internet_gateway.add_nat_ip(address, TO_NAT));
-        let clients = engine.add("clients", FarSide::new("clients".into(), FarKind::Other, None)).node;
+        let clients =
+            engine.add("clients", Beyond::new("clients".into(), Place::Appliance { instance: None }, true)).node;
         let nat = engine.add("nat", gateway(recorded, variant.random_ports)).node;
         let internet_gateway = engine.add("internet gateway", internet_gateway).node;
-        let internet = engine.add("internet", FarSide::new("internet".into(), FarKind::Internet, None)).node;
+        let internet = engine.add("internet", Internet::default()).node;
         for (a, b) in [
             ((clients, ONLY_PORT), (nat, INSIDE)),
             ((nat, OUTSIDE), (internet_gateway, TO_NAT)),

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use egressim::network::Network;
 use egressim::node::Node;
+use egressim::node::host::UPLINK;
 use egressim::node::instance::SOCKETS;
-use egressim::node::internet::UPLINK;
 use egressim::node::nat::Gateway;
 use egressim::probe::{Probe, probe};
 use egressim::sim::{Occurrence, Outcome};

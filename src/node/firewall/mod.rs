@@ -94,9 +94,12 @@ struct Attached {
     class: u32,
     /// Not detached.
     there: bool,
+    /// It may send with any source.
+    forwards: bool,
 }
 
-/// The firewall of one network. Port 0 leads to the routes, port `i + 1` to interface `i`.
+/// The firewall of one network. Port 0 leads to the routes, port `i + 1` to interface `i`, or from routes that lead to an
+/// interface whatever the destination.
 #[derive(Debug)]
 pub struct Firewall {
     network: Arc<str>,
@@ -105,6 +108,8 @@ pub struct Firewall {
     interfaces: Vec<Attached>,
     by_address: HashMap<IpAddr, u32, FixedState>,
     by_range: Vec<(IpNet, u32)>,
+    /// Of VMs that are next hops: the ports to them, with the interface's number.
+    entrances: HashMap<u32, u32, FixedState>,
     tracked: Tracked,
 }
 
@@ -118,6 +123,7 @@ impl Firewall {
             interfaces: Vec::new(),
             by_address: HashMap::default(),
             by_range: Vec::new(),
+            entrances: HashMap::default(),
             tracked: Tracked::default(),
         }
     }
@@ -141,8 +147,20 @@ impl Firewall {
         self.by_range.sort_by_key(|(range, _)| Reverse(range.prefix_len()));
         self.tracked.add_table(interface.tracked_max, interface.idle != IdlePolicy::NewFlow);
         let class = self.layers.classify(&interface);
-        self.interfaces.push(Attached { interface, class, there: true });
+        self.interfaces.push(Attached { interface, class, there: true, forwards: false });
         PortId(index + 1)
+    }
+
+    /// A new port to an interface that is a next hop: what comes through it is for that interface, whatever its destination.
+    /// With IP forwarding the interface may send with any source.
+    pub fn add_entrance(&mut self, interface: PortId, ip_forwarding: bool) -> PortId {
+        let index = interface.0 - 1;
+        self.interfaces[index as usize].forwards |= ip_forwarding;
+        // The port's own number belongs to nobody.
+        let nobody = self.attach(Interface::vm("".into(), std::iter::empty::<IpNet>()));
+        self.interfaces[nobody.0 as usize - 1].there = false;
+        self.entrances.insert(nobody.0 - 1, index);
+        nobody
     }
 
     /// Detaches an interface.
@@ -171,8 +189,11 @@ impl Firewall {
 
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
-        let ingress = from == ROUTES;
-        let index = if ingress {
+        let entrance = from.0.checked_sub(1).and_then(|number| self.entrances.get(&number)).copied();
+        let ingress = from == ROUTES || entrance.is_some();
+        let index = if let Some(index) = entrance {
+            index
+        } else if ingress {
             match self.index_of(packet.destination()) {
                 Some(index) => index,
                 None => {
@@ -184,11 +205,11 @@ impl Firewall {
         } else {
             from.0 - 1
         };
-        let Attached { interface, class, there } = &self.interfaces[index as usize];
+        let Attached { interface, class, there, forwards } = &self.interfaces[index as usize];
         if !there {
             return Verdict::Drop(DropCause::SimInstanceGone);
         }
-        if !ingress && !interface.has(packet.source()) {
+        if !ingress && !forwards && !interface.has(packet.source()) {
             explain.say(State::Drop, || format!("{} is not an address of {}", packet.source(), interface.name));
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }

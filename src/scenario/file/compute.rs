@@ -24,7 +24,11 @@ pub struct Network {
     /// Maximum transmission unit in bytes, 1300 to 8896. Default 1460.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<At<i64>>,
-    /// Peered networks. Not simulated yet.
+    /// Whether dynamic routing is for each region by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing_config: Option<RoutingConfig>,
+    /// Peered networks. One that the scenario does not describe is a far side: addresses with `purpose: VPC_PEERING` and
+    /// hosts with its name as `network` tell what is in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peerings: Option<Vec<At<Peering>>>,
     /// Whether VPC firewall rules come before network firewall policies. Default `AFTER_CLASSIC_FIREWALL`: they do.
@@ -40,7 +44,22 @@ google_enum! {
     EnforcementOrder { AfterClassicFirewall, BeforeClassicFirewall }
 }
 
-/// A peering with another network.
+/// Dynamic routing of a network.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoutingConfig {
+    /// `REGIONAL` (default): Cloud Routers advertise the subnets of their own region, and only senders there take the
+    /// routes they learn. `GLOBAL`: those of all regions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing_mode: Option<At<RoutingMode>>,
+}
+
+google_enum! {
+    /// Reach of dynamic routing.
+    RoutingMode { Regional, Global }
+}
+
+/// A peering with another network. It is active when the other network, if the scenario describes it, has one in return.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Peering {
@@ -49,12 +68,30 @@ pub struct Peering {
     /// The other network, often in another project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<At<Reference>>,
-    /// Whether custom routes are exported to the peer.
+    /// Whether static and dynamic routes are exported to the peer. Those with network tags or with the default internet
+    /// gateway as next hop never are, nor are policy-based routes. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub export_custom_routes: Option<bool>,
-    /// Whether custom routes are imported from the peer.
+    /// Whether static and dynamic routes are imported from the peer. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import_custom_routes: Option<bool>,
+    /// Whether subnet routes are exchanged. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange_subnet_routes: Option<bool>,
+    /// Whether routes of subnets with privately used public addresses are exported. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_subnet_routes_with_public_ip: Option<bool>,
+    /// Whether routes of subnets with privately used public addresses are imported. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import_subnet_routes_with_public_ip: Option<bool>,
+    /// Only an `ACTIVE` peering exchanges routes. Default: as the networks of the scenario have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<At<PeeringState>>,
+}
+
+google_enum! {
+    /// State of a peering.
+    PeeringState { Active, Inactive }
 }
 
 /// A subnet.
@@ -84,6 +121,9 @@ pub struct Subnetwork {
     /// IP versions. Only IPv4 is simulated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack_type: Option<At<StackType>>,
+    /// A hybrid subnet: what nothing in it has may be reached by routes inside its range. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_subnet_cidr_routes_overlap: Option<bool>,
 }
 
 google_enum! {
@@ -130,33 +170,51 @@ pub struct Route {
     /// `default-internet-gateway`: the only next hop behind which Cloud NAT works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_gateway: Option<At<Reference>>,
-    /// A VM instance; assumed up.
+    /// A VM instance. It needs `canIpForward`; while it is not `RUNNING`, nobody takes the route. One that the scenario does
+    /// not describe is assumed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_instance: Option<At<Reference>>,
-    /// Address of a VM or appliance; assumed up.
+    /// Primary internal address of a VM. One that the scenario does not describe is assumed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_ip: Option<At<Address>>,
-    /// A Cloud VPN tunnel; assumed up.
+    /// A Cloud VPN tunnel. One that is not `ESTABLISHED` takes packets all the same, and loses them. One that the scenario
+    /// does not describe is assumed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_vpn_tunnel: Option<At<Reference>>,
-    /// An internal load balancer: a forwarding rule or its address; assumed up.
+    /// An internal load balancer that passes packets through: a forwarding rule or its address. Its backends are assumed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_ilb: Option<At<Reference>>,
     /// The network itself: a subnet route, which exists anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_network: Option<At<Reference>>,
-    /// A peered network.
+    /// A peering: a subnet route of the peered network, which exists anyway; of one that is not described it tells a range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_peering: Option<At<Reference>>,
     /// A Network Connectivity Center hub. Not simulated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_hub: Option<At<Reference>>,
-    /// An Interconnect attachment; assumed up.
+    /// An Interconnect attachment. One that the scenario does not describe is assumed up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_interconnect_attachment: Option<At<Reference>>,
+    /// `STATIC` (default) or `BGP`: learned by a Cloud Router over the tunnel or attachment that is its next hop. A route to
+    /// an attachment is `BGP` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_type: Option<At<RouteType>>,
+    /// Of a `BGP` route: what the other side says of its preference; it takes the place of the priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop_med: Option<At<i64>>,
+    /// Of a `BGP` route, with global dynamic routing: what senders of other regions add to the priority. Default
+    /// `model.routing.interRegionCost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop_inter_region_cost: Option<At<i64>>,
 }
 
-/// A reserved address. Cloud NAT uses external ones.
+google_enum! {
+    /// Who made a route. `SUBNET` and `TRANSIT` are Google's own.
+    RouteType { Bgp, Static, Subnet, Transit }
+}
+
+/// A reserved address. Cloud NAT uses external ones; a range with `purpose: VPC_PEERING` lies behind a peering.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservedAddress {
@@ -174,6 +232,23 @@ pub struct ReservedAddress {
     /// `PREMIUM` (default) or `STANDARD`. The NAT IPs of one list have one tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_tier: Option<At<NetworkTier>>,
+    /// What an internal one is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<At<AddressPurpose>>,
+    /// Length of a range, with `purpose: VPC_PEERING`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix_length: Option<At<i64>>,
+    /// The network of a range, with `purpose: VPC_PEERING`, or of an address, with `purpose: PRIVATE_SERVICE_CONNECT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<At<Reference>>,
+}
+
+google_enum! {
+    /// What a reserved address is for.
+    AddressPurpose {
+        DnsResolver, GceEndpoint, IpsecInterconnect, NatAuto, PrivateServiceConnect, Serverless, SharedLoadbalancerVip,
+        VpcPeering, ApplicationLoadBalancer,
+    }
 }
 
 google_enum! {
@@ -213,6 +288,9 @@ pub struct Instance {
     /// Only a `RUNNING` one sends and answers. Default `RUNNING`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<At<InstanceStatus>>,
+    /// It takes and sends packets of others, as a next hop must. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub can_ip_forward: Option<At<bool>>,
 }
 
 google_enum! {
@@ -293,27 +371,65 @@ pub struct AliasRange {
     pub subnetwork_range_name: Option<At<Reference>>,
 }
 
-/// A forwarding rule of an internal load balancer. Assumed up; not simulated.
+/// A forwarding rule: an internal load balancer, or an endpoint of Private Service Connect. Those of external load balancers
+/// are not simulated.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForwardingRule {
     /// Its name.
     pub name: At<Reference>,
-    /// Its address.
+    /// Its address, or the name of a reserved one.
     #[serde(rename = "IPAddress", skip_serializing_if = "Option::is_none")]
     pub ip_address: Option<At<String>>,
-    /// Its network.
+    /// Its network; follows from the subnet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<At<Reference>>,
     /// Its subnet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnetwork: Option<At<Reference>>,
-    /// Its region.
+    /// Its region. One for Google APIs is global.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<At<Reference>>,
+    /// What it takes. Default `TCP`.
+    #[serde(rename = "IPProtocol", skip_serializing_if = "Option::is_none")]
+    pub ip_protocol: Option<At<ForwardingProtocol>>,
+    /// Ports that it takes: `80` or `8000-8080`, at most five.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<At<String>>>,
+    /// The same as one range: `80-80`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_range: Option<At<String>>,
+    /// All ports. It is the default here: Google wants one of the three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_ports: Option<At<bool>>,
+    /// With Private Service Connect: `all-apis`, `vpc-sc`, or a path to a service attachment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<At<Reference>>,
+    /// `INTERNAL` (default here), `INTERNAL_MANAGED`, or one of an external load balancer; empty with Private Service Connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancing_scheme: Option<At<String>>,
+    /// Clients of other regions are served. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_global_access: Option<bool>,
+    /// The same for an endpoint of Private Service Connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_psc_global_access: Option<bool>,
+    /// Only an `ACCEPTED` endpoint of a published service works. Default `ACCEPTED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psc_connection_status: Option<At<PscConnectionStatus>>,
 }
 
-/// A Cloud VPN tunnel. Assumed up; not simulated.
+google_enum! {
+    /// What a forwarding rule takes.
+    ForwardingProtocol { Tcp, Udp, Esp, Ah, Sctp, Icmp, #[serde(rename = "L3_DEFAULT")] L3Default }
+}
+
+google_enum! {
+    /// State of an endpoint of a published service.
+    PscConnectionStatus { Accepted, Closed, NeedsAttention, Pending, Rejected, StatusUnspecified }
+}
+
+/// A Cloud VPN tunnel.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VpnTunnel {
@@ -325,9 +441,26 @@ pub struct VpnTunnel {
     /// The Cloud Router that exchanges routes over it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<At<Reference>>,
+    /// Only an `ESTABLISHED` one carries packets. Default `ESTABLISHED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<At<TunnelStatus>>,
+    /// Ranges on Google's side that it carries. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_traffic_selector: Option<Vec<At<Cidr>>>,
+    /// Ranges on the other side that it carries. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_traffic_selector: Option<Vec<At<Cidr>>>,
 }
 
-/// An Interconnect attachment. Assumed up; not simulated.
+google_enum! {
+    /// State of a VPN tunnel.
+    TunnelStatus {
+        AllocatingResources, AuthorizationError, Deprovisioning, Established, Failed, FirstHandshake, NegotiationFailure,
+        NetworkError, NoIncomingPackets, Provisioning, Rejected, Stopped, WaitingForFullConfig,
+    }
+}
+
+/// An Interconnect attachment.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InterconnectAttachment {
@@ -339,9 +472,21 @@ pub struct InterconnectAttachment {
     /// The Cloud Router that exchanges routes over it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<At<Reference>>,
+    /// Only an `OS_ACTIVE` one carries packets. Default `OS_ACTIVE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operational_status: Option<At<OperationalStatus>>,
+    /// Switched on. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_enabled: Option<At<bool>>,
 }
 
-/// A policy-based route (Network Connectivity API). Not simulated yet.
+google_enum! {
+    /// State of an Interconnect attachment.
+    OperationalStatus { OsActive, OsUnprovisioned }
+}
+
+/// A policy-based route (Network Connectivity API). Packets of connectors and of Direct VPC egress are treated like those of
+/// VMs.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyBasedRoute {
@@ -352,10 +497,70 @@ pub struct PolicyBasedRoute {
     /// 1 to 65535, the lower wins. Default 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<At<i64>>,
-    /// Address of the internal load balancer it leads to.
+    /// Which packets. Default: all of IPv4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<At<PolicyFilter>>,
+    /// VMs whose packets it takes. Default: all, and attachments and tunnels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_machine: Option<At<PolicyMachines>>,
+    /// Attachments whose packets it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interconnect_attachment: Option<At<PolicyAttachments>>,
+    /// Address of the internal load balancer it leads to. Either this or `nextHopOtherRoutes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop_ilb_ip: Option<At<Address>>,
     /// `DEFAULT_ROUTING` skips the policy-based routes of lower priority.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_hop_other_routes: Option<At<String>>,
+    pub next_hop_other_routes: Option<At<OtherRoutes>>,
+}
+
+/// Packets that a policy-based route takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyFilter {
+    /// `ALL` (default), `TCP` or `UDP`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_protocol: Option<At<PolicyProtocol>>,
+    /// Source range. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src_range: Option<At<Cidr>>,
+    /// Destination range. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dest_range: Option<At<Cidr>>,
+    /// `IPV4` (default) or `IPV6`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<At<ProtocolVersion>>,
+}
+
+google_enum! {
+    /// Protocol of a policy-based route.
+    PolicyProtocol { All, Tcp, Udp }
+}
+
+google_enum! {
+    /// Version of IP of a policy-based route.
+    ProtocolVersion { ProtocolVersionUnspecified, #[serde(rename = "IPV4")] Ipv4, #[serde(rename = "IPV6")] Ipv6 }
+}
+
+google_enum! {
+    /// What decides instead of a policy-based route.
+    OtherRoutes { OtherRoutesUnspecified, DefaultRouting }
+}
+
+/// VMs whose packets a policy-based route takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyMachines {
+    /// Those with one of these network tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<At<String>>>,
+}
+
+/// Attachments whose packets a policy-based route takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyAttachments {
+    /// Those of this region, or `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<At<Reference>>,
 }

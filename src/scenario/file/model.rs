@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::value::{At, Dur};
+use crate::scenario::value::{At, Cidr, Dur};
 
 /// Values for what Google does not document.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -24,6 +24,30 @@ pub struct Model {
     /// VPC firewall.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallModel>,
+    /// VPC routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingModel>,
+    /// Google's APIs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub google_apis: Option<GoogleApisModel>,
+}
+
+/// VPC routes.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoutingModel {
+    /// What senders of other regions add to the priority of a dynamic route that does not say. Default 201.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inter_region_cost: Option<At<i64>>,
+}
+
+/// Google's APIs.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GoogleApisModel {
+    /// Public addresses of Google's APIs. Default: a snapshot of Google's list, without its public DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<At<Cidr>>>,
 }
 
 /// Cloud NAT.

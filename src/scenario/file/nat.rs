@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compute::NetworkTier;
 use super::google_enum;
-use crate::scenario::value::{At, Reference};
+use crate::scenario::value::{At, Cidr, Reference};
 
 /// A Cloud Router.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -26,6 +26,86 @@ pub struct Router {
     /// 2026-09-30 on; in between Google chose by region, and `model.nat.timeWaitDefault` is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_timestamp: Option<At<String>>,
+    /// What it tells the networks behind its VPN tunnels and attachments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<RouterBgp>,
+    /// Its interfaces: which peer is behind which tunnel or attachment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<Vec<At<RouterInterface>>>,
+    /// Its peers, of which one may be told something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgp_peers: Option<Vec<At<BgpPeer>>>,
+}
+
+/// What a Cloud Router tells all its peers.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouterBgp {
+    /// `DEFAULT` (default): the subnets, of the router's region or, with global dynamic routing, of all regions. `CUSTOM`: what
+    /// the lists say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise_mode: Option<At<AdvertiseMode>>,
+    /// With `CUSTOM`: `ALL_SUBNETS` adds those that `DEFAULT` would tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised_groups: Option<Vec<At<AdvertisedGroup>>>,
+    /// With `CUSTOM`: ranges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised_ip_ranges: Option<Vec<At<AdvertisedRange>>>,
+    /// Seconds between keepalives, 1 to 60, default 20. After three without one, the routes learned are withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive_interval: Option<At<i64>>,
+}
+
+google_enum! {
+    /// Whether a router chooses itself what it tells.
+    AdvertiseMode { Default, Custom }
+}
+
+google_enum! {
+    /// What a router tells by a common name.
+    AdvertisedGroup { AllSubnets }
+}
+
+/// A range that a router tells.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdvertisedRange {
+    /// The range.
+    pub range: At<Cidr>,
+}
+
+/// An interface of a Cloud Router.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouterInterface {
+    /// Its name.
+    pub name: At<Reference>,
+    /// The VPN tunnel it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linked_vpn_tunnel: Option<At<Reference>>,
+    /// The Interconnect attachment it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linked_interconnect_attachment: Option<At<Reference>>,
+}
+
+/// A peer of a Cloud Router.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BgpPeer {
+    /// Its name.
+    pub name: At<Reference>,
+    /// The interface it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface_name: Option<At<Reference>>,
+    /// As `bgp.advertiseMode`, for this peer. Default: the router's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise_mode: Option<At<AdvertiseMode>>,
+    /// As `bgp.advertisedGroups`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised_groups: Option<Vec<At<AdvertisedGroup>>>,
+    /// As `bgp.advertisedIpRanges`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised_ip_ranges: Option<Vec<At<AdvertisedRange>>>,
 }
 
 /// A NAT gateway; in `patchNat.set` the fields to change.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::compute::{OperationalStatus, Route, TunnelStatus};
 use super::firewall::Firewall;
 use super::nat::RouterNat;
 use super::run::{ConnectorMachineType, ConnectorState, Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
@@ -23,10 +24,12 @@ pub struct Host {
     /// Where it is. Default `internet`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<At<Location>>,
-    /// Its network, with `location: vpc`. May be left out when there is only one.
+    /// Its network, with `location: vpc`; also one that is not described and that a peering names. May be left out when there
+    /// is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<At<Reference>>,
-    /// The tunnel or attachment it is behind, with `location: on-prem`.
+    /// The next hop it is behind, with `location: on-prem`: a tunnel, an attachment, a VM or a load balancer by name, or an
+    /// address. Default: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<At<Reference>>,
     /// Open ports: `443`, `udp/53`. Others answer RST. Default: all are open.
@@ -192,6 +195,18 @@ pub struct Event {
     /// A VPC firewall rule is changed. Connections that it has let pass go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch_firewall: Option<At<PatchFirewallEvent>>,
+    /// A VPN tunnel gets another status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_vpn_tunnel: Option<At<PatchVpnTunnelEvent>>,
+    /// An Interconnect attachment gets another status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_interconnect_attachment: Option<At<PatchInterconnectAttachmentEvent>>,
+    /// A route is made, as in `routes[]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub add_route: Option<At<Route>>,
+    /// A route is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove_route: Option<At<RemoveRouteEvent>>,
 }
 
 /// A workload gets another number of instances.
@@ -349,6 +364,57 @@ pub struct PatchFirewallEvent {
     pub firewall: At<Reference>,
     /// The fields that change, as in `firewalls[]`.
     pub set: At<Firewall>,
+}
+
+/// A VPN tunnel gets another status.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchVpnTunnelEvent {
+    /// The tunnel.
+    pub tunnel: At<Reference>,
+    /// The fields that change, as in `vpnTunnels[]`.
+    pub set: At<VpnTunnelPatch>,
+}
+
+/// What of a VPN tunnel can change.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VpnTunnelPatch {
+    /// Only an `ESTABLISHED` one carries packets.
+    pub status: At<TunnelStatus>,
+}
+
+/// An Interconnect attachment gets another status.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchInterconnectAttachmentEvent {
+    /// The attachment.
+    pub attachment: At<Reference>,
+    /// The fields that change, as in `interconnectAttachments[]`.
+    pub set: At<InterconnectAttachmentPatch>,
+}
+
+/// What of an Interconnect attachment can change.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InterconnectAttachmentPatch {
+    /// Only an `OS_ACTIVE` one carries packets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operational_status: Option<At<OperationalStatus>>,
+    /// Switched on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_enabled: Option<At<bool>>,
+}
+
+/// A route is deleted.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoveRouteEvent {
+    /// Its name; the automatic default route is called `default-route-NETWORK`.
+    pub route: At<Reference>,
+    /// Its network. May be left out when only one has a route of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<At<Reference>>,
 }
 
 /// An assertion about the summary: a path and exactly one of `equals`, `atLeast`, `atMost`.

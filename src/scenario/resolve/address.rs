@@ -32,7 +32,9 @@ impl Resolver<'_> {
                 | compute::NetworkTier::FixedStandard
                 | compute::NetworkTier::StandardOverridesFixedStandard => NetworkTier::Standard,
             });
-            self.details.addresses.push(ResolvedAddress { address: value, region, tier });
+            let given = address.address.as_ref().map(|address| address.ip());
+            let value = ResolvedAddress { address: value, value: given.or(value.map(Into::into)), region, tier };
+            self.details.addresses.push(value);
         }
     }
 
@@ -80,7 +82,7 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let ResolvedAddress { address, region: at, tier } = self.details.addresses[found].clone();
+        let ResolvedAddress { address, region: at, tier, .. } = self.details.addresses[found].clone();
         if let Some(at) = at.filter(|at| at != region) {
             let message = format!("address `{}` is in {at}, its gateway in {region}", reference.name());
             self.push(

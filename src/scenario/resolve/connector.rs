@@ -125,6 +125,7 @@ impl Resolver<'_> {
                     range: net,
                     secondary: Vec::new(),
                     private_google_access: false,
+                    hybrid: false,
                 });
                 self.out.subnetworks.len() - 1
             }

@@ -21,6 +21,7 @@ impl Resolver<'_> {
         let connectors = self.out.connectors.clone();
         let (rules, written) = (self.out.firewall_rules.clone(), self.details.firewalls.clone());
         let details = self.details.gateways.clone();
+        self.lookups.present = self.out.routes.iter().map(|route| (route.network, route.name.clone())).collect();
         for event in events {
             if event.value.at.0 > self.out.duration {
                 let message = format!("the run ends before this event, after {}", Dur(self.out.duration));
@@ -35,6 +36,7 @@ impl Resolver<'_> {
                 self.details.events.push(detail);
             }
         }
+        self.lookups.present.clear();
         // Executions that are repeated run on into the time of later events.
         let mut order: Vec<usize> = (0..self.out.events.len()).collect();
         order.sort_by_key(|index| self.out.events[*index].at);
@@ -60,6 +62,10 @@ impl Resolver<'_> {
             patch_connector,
             maintain,
             reset_connections,
+            patch_vpn_tunnel,
+            patch_interconnect_attachment,
+            add_route,
+            remove_route,
         } = &event.value;
         let kinds = [
             ("scale", scale.as_ref().map(|it| it.place)),
@@ -70,6 +76,10 @@ impl Resolver<'_> {
             ("patchConnector", patch_connector.as_ref().map(|it| it.place)),
             ("maintain", maintain.as_ref().map(|it| it.place)),
             ("resetConnections", reset_connections.as_ref().map(|it| it.place)),
+            ("patchVpnTunnel", patch_vpn_tunnel.as_ref().map(|it| it.place)),
+            ("patchInterconnectAttachment", patch_interconnect_attachment.as_ref().map(|it| it.place)),
+            ("addRoute", add_route.as_ref().map(|it| it.place)),
+            ("removeRoute", remove_route.as_ref().map(|it| it.place)),
         ];
         let given: Vec<(&str, Place)> = kinds.iter().filter_map(|(kind, place)| Some((*kind, (*place)?))).collect();
         match given[..] {
@@ -113,7 +123,10 @@ impl Resolver<'_> {
             let workload = self.workloads.lookup(&reset.workload, None);
             return once(self.ok(workload).flatten().map(|workload| Change::ResetConnections { workload }));
         }
-        once(patch_nat.as_ref().and_then(|patch| self.patch(patch)))
+        if let Some(patch) = patch_nat {
+            return once(self.patch(patch));
+        }
+        once(self.routing_change(event))
     }
 
     fn maintain(&mut self, maintain: &At<file::MaintainEvent>) -> Option<Change> {

@@ -9,7 +9,7 @@ use crate::scenario::value::{At, Cidr};
 use crate::scenario::{FirewallAction, FirewallDirection, FirewallPeers, FirewallRule, VpcFirewallRule};
 
 mod countries;
-mod matching;
+pub(super) mod matching;
 mod patch;
 mod policy;
 mod policy_rule;

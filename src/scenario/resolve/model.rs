@@ -61,6 +61,13 @@ impl Resolver<'_> {
                 }
             }
         }
+        if let Some(cost) = given.routing.as_ref().and_then(|routing| routing.inter_region_cost.as_ref()) {
+            let cost = self.model_bounded(cost, 0..=9999, "model.routing.interRegionCost");
+            set(&mut self.out.model.routing.inter_region_cost, cost, |cost| cost as u32);
+        }
+        if let Some(ranges) = given.google_apis.as_ref().and_then(|apis| apis.ranges.as_ref()) {
+            self.out.model.google_apis.ranges = ranges.iter().map(|range| self.net(range)).collect();
+        }
         if let Some(connector) = &given.connector {
             self.connector_model(connector);
         }

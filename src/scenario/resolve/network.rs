@@ -4,8 +4,8 @@ use ipnet::Ipv4Net;
 
 use super::{Resolver, SubnetworkDetail};
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::compute::{EnforcementOrder, StackType, SubnetworkPurpose};
-use crate::scenario::{Network, Subnetwork};
+use crate::scenario::file::compute::{self, EnforcementOrder, StackType, SubnetworkPurpose};
+use crate::scenario::{Network, RoutingMode, Subnetwork};
 
 /// Ranges that no subnet can have (<https://cloud.google.com/vpc/docs/subnets#prohibited-ipv4-ranges>, 2026-04).
 const PROHIBITED: [(&str, &str); 7] = [
@@ -30,10 +30,14 @@ impl Resolver<'_> {
             let declared = self.networks.declare(&network.name, None, self.out.networks.len());
             if self.ok(declared).is_some() {
                 let order = network.network_firewall_policy_enforcement_order.as_ref();
+                let mode = network.routing_config.as_ref().and_then(|config| config.routing_mode.as_ref());
+                let global = mode.is_some_and(|mode| mode.value == compute::RoutingMode::Global);
                 self.out.networks.push(Network {
                     name: network.name.name().to_owned(),
                     policies_before_rules: order
                         .is_some_and(|order| order.value == EnforcementOrder::BeforeClassicFirewall),
+                    routing_mode: if global { RoutingMode::Global } else { RoutingMode::Regional },
+                    peerings: Vec::new(),
                 });
             }
         }
@@ -83,6 +87,7 @@ impl Resolver<'_> {
                 range,
                 secondary,
                 private_google_access: subnetwork.private_ip_google_access.as_ref().is_some_and(|on| on.value),
+                hybrid: subnetwork.allow_subnet_cidr_routes_overlap.unwrap_or(false),
             });
         }
     }
@@ -168,13 +173,6 @@ impl Resolver<'_> {
     pub(super) fn not_simulated(&mut self) {
         let file = self.file;
         for network in &file.networks {
-            for peering in network.peerings.iter().flatten() {
-                let message = format!(
-                    "peering `{}` is not simulated: routes to and from the peer do not exist here",
-                    peering.name.name()
-                );
-                self.push(Diagnostic::warning("not-simulated", message).at(peering.name.place));
-            }
             let auto = network.auto_create_subnetworks.as_ref().filter(|auto| auto.value);
             let used =
                 self.out.subnetworks.iter().any(|subnet| self.out.networks[subnet.network].name == network.name.name());
@@ -196,48 +194,5 @@ impl Resolver<'_> {
                 self.push(Diagnostic::warning("not-simulated", message).at(stack.place));
             }
         }
-        for route in &file.policy_based_routes {
-            let network = self.networks.lookup(&route.network, None);
-            self.ok(network);
-            if let Some(priority) = &route.priority {
-                self.bounded(priority, 1..=65_535, "priority of a policy-based route");
-            }
-            let message =
-                format!("policy-based route `{}` is not simulated: packets follow the other routes", route.name.name());
-            self.push(Diagnostic::warning("not-simulated", message).at(route.name.place));
-        }
-        for rule in &file.forwarding_rules {
-            if let Some(network) = &rule.network {
-                let network = self.networks.lookup(network, None);
-                self.ok(network);
-            }
-            if let Some(subnetwork) = &rule.subnetwork {
-                let region = rule.region.as_ref().map(|region| region.name());
-                let subnetwork = self.subnetworks.lookup(subnetwork, region);
-                self.ok(subnetwork);
-            }
-            let message =
-                format!("load balancer `{}` is not simulated: as a next hop it is assumed up", rule.name.name());
-            self.push(Diagnostic::warning("not-simulated", message).at(rule.name.place));
-        }
-        let tunnels = file.vpn_tunnels.iter().map(|tunnel| ("VPN tunnel", &tunnel.name, tunnel.router.as_ref()));
-        let attachments = file.interconnect_attachments.iter();
-        let attachments =
-            attachments.map(|attachment| ("Interconnect attachment", &attachment.name, attachment.router.as_ref()));
-        for (what, name, router) in tunnels.chain(attachments) {
-            let message = format!("{what} `{}` is not simulated: as a next hop it is assumed up", name.name());
-            self.push(Diagnostic::warning("not-simulated", message).at(name.place));
-            if let Some(router) = router
-                && !file.routers.iter().any(|declared| declared.name.name() == router.name())
-            {
-                let names =
-                    super::Names { index: self.router_names(), ..super::Names::new("Cloud Router", "routers", &[]) };
-                self.push(names.unknown(router));
-            }
-        }
-    }
-
-    fn router_names(&self) -> std::collections::HashMap<String, Vec<super::Known>> {
-        self.file.routers.iter().map(|router| (router.name.name().to_owned(), Vec::new())).collect()
     }
 }

@@ -76,7 +76,7 @@ impl Resolver<'_> {
             file::Location::Internet => HostLocation::Internet,
             file::Location::GoogleApi => HostLocation::GoogleApi,
             file::Location::OnPrem => HostLocation::OnPrem(host.next_hop.as_ref().map(|hop| hop.name().to_owned())),
-            file::Location::Vpc => HostLocation::Vpc(self.host_network(host)?),
+            file::Location::Vpc => self.host_network(host)?,
         };
         if let (Some(network), true) = (&host.network, kind != file::Location::Vpc) {
             let message = format!("host `{}` has a network, but is not in one", host.name.value);
@@ -117,13 +117,18 @@ impl Resolver<'_> {
         })
     }
 
-    fn host_network(&mut self, host: &At<file::Host>) -> Option<usize> {
+    fn host_network(&mut self, host: &At<file::Host>) -> Option<HostLocation> {
         match &host.network {
+            Some(network)
+                if !self.networks.index.contains_key(network.name()) && self.has_outside_peer(network.name()) =>
+            {
+                Some(HostLocation::Peer(network.name().to_owned()))
+            }
             Some(network) => {
                 let found = self.networks.lookup(network, None);
-                self.ok(found).flatten()
+                self.ok(found).flatten().map(HostLocation::Vpc)
             }
-            None if self.out.networks.len() == 1 => Some(0),
+            None if self.out.networks.len() == 1 => Some(HostLocation::Vpc(0)),
             None => {
                 if !self.is_lost(host.place, "network") {
                     let message = format!("host `{}` does not say in which network it is", host.name.value);

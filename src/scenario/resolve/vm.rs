@@ -124,6 +124,7 @@ impl Resolver<'_> {
                 .map(|(_, value)| value.value.clone())
                 .collect(),
             cpus,
+            can_ip_forward: instance.can_ip_forward.as_ref().is_some_and(|forward| forward.value),
             running: instance.status.as_ref().is_none_or(|status| status.value == InstanceStatus::Running),
         });
         Some(())

@@ -79,7 +79,7 @@ impl Resolver<'_> {
 }
 
 /// `443` or `8000-8999`.
-fn parse_ports(text: &str) -> Option<(u16, u16)> {
+pub(in crate::scenario::resolve) fn parse_ports(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     (first <= last).then_some((first, last))
