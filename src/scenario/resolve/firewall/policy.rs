@@ -105,7 +105,9 @@ impl Resolver<'_> {
     }
 
     fn policy_kind(&self, policy: &File) -> FirewallPolicyKind {
-        let regional = policy.region.is_some() || policy.name.as_ref().is_some_and(|name| name.region().is_some());
+        // A hierarchical policy is in `locations/global`.
+        let named = policy.name.as_ref().and_then(|name| name.region()).filter(|region| *region != "global");
+        let regional = policy.region.is_some() || named.is_some();
         match policy.policy_type.as_ref().map(|value| value.value) {
             Some(FirewallPolicyType::Hierarchy) => return FirewallPolicyKind::Hierarchical,
             Some(FirewallPolicyType::Network) => return FirewallPolicyKind::Network,
