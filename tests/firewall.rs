@@ -9,11 +9,13 @@ use common::scenario;
 use egressim::network::Network;
 use egressim::node::firewall::Headers;
 use egressim::probe::probe;
+use egressim::report::connectivity;
 use egressim::report::summary::Summary;
 use egressim::simulation;
 use egressim::time::SimTime;
 use egressim::trace::{State, StepInfo, Trace};
 use egressim::wire::Protocol;
+use serde_json::json;
 
 /// Two ways into a network, a database, and a VM.
 const HOUSE: &str = "\
@@ -108,6 +110,49 @@ fn an_egress_rule_of_the_organization_denies_and_is_named() {
     let Some(StepInfo::Firewall(info)) = &step.expect("it was evaluated").info else { panic!("a payload") };
     assert_eq!(info.rule_type.name(), "HIERARCHICAL_FIREWALL_POLICY_RULE");
     assert_eq!(info.policy_name.as_deref(), Some("company-policy"));
+}
+
+#[test]
+fn programs_are_told_rule_policy_and_tracking_in_the_fields_of_connectivity_tests() {
+    let policy = |kind: &str| {
+        format!(
+            "firewallPolicies: [{{name: '77', shortName: baseline, {kind}, rules: [{{ruleName: in, priority: 5, action: allow, targetServiceAccounts: [db@p], match: {{{MATCH_ALL}}}}}, {{priority: 6, action: allow, match: {{{MATCH_ALL}}}}}]}}]\n"
+        )
+    };
+    for (kind, uri, rule_type) in [
+        (
+            "associations: [{attachmentTarget: organizations/7}]",
+            "locations/global/firewallPolicies/77",
+            "HIERARCHICAL_FIREWALL_POLICY_RULE",
+        ),
+        (
+            "associations: [{attachmentTarget: vpc}]",
+            "projects/p/global/firewallPolicies/77",
+            "NETWORK_FIREWALL_POLICY_RULE",
+        ),
+        (
+            "region: us-central1, associations: [{attachmentTarget: vpc}]",
+            "projects/p/regions/us-central1/firewallPolicies/77",
+            "NETWORK_REGIONAL_FIREWALL_POLICY_RULE",
+        ),
+    ] {
+        let (traces, _) = traced(&house(&[&policy(kind)]), "direct", DB);
+        let told: Vec<_> = traces.iter().map(|trace| connectivity::trace(trace, "p")).collect();
+        let firewall = |trace: usize, state: &str| {
+            let steps = told[trace]["steps"].as_array().expect("a list");
+            steps.iter().find(|step| step["state"] == state).expect("such a step")["firewall"].clone()
+        };
+        let expected = json!({
+            "direction": "INGRESS", "action": "ALLOW", "priority": 6, "networkUri": "projects/p/global/networks/vpc",
+            "policy": "baseline", "policyUri": uri, "firewallRuleType": rule_type,
+        });
+        assert_eq!(firewall(0, "APPLY_INGRESS_FIREWALL_RULE"), expected);
+        let tracked = json!({
+            "direction": "INGRESS", "action": "ALLOW", "networkUri": "projects/p/global/networks/vpc",
+            "firewallRuleType": "TRACKING_STATE",
+        });
+        assert_eq!(firewall(1, "APPLY_INGRESS_FIREWALL_RULE"), tracked);
+    }
 }
 
 #[test]
