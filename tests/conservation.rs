@@ -30,8 +30,14 @@ struct Load {
 enum Event {
     Scale(&'static str, u32),
     Ports(u32),
-    Swap { drain: bool },
+    Swap {
+        drain: bool,
+    },
     Timeouts(u32),
+    /// The firewall rule denies, or does not.
+    Firewall {
+        denies: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +90,7 @@ fn event() -> impl Strategy<Value = Event> {
         (5..8u32).prop_map(|power| Event::Ports(1 << power)),
         any::<bool>().prop_map(|drain| Event::Swap { drain }),
         (1..40u32).prop_map(Event::Timeouts),
+        any::<bool>().prop_map(|denies| Event::Firewall { denies }),
     ]
 }
 
@@ -143,6 +150,8 @@ routers:
     sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES
     minPortsPerVm: {min_ports}
     enableDynamicPortAllocation: {dynamic}{maximum}
+firewalls:
+- {{name: deny, network: vpc, direction: EGRESS, denied: [{{IPProtocol: tcp, ports: ['443']}}, {{IPProtocol: icmp}}], disabled: true}}
 services:
 - {{name: conn-api, region: r1, instances: 2, template: {{vpcAccess: {{connector: conn, egress: ALL_TRAFFIC}}}}}}
 - name: direct-api
@@ -199,6 +208,9 @@ traffic:
                 },
                 Event::Timeouts(seconds) => {
                     patch(&format!("tcpEstablishedIdleTimeoutSec: {seconds}, tcpTimeWaitTimeoutSec: {seconds}"))
+                }
+                Event::Firewall { denies } => {
+                    format!("patchFirewall: {{firewall: deny, set: {{disabled: {}}}}}", !denies)
                 }
             };
             let _ = writeln!(yaml, "- {{at: {at}s, {change}}}");

@@ -197,3 +197,81 @@ fn a_capture_of_the_clients_side_alone_still_tells_which_connections_came_to_be(
     let connections = &summary.connections;
     assert_eq!((connections.attempted, connections.established, connections.failed), (86, 86, 0));
 }
+
+/// An effective firewall of a real project, and which of its rules decides about packets that its own words tell of.
+#[test]
+fn a_real_effective_firewall_decides_as_its_rules_say() {
+    use egressim::network::Network;
+    use egressim::node::firewall::Headers;
+    use egressim::time::SimTime;
+    use egressim::trace::PortId;
+
+    let Some(data) = evidence() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dump = data.join("config/gcpdiag-gke1/compute-effective-firewalls-default.json");
+    fs::copy(dump, folder.path().join("effective.json")).expect("the dump is there");
+    // Nodes of the project's clusters, by their network tags.
+    let vms = [
+        ("plain", "none"),
+        ("custom", "gke-gke2-custom-tag"),
+        ("gke1", "gke-gke1-c10b95be-node"),
+        ("gke3", "gke-gke3-15974e23-node"),
+    ];
+    let mut yaml = String::from(
+        "networks: [{name: default}]\ninclude: [effective.json]\n\
+         subnetworks: [{name: sub, network: default, region: europe-west4, ipCidrRange: 10.164.0.0/20}]\ninstances:\n",
+    );
+    for (number, (name, tag)) in vms.iter().enumerate() {
+        let _ = writeln!(
+            yaml,
+            "- {{name: {name}, zone: europe-west4-a, tags: {{items: [{tag}]}}, \
+             networkInterfaces: [{{subnetwork: sub, networkIP: 10.164.0.{}}}]}}",
+            number + 2
+        );
+    }
+    let path = folder.path().join("scenario.yaml");
+    fs::write(&path, yaml).expect("the folder can be written to");
+    let scenario = loaded(egressim::scenario::load::Source::Path(&path));
+    let network = Network::new(&scenario);
+    for (to, from, protocol, port, expected) in [
+        // The organization's policy: IAP may come in to its ports, private ranges are up to the rules, others may not.
+        ("plain", "35.235.240.9", "tcp", 22, "policy 600"),
+        ("plain", "35.235.240.9", "tcp", 5902, "policy 700"),
+        ("plain", "198.51.100.7", "tcp", 22, "policy 700"),
+        ("plain", "34.82.66.7", "tcp", 22, "policy 0"),
+        ("plain", "34.82.66.7", "icmp", 0, "policy 700"),
+        ("plain", "10.164.0.9", "tcp", 22, "default-allow-ssh"),
+        ("plain", "10.1.2.3", "icmp", 0, "default-allow-icmp"),
+        ("plain", "10.164.0.9", "udp", 53, "default-allow-internal"),
+        ("plain", "10.1.2.3", "udp", 53, "default-ingress-deny"),
+        // Health checks are handed on, and meet a rule of the network that denies.
+        ("plain", "35.191.0.9", "tcp", 8080, "gke-gke4-ingress-test-deny"),
+        ("plain", "35.191.0.9", "tcp", 80, "default-ingress-deny"),
+        ("gke3", "35.191.0.9", "tcp", 30000, "k8s-fw-l7--086980d560943668"),
+        ("plain", "35.199.224.9", "tcp", 667, "default-ingress-deny"),
+        ("plain", "35.199.224.9", "tcp", 668, "policy 700"),
+        // A deny at 900 comes before what is allowed at 1000 and at 65534.
+        ("custom", "10.164.0.9", "tcp", 443, "gke-gke2-all-test-deny"),
+        ("custom", "10.164.0.9", "udp", 53, "gke-gke2-vms-test-deny"),
+        ("custom", "10.164.0.9", "tcp", 1001, "default-allow-internal"),
+        // At 1000 deny comes before allow, and 999 before both.
+        ("gke1", "10.164.0.9", "tcp", 10255, "gke-gke1-c10b95be-exkubelet"),
+        ("gke1", "192.168.1.5", "tcp", 10255, "gke-gke1-c10b95be-inkubelet"),
+        ("gke1", "192.168.1.5", "tcp", 10256, "gke-gke1-c10b95be-all"),
+    ] {
+        let number = vms.iter().position(|(name, _)| *name == to).expect("a VM");
+        let (from, here): (Ipv4Addr, Ipv4Addr) = (from.parse().unwrap(), scenario.vms[number].address);
+        let headers = match protocol {
+            "tcp" => Headers::tcp(from, here, port),
+            "udp" => Headers::udp(from, here, port),
+            _ => Headers::portless(from, here, 1),
+        };
+        let interface = PortId(number as u32 + 1);
+        let ruling = network.firewall(0).permits(interface, true, &headers, SimTime::ZERO);
+        let decisive = match ruling.info.policy {
+            Some(_) => format!("policy {}", ruling.info.priority.expect("a rule has a priority")),
+            None => ruling.info.display_name.clone(),
+        };
+        assert_eq!(decisive, expected, "{from} to {to} {protocol}/{port}: {}", ruling.description);
+    }
+}

@@ -9,11 +9,13 @@ use common::scenario;
 use egressim::network::Network;
 use egressim::node::firewall::Headers;
 use egressim::probe::probe;
+use egressim::report::connectivity;
 use egressim::report::summary::Summary;
 use egressim::simulation;
 use egressim::time::SimTime;
 use egressim::trace::{State, StepInfo, Trace};
 use egressim::wire::Protocol;
+use serde_json::json;
 
 /// Two ways into a network, a database, and a VM.
 const HOUSE: &str = "\
@@ -108,6 +110,49 @@ fn an_egress_rule_of_the_organization_denies_and_is_named() {
     let Some(StepInfo::Firewall(info)) = &step.expect("it was evaluated").info else { panic!("a payload") };
     assert_eq!(info.rule_type.name(), "HIERARCHICAL_FIREWALL_POLICY_RULE");
     assert_eq!(info.policy_name.as_deref(), Some("company-policy"));
+}
+
+#[test]
+fn programs_are_told_rule_policy_and_tracking_in_the_fields_of_connectivity_tests() {
+    let policy = |kind: &str| {
+        format!(
+            "firewallPolicies: [{{name: '77', shortName: baseline, {kind}, rules: [{{ruleName: in, priority: 5, action: allow, targetServiceAccounts: [db@p], match: {{{MATCH_ALL}}}}}, {{priority: 6, action: allow, match: {{{MATCH_ALL}}}}}]}}]\n"
+        )
+    };
+    for (kind, uri, rule_type) in [
+        (
+            "associations: [{attachmentTarget: organizations/7}]",
+            "locations/global/firewallPolicies/77",
+            "HIERARCHICAL_FIREWALL_POLICY_RULE",
+        ),
+        (
+            "associations: [{attachmentTarget: vpc}]",
+            "projects/p/global/firewallPolicies/77",
+            "NETWORK_FIREWALL_POLICY_RULE",
+        ),
+        (
+            "region: us-central1, associations: [{attachmentTarget: vpc}]",
+            "projects/p/regions/us-central1/firewallPolicies/77",
+            "NETWORK_REGIONAL_FIREWALL_POLICY_RULE",
+        ),
+    ] {
+        let (traces, _) = traced(&house(&[&policy(kind)]), "direct", DB);
+        let told: Vec<_> = traces.iter().map(|trace| connectivity::trace(trace, "p")).collect();
+        let firewall = |trace: usize, state: &str| {
+            let steps = told[trace]["steps"].as_array().expect("a list");
+            steps.iter().find(|step| step["state"] == state).expect("such a step")["firewall"].clone()
+        };
+        let expected = json!({
+            "direction": "INGRESS", "action": "ALLOW", "priority": 6, "networkUri": "projects/p/global/networks/vpc",
+            "policy": "baseline", "policyUri": uri, "firewallRuleType": rule_type,
+        });
+        assert_eq!(firewall(0, "APPLY_INGRESS_FIREWALL_RULE"), expected);
+        let tracked = json!({
+            "direction": "INGRESS", "action": "ALLOW", "networkUri": "projects/p/global/networks/vpc",
+            "firewallRuleType": "TRACKING_STATE",
+        });
+        assert_eq!(firewall(1, "APPLY_INGRESS_FIREWALL_RULE"), tracked);
+    }
 }
 
 #[test]
@@ -262,6 +307,79 @@ fn an_instance_with_one_cpu_tracks_130_000_connections() {
         (&*table.interface, &*table.network, table.tracked_max, table.refused),
         ("direct-1", "vpc", 130_000, 50)
     );
+}
+
+#[test]
+fn a_rule_about_countries_goes_by_where_hosts_say_they_are() {
+    let yaml = house(&["- {name: here, address: 198.51.100.0/25, geoLocation: {country: usa}}
+- {name: there, address: 198.51.100.128/25, geoLocation: {country: deu}}
+- {name: anywhere, address: 203.0.113.77}
+firewallPolicies:
+- name: p
+  associations: [{attachmentTarget: vpc}]
+  rules: [{priority: 1, action: deny, direction: EGRESS, match: {destRegionCodes: [US], layer4Configs: [{ipProtocol: all}]}}]
+"])
+    .replace("subnetwork: app, tags: [web]}]", "subnetwork: app, tags: [web]}], egress: ALL_TRAFFIC");
+    for (to, denied) in [("198.51.100.7:443", true), ("198.51.100.200:443", false), ("203.0.113.77:443", false)] {
+        let text = walk(&yaml, "direct", to);
+        assert_eq!(text.contains("denied by rule 1 of network firewall policy p"), denied, "{text}");
+    }
+}
+
+/// The situations of the tests of gcpdiag's evaluator (`gcpdiag/queries/network_test.py`, Google's, 2026), with rules and
+/// addresses of our own: a deny before an allow, sources by range, tag and account, targets, two policies one after the
+/// other.
+#[test]
+fn situations_that_googles_own_evaluator_is_tested_with_are_decided_alike() {
+    let rules = "networks: [{name: vpc}]
+subnetworks: [{name: s, network: vpc, region: us-central1, ipCidrRange: 10.50.0.0/24}]
+instances:
+- {name: plain, zone: us-central1-a, networkInterfaces: [{subnetwork: s, networkIP: 10.50.0.2}]}
+- {name: marked, zone: us-central1-a, tags: {items: [marked]}, networkInterfaces: [{subnetwork: s, networkIP: 10.50.0.3}]}
+- {name: agent, zone: us-central1-a, serviceAccounts: [{email: agent@p}], networkInterfaces: [{subnetwork: s, networkIP: 10.50.0.4}]}
+firewalls:
+- {name: p800, network: vpc, priority: 800, sourceRanges: [10.60.0.0/24], denied: [{IPProtocol: tcp, ports: [3001-3002]}]}
+- {name: p900, network: vpc, priority: 900, sourceRanges: [10.60.0.0/24], sourceTags: [marked], allowed: [{IPProtocol: tcp, ports: ['3100', 3000-4000]}]}
+- {name: p901, network: vpc, priority: 901, sourceServiceAccounts: [agent@p], allowed: [{IPProtocol: tcp, ports: ['5000']}]}
+- {name: p902, network: vpc, priority: 902, targetServiceAccounts: [agent@p], allowed: [{IPProtocol: tcp, ports: ['5001']}]}
+- {name: p903, network: vpc, priority: 903, targetTags: [marked], allowed: [{IPProtocol: tcp, ports: ['3100']}]}
+- {name: p950, network: vpc, priority: 950, denied: [{IPProtocol: tcp, ports: ['3006']}]}
+firewallPolicies:
+- {name: '1', type: HIERARCHY, shortName: parent, rules: [{priority: 9000, action: allow, match: {srcIpRanges: [10.61.0.1/32], layer4Configs: [{ipProtocol: tcp, ports: [6000-6002]}]}}]}
+- name: '2'
+  type: HIERARCHY
+  shortName: sub
+  rules:
+  - {priority: 8999, action: allow, targetServiceAccounts: [agent@p], match: {srcIpRanges: [10.62.0.1/32], layer4Configs: [{ipProtocol: all}]}}
+  - {priority: 9000, action: allow, match: {srcIpRanges: [10.61.0.1/32], layer4Configs: [{ipProtocol: tcp, ports: ['6003']}]}}
+";
+    let scenario = scenario(rules);
+    let network = Network::new(&scenario);
+    let ip = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap();
+    for (from, to, port, expected) in [
+        ("10.0.0.1", "plain", 21, "default-ingress-deny"),
+        ("10.60.0.16", "plain", 3001, "p800"),
+        ("10.60.0.16", "plain", 3006, "p900"),
+        ("10.50.0.3", "plain", 3006, "p900"),
+        ("10.50.0.2", "plain", 3006, "p950"),
+        ("192.168.1.1", "marked", 3100, "p903"),
+        ("192.168.1.1", "plain", 3100, "default-ingress-deny"),
+        ("10.50.0.4", "plain", 5000, "p901"),
+        ("10.50.0.2", "plain", 5000, "default-ingress-deny"),
+        ("192.168.1.1", "agent", 5001, "p902"),
+        ("10.61.0.1", "plain", 6001, "parent"),
+        ("10.61.0.1", "plain", 6003, "sub"),
+        ("10.62.0.1", "agent", 6000, "sub"),
+        ("10.62.0.1", "plain", 6000, "default-ingress-deny"),
+    ] {
+        let at = scenario.vms.iter().position(|vm| vm.name == to).unwrap();
+        let headers = Headers::tcp(ip(from), scenario.vms[at].address, port);
+        let interface = egressim::trace::PortId(at as u32 + 1);
+        let ruling = network.firewall(0).permits(interface, true, &headers, SimTime::ZERO);
+        let decisive = ruling.info.policy_name.as_deref().unwrap_or(&ruling.info.display_name);
+        assert_eq!(decisive, expected, "{from} to {to}:{port}: {}", ruling.description);
+        assert_eq!(ruling.cause.is_none(), !["default-ingress-deny", "p800", "p950"].contains(&expected));
+    }
 }
 
 #[test]

@@ -238,15 +238,14 @@ impl Firewall {
             });
             return expired(packet, interface.idle, ingress);
         }
-        if let InterfaceKind::DirectVpc { ingress: false, .. } = interface.kind
-            && ingress
-        {
+        let headers = Headers::of(packet);
+        // A later fragment does not show whether it is part of an answer.
+        if ingress && is_closed(interface) && headers.port != Port::InFirstFragment {
             explain.say(State::Drop, || {
                 format!("{} accepts no connections: only worker pools have Direct VPC ingress", interface.name)
             });
             return Verdict::Drop(DropCause::SimNoDirectVpcIngress);
         }
-        let headers = Headers::of(packet);
         let decision = self.evaluate(*class, ingress, &headers, now);
         if explain.listens() {
             explain.say(state, || self.told(interface, ingress, &headers, &decision, now));
@@ -287,8 +286,8 @@ impl Firewall {
         let Attached { interface, class, .. } = &self.interfaces[port.0 as usize - 1];
         let decision = self.evaluate(*class, ingress, headers, now);
         let (description, info) = self.told(interface, ingress, headers, &decision, now);
-        let closed = ingress && matches!(interface.kind, InterfaceKind::DirectVpc { ingress: false, .. });
-        let cause = if closed { Some(DropCause::SimNoDirectVpcIngress) } else { cause(&decision) };
+        let cause =
+            if ingress && is_closed(interface) { Some(DropCause::SimNoDirectVpcIngress) } else { cause(&decision) };
         Ruling { cause, description, info }
     }
 
@@ -309,6 +308,11 @@ impl Firewall {
         let sender = if ingress { self.interface_with(headers.source) } else { None };
         self.layers.evaluate(class, ingress, headers, sender, now)
     }
+}
+
+/// Whether nobody can begin a connection to an interface, whatever the rules.
+fn is_closed(interface: &Interface) -> bool {
+    matches!(interface.kind, InterfaceKind::DirectVpc { ingress: false, .. })
 }
 
 /// Why a packet that the rules decided about is dropped.

@@ -402,3 +402,25 @@ fn colours_add_nothing_but_escape_sequences() {
     let stripped = anstream::adapter::strip_bytes(&coloured).into_vec();
     assert_eq!(String::from_utf8_lossy(&stripped), written(&guide()));
 }
+
+#[test]
+fn full_tables_of_the_firewall_are_told_worst_first() {
+    let table = |interface: &str, refused| FullTrackingTable {
+        interface: interface.into(),
+        network: "vpc".into(),
+        tracked_max: 130_000,
+        refused,
+    };
+    let mut summary = Summary { scenario: "full".into(), duration: "60s".into(), ..Summary::default() };
+    assert!(!written(&summary).contains("Full tables"));
+    summary.full_tracking_tables = (1..=4).map(|vm| table(&format!("vm-{vm}"), vm)).collect();
+    let text = written(&summary);
+    let at = text.find("Full tables of the firewall").expect("a heading");
+    insta::assert_snapshot!(&text[at..], @"
+    Full tables of the firewall
+      ✗ vm-4 in vpc: 130,000 connections tracked, as many as it can; 4 packets of others dropped
+      ✗ vm-3 in vpc: 130,000 connections tracked, as many as it can; 3 packets of others dropped
+      ✗ vm-2 in vpc: 130,000 connections tracked, as many as it can; 2 packets of others dropped
+      … and 1 more interface in --format json
+    ");
+}

@@ -144,6 +144,16 @@ fn a_policy_that_is_associated_with_nothing_is_told_of_and_left_out() {
 }
 
 #[test]
+fn networks_that_the_scenario_leaves_out_do_not_matter_and_misspelled_ones_do() {
+    let policy = |targets: &str| format!("{NETWORKS}firewallPolicies: [{{name: p, associations: [{targets}]}}]\n");
+    let elsewhere = "{attachmentTarget: projects/p/global/networks/elsewhere}";
+    let text = policy(&format!("{{attachmentTarget: projects/p/global/networks/vpc}}, {elsewhere}"));
+    assert_eq!((warnings(&text).len(), &scenario(&text).firewall_policies[0].networks[..]), (0, &[0][..]));
+    assert_eq!(warnings(&policy(elsewhere)), ["unattached-policy 3:27"]);
+    assert_eq!(errors(&policy("{attachmentTarget: vpcc}")), ["unknown-reference 3:64"]);
+}
+
+#[test]
 fn each_network_folder_and_organization_has_one_policy() {
     let policies = |first: &str, second: &str| {
         let policy = |name, target| format!("{{name: {name}, {target}}}");

@@ -55,6 +55,17 @@ fn services_and_jobs_accept_no_connection_whatever_the_rules() {
 }
 
 #[test]
+fn later_fragments_of_answers_reach_a_service() {
+    let (mut firewall, port) = with_instance(vec![], SERVICE);
+    verdict(&mut firewall, &udp(RUN, A, 53), port, 0).unwrap();
+    // The answer comes from port 53 to port 5000 in two fragments.
+    let first = raw_ipv4(A, RUN, 17, 0x2000, &[0, 53, 0x13, 0x88, 0, 16, 0, 0]);
+    let later = raw_ipv4(A, RUN, 17, 1, &[0; 8]);
+    assert_eq!(verdict(&mut firewall, &first, ROUTES, 1), Ok(port));
+    assert_eq!(verdict(&mut firewall, &later, ROUTES, 1), Ok(port));
+}
+
+#[test]
 fn worker_pools_accept_what_a_rule_without_named_targets_allows() {
     let (mut firewall, port) = with_instance(vec![rule("allow", 1000, Allow, true)], WORKER);
     assert_eq!(verdict(&mut firewall, &syn(A, RUN, 443), ROUTES, 0), Ok(port));

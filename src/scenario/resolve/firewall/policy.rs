@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::compute::Network;
-use crate::scenario::file::firewall::{FirewallPolicy as File, FirewallPolicyType};
+use crate::scenario::file::firewall::{FirewallPolicy as File, FirewallPolicyAssociation, FirewallPolicyType};
 use crate::scenario::value::{At, Reference};
 use crate::scenario::{FirewallPolicy, FirewallPolicyKind};
 
@@ -105,7 +105,9 @@ impl Resolver<'_> {
     }
 
     fn policy_kind(&self, policy: &File) -> FirewallPolicyKind {
-        let regional = policy.region.is_some() || policy.name.as_ref().is_some_and(|name| name.region().is_some());
+        // A hierarchical policy is in `locations/global`.
+        let named = policy.name.as_ref().and_then(|name| name.region()).filter(|region| *region != "global");
+        let regional = policy.region.is_some() || named.is_some();
         match policy.policy_type.as_ref().map(|value| value.value) {
             Some(FirewallPolicyType::Hierarchy) => return FirewallPolicyKind::Hierarchical,
             Some(FirewallPolicyType::Network) => return FirewallPolicyKind::Network,
@@ -130,7 +132,7 @@ impl Resolver<'_> {
     }
 
     fn not_attached(&mut self, name: &str, place: Place, help: &str) {
-        let message = format!("firewall policy `{name}` is associated with nothing: its rules apply nowhere");
+        let message = format!("firewall policy `{name}` is associated with nothing here: its rules apply nowhere");
         self.push(Diagnostic::warning("unattached-policy", message).at(place).help(help));
     }
 
@@ -175,8 +177,13 @@ impl Resolver<'_> {
     ) -> Option<Vec<usize>> {
         let mut networks: Vec<(usize, Place)> = Vec::new();
         for association in policy.associations.iter().flat_map(|list| list.iter()) {
-            let found = self.networks.lookup(&association.attachment_target, None);
-            networks.extend(self.ok(found).flatten().map(|at| (at, association.attachment_target.place)));
+            let target = &association.attachment_target;
+            // A pasted policy knows networks that the scenario leaves out.
+            if target.as_str().contains('/') && !self.networks.index.contains_key(target.name()) {
+                continue;
+            }
+            let found = self.networks.lookup(target, None);
+            networks.extend(self.ok(found).flatten().map(|at| (at, target.place)));
         }
         if region.is_none() {
             for network in &self.file.networks {
@@ -187,8 +194,9 @@ impl Resolver<'_> {
                 }
             }
         }
-        let written = policy.associations.as_ref().is_some_and(|list| !list.is_empty());
-        if networks.is_empty() && !written {
+        let bare = |it: &&At<FirewallPolicyAssociation>| !it.attachment_target.as_str().contains('/');
+        let misnamed = policy.associations.iter().flat_map(|list| list.iter()).any(|it| bare(&it));
+        if networks.is_empty() && !misnamed {
             match (Self::is_effective(policy), self.out.networks.len()) {
                 (true, 1) => networks.push((0, place)),
                 (true, _) => {
