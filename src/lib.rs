@@ -6,10 +6,10 @@
 //! unlucky ones vanish?
 //!
 //! Simulated: `private-ranges-only` and `all-traffic`; Serverless VPC Access connectors and Direct VPC egress; VPC
-//! routes, firewall rules and firewall policies; Public NAT with its port blocks, rules, mappings, timers and shortages; IPv4
-//! with TCP, UDP and ICMP.
+//! routes, firewall rules and firewall policies; Public NAT with its port blocks, rules, mappings, timers and shortages; TCP,
+//! UDP and ICMP over IPv4, and over IPv6 where Cloud Run has it.
 //!
-//! Not simulated: IPv6, Private NAT, peering, policy-based routes, scale-out of connectors and of
+//! Not simulated: Private NAT, peering, policy-based routes, scale-out of connectors and of
 //! Cloud Run, congestion control, DNS. What a scenario may hold and the simulator
 //! leaves out is a warning `not-simulated`; the README has the whole list.
 //!

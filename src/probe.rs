@@ -1,22 +1,24 @@
 //! One packet and its reply through a scenario's network, with everything that happened said.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::network::Network;
 use crate::node::Node;
 use crate::node::beyond::Place;
 use crate::node::host::HostPlace;
 use crate::node::instance::SOCKETS;
-use crate::scenario::Scenario;
+use crate::scenario::{Destination, Scenario};
 use crate::sim::Outcome;
 use crate::topology::NodeId;
 use crate::trace::info::{DeliverTarget, GoogleServiceInfo, GoogleServiceType};
 use crate::trace::{Disposition, State, Step, StepInfo, Trace};
-use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
+use crate::wire::{Flow, Packet, Protocol, TcpSegment, tcp_flags};
 
 /// A traced packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
+    /// The packet's flow, as the instance sends it.
+    pub flow: Flow,
     /// Its way there.
     pub trace: Trace,
     /// The way of the answer, if anybody answers.
@@ -25,24 +27,33 @@ pub struct Probe {
 
 /// Sends one packet from the first instance of a workload: a TCP SYN, a UDP datagram or an ICMP echo request. `None` when
 /// the workload has no instance. Links lose nothing here, and take no time.
-pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol: Protocol) -> Option<Probe> {
+pub fn probe(
+    scenario: &Scenario,
+    from: usize,
+    to: impl Into<Destination>,
+    port: u16,
+    protocol: Protocol,
+) -> Option<Probe> {
     let mut network = Network::new(scenario);
     network.engine_mut().make_instant();
     let instance = network.instances(from).first()?.clone();
     let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
     // The first of Linux' ephemeral ports.
-    let tuple = FiveTuple { src: instance.address, dst: to, src_port: 32_768, dst_port, protocol };
+    let dst = to.into().address(instance.prefers_ipv6);
+    // An address that the instance does not have stands for its missing IPv6: its kernel says so at once.
+    let src = instance.source_for(dst).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let flow = Flow::between((src, 32_768), (dst, dst_port), protocol).expect("both are of one version of IP");
     let mut packet = Packet::empty();
     match protocol {
         Protocol::Tcp => {
-            packet.build_tcp(tuple, TcpSegment { flags: tcp_flags::SYN, seq: 1, ack: 0, payload: 0 });
+            packet.build_tcp(flow, TcpSegment { flags: tcp_flags::SYN, seq: 1, ack: 0, payload: 0 });
         }
-        Protocol::Udp => packet.build_udp(tuple, 32),
-        Protocol::Icmp => packet.build_echo(tuple, 1, 56),
+        Protocol::Udp => packet.build_udp(flow, 32),
+        Protocol::Icmp => packet.build_echo(flow, 1, 56),
     }
     let (trace, outcome) = network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet);
     let reply = answer(&mut network, &trace, outcome, &packet);
-    Some(Probe { trace, reply })
+    Some(Probe { flow, trace, reply })
 }
 
 /// The answer of whoever was reached, traced back.
@@ -56,28 +67,29 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
     if trace.disposition != Disposition::Deliver || matches!(network.engine().node(node), Node::Instance(_)) {
         return None;
     }
-    let tuple = packet.five_tuple()?;
+    let flow = packet.flow()?;
     let mut reply = Packet::empty();
-    match tuple.protocol {
+    match flow.protocol() {
         Protocol::Tcp if closed => reply.build_reset(packet),
         Protocol::Tcp => {
             let flags = tcp_flags::SYN | tcp_flags::ACK;
-            reply.build_tcp(tuple.reversed(), TcpSegment { flags, seq: 1, ack: 2, payload: 0 });
+            reply.build_tcp(flow.reversed(), TcpSegment { flags, seq: 1, ack: 2, payload: 0 });
         }
         Protocol::Udp if closed => {
-            reply.build_icmp_error(crate::wire::IcmpError::PortUnreachable, packet, packet.dst());
+            reply.build_icmp_error(crate::wire::IcmpError::PortUnreachable, packet, packet.destination());
         }
-        Protocol::Udp => reply.build_udp(tuple.reversed(), 32),
-        Protocol::Icmp => reply.build_echo(tuple.reversed(), 1, 56),
+        Protocol::Udp => reply.build_udp(flow.reversed(), 32),
+        Protocol::Icmp => reply.build_echo(flow.reversed(), 1, 56),
     }
     let (mut back, _) = network.engine_mut().trace_emitted(node, port, &mut reply);
-    let (state, info) = start(network, node, tuple.dst.into());
+    let (state, info) = start(network, node, flow.dst());
     let name = network.engine().topology().name(node).to_owned();
-    let description = match (tuple.protocol, closed) {
-        (Protocol::Tcp, false) => format!("{} answers with SYN-ACK to {}:{}", tuple.dst, tuple.src, tuple.src_port),
-        (Protocol::Tcp, true) => format!("{} answers with a reset to {}:{}", tuple.dst, tuple.src, tuple.src_port),
-        (Protocol::Udp, true) => format!("{} answers with ICMP port unreachable to {}", tuple.dst, tuple.src),
-        _ => format!("{} answers to {}", tuple.dst, tuple.src),
+    let (dst, client) = (flow.dst(), SocketAddr::new(flow.src(), flow.src_port()));
+    let description = match (flow.protocol(), closed) {
+        (Protocol::Tcp, false) => format!("{dst} answers with SYN-ACK to {client}"),
+        (Protocol::Tcp, true) => format!("{dst} answers with a reset to {client}"),
+        (Protocol::Udp, true) => format!("{dst} answers with ICMP port unreachable to {}", flow.src()),
+        _ => format!("{dst} answers to {}", flow.src()),
     };
     back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description, info }] });
     Some(back)

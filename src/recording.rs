@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -28,7 +28,7 @@ use crate::report::summary::Summary;
 use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario, Subnetwork};
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Fate, Record};
-use crate::wire::{FiveTuple, Protocol};
+use crate::wire::{Flow, Protocol};
 
 /// Why the output could not be written.
 #[derive(Debug, Error)]
@@ -62,7 +62,7 @@ struct KnownEndpoint {
 
 /// A destination of which logs tell more than the address.
 struct Destination {
-    range: Ipv4Net,
+    range: IpNet,
     what: KnownDestination,
 }
 
@@ -105,15 +105,15 @@ struct ConnectionLine<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Tuple {
-    src_ip: Ipv4Addr,
+    src_ip: IpAddr,
     src_port: u16,
-    dest_ip: Ipv4Addr,
+    dest_ip: IpAddr,
     dest_port: u16,
 }
 
-impl From<FiveTuple> for Tuple {
-    fn from(tuple: FiveTuple) -> Self {
-        Tuple { src_ip: tuple.src, src_port: tuple.src_port, dest_ip: tuple.dst, dest_port: tuple.dst_port }
+impl From<Flow> for Tuple {
+    fn from(flow: Flow) -> Self {
+        Tuple { src_ip: flow.src(), src_port: flow.src_port(), dest_ip: flow.dst(), dest_port: flow.dst_port() }
     }
 }
 
@@ -209,12 +209,14 @@ impl Recording {
                     dest_port: event.tuple.dst_port,
                     gateway: &self.gateways[gateway],
                     endpoint: &endpoint.identity,
-                    destination: self.destinations.iter().find(|known| known.range.contains(&event.tuple.dst)).map(
-                        |known| match &known.what {
+                    destination: self
+                        .destinations
+                        .iter()
+                        .find(|known| known.range.contains(&IpAddr::V4(event.tuple.dst)))
+                        .map(|known| match &known.what {
                             KnownDestination::Instance(vm) => LoggedDestination::Instance(vm),
                             KnownDestination::GeoLocation(place) => LoggedDestination::GeoLocation(place),
-                        },
-                    ),
+                        }),
                 })?;
             }
         }
@@ -253,7 +255,7 @@ impl Recording {
                 start: at(record.started),
                 established: record.established.map(at),
                 end: record.ended.map(at),
-                protocol: record.inside.protocol.to_string(),
+                protocol: record.inside.protocol().to_string(),
                 inside: record.inside.into(),
                 outside: record.outside.map(Tuple::from),
                 outcome,
@@ -454,10 +456,10 @@ fn identity(scenario: &Scenario, name: String, zone: String, subnetwork: Option<
 fn destinations(scenario: &Scenario) -> Vec<Destination> {
     let vms = scenario.vms.iter().filter_map(|vm| {
         let identity = identity(scenario, vm.name.clone(), vm.zone.clone(), Some(&scenario.subnetworks[vm.subnetwork]));
-        Some(Destination { range: vm.external_address?.into(), what: KnownDestination::Instance(identity) })
+        Some(Destination { range: IpAddr::V4(vm.external_address?).into(), what: KnownDestination::Instance(identity) })
     });
     let hosts = scenario.hosts.iter().flat_map(|host| {
-        let known = |place: &GeoLocation, range: &Ipv4Net| Destination {
+        let known = |place: &GeoLocation, range: &IpNet| Destination {
             range: *range,
             what: KnownDestination::GeoLocation(place.clone()),
         };

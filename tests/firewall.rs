@@ -52,7 +52,7 @@ fn traced(yaml: &str, from: &str, to: &str) -> (Vec<Trace>, String) {
     let scenario = scenario(yaml);
     let workload = scenario.workloads.iter().position(|workload| workload.name == from).expect("a workload");
     let (address, port) = to.split_once(':').expect("a port");
-    let (address, port) = (address.parse().expect("an address"), port.parse().expect("a port"));
+    let (address, port) = (address.parse::<std::net::IpAddr>().expect("an address"), port.parse().expect("a port"));
     let probe = probe(&scenario, workload, address, port, Protocol::Tcp).expect("the workload has an instance");
     let traces: Vec<Trace> = [probe.trace].into_iter().chain(probe.reply).collect();
     let mut text = format!("{from} -> {to}/tcp\n");

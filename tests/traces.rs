@@ -63,8 +63,13 @@ fn walk(yaml: &str, from: &str, to: &str) -> Walk {
         "udp" => Protocol::Udp,
         _ => Protocol::Icmp,
     };
-    let probe =
-        probe(&scenario, workload, address.parse().expect("an address"), port.parse().expect("a port"), protocol);
+    let probe = probe(
+        &scenario,
+        workload,
+        address.parse::<std::net::IpAddr>().expect("an address"),
+        port.parse().expect("a port"),
+        protocol,
+    );
     let probe = probe.expect("the workload has an instance");
     let mut text = format!("{from} -> {to}\n{}", told(&probe.trace));
     if let Some(reply) = &probe.reply {

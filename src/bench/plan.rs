@@ -16,7 +16,7 @@ use crate::scenario::file::compute::ReservedAddress;
 use crate::scenario::file::nat::{NatIpAllocateOption, NatType, RouterNat};
 use crate::scenario::load::check;
 use crate::scenario::value::{Address, At, Reference};
-use crate::scenario::{Attachment, Change, Covered, IpAllocation, NatConfig, NatGateway, Scenario};
+use crate::scenario::{Attachment, Change, Covered, Host, IpAllocation, NatConfig, NatGateway, Scenario};
 
 /// Warnings that guess by arithmetic what a run finds out.
 const FOUND_OUT: [&str; 4] = ["too-few-nat-ips", "too-few-ports", "growth-too-slow", "eim-conflict"];
@@ -263,10 +263,10 @@ fn free_addresses(file: &ScenarioFile, scenario: &Scenario) -> impl Iterator<Ite
         }
     }
     taken.extend(scenario.vms.iter().filter_map(|vm| vm.external_address));
-    taken.extend(scenario.traffic.iter().map(|traffic| traffic.to));
+    taken.extend(scenario.traffic.iter().filter_map(|traffic| traffic.to.v4));
     // A host that answers for a wide range would leave nothing.
-    let hosts = scenario.hosts.iter().flat_map(|host| &host.addresses).filter(|range| range.prefix_len() >= 24);
-    let hosts: Vec<Ipv4Net> = hosts.copied().collect();
+    let hosts = scenario.hosts.iter().flat_map(Host::ipv4_ranges).filter(|range| range.prefix_len() >= 24);
+    let hosts: Vec<Ipv4Net> = hosts.collect();
     let ranges =
         [([203, 0, 113, 10], 118), ([192, 0, 2, 1], 128), ([198, 51, 100, 1], 254), ([198, 18, 0, 1], 131_070)];
     let candidates = ranges.into_iter().flat_map(|(first, count)| {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ipnet::Ipv4Net;
 
 use super::run::conclude;
 use super::terminal::Terminal;
 use super::{Common, scenario};
+use crate::scenario::value::Cidr;
 use crate::simulation::replay::{Options, replay};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -26,15 +26,11 @@ pub(super) struct Arguments {
     from: Option<String>,
     /// Which captured addresses are clients; private and link-local ones when left out.
     #[arg(long, value_name = "CIDR", value_parser = parse_range)]
-    client: Vec<Ipv4Net>,
+    client: Vec<Cidr>,
 }
 
-fn parse_range(text: &str) -> Result<Ipv4Net, String> {
-    let range = if text.contains('/') { text.to_owned() } else { format!("{text}/32") };
-    range
-        .parse::<Ipv4Net>()
-        .map(|range| range.trunc())
-        .map_err(|_| "expected an IPv4 range such as 10.0.0.0/8 or an address such as 10.0.0.7".to_owned())
+fn parse_range(text: &str) -> Result<Cidr, String> {
+    text.parse().map_err(|_| "expected a range such as 10.0.0.0/8 or an address such as 10.0.0.7".to_owned())
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -> Result<u8> {
@@ -47,7 +43,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
     let options = Options {
         captures: arguments.captures.clone(),
         from,
-        clients: arguments.client.clone(),
+        clients: arguments.client.iter().map(|range| range.net()).collect(),
         write: arguments.write.clone(),
         out: common.out.clone(),
     };

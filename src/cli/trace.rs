@@ -1,7 +1,7 @@
 //! `egressim trace`.
 
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -12,7 +12,7 @@ use super::{Common, NOT_MET, OK, scenario};
 use crate::probe::{Probe, probe};
 use crate::report::connectivity;
 use crate::report::identity::PROJECT;
-use crate::scenario::Scenario;
+use crate::scenario::{Destination, Scenario, host_and_port};
 use crate::trace::{Disposition, Trace};
 use crate::wire::Protocol;
 
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// The workload that sends; the scenario's first when left out.
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// Destination: a declared host or an IPv4 address, and a port.
+    /// Destination: a declared host or an address, and a port; an IPv6 address in brackets before a port.
     #[arg(long, value_name = "HOST[:PORT]")]
     to: String,
     /// What the packet is.
@@ -49,8 +49,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
         Kind::Udp => Protocol::Udp,
         Kind::Icmp => Protocol::Icmp,
     };
-    let (address, port) = destination(&scenario, &arguments.to, protocol)?;
-    let Some(Probe { trace, reply }) = probe(&scenario, from, address, port, protocol) else {
+    let (to, port) = destination(&scenario, &arguments.to, protocol)?;
+    let Some(Probe { flow, trace, reply }) = probe(&scenario, from, to, port, protocol) else {
         bail!(
             "workload {:?} has no running instance to send from: its subnet has no room, or it has 0 instances",
             scenario.workloads[from].name
@@ -62,9 +62,12 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
     if terminal.json() {
         terminal.print_json(&document)?;
     } else {
-        let what = if protocol == Protocol::Icmp { String::new() } else { format!(":{port}") };
+        let to = match protocol {
+            Protocol::Icmp => flow.dst().to_string(),
+            Protocol::Tcp | Protocol::Udp => SocketAddr::new(flow.dst(), port).to_string(),
+        };
         terminal.print(|out| {
-            writeln!(out, "{} -> {address}{what}/{protocol}", scenario.workloads[from].name)?;
+            writeln!(out, "{} -> {to}/{protocol}", scenario.workloads[from].name)?;
             write_trace(out, &trace)?;
             if let Some(reply) = &reply {
                 writeln!(out, "\nreply")?;
@@ -78,35 +81,29 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
 }
 
 /// `HOST[:PORT]`, HOST being a declared host or an address.
-fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(Ipv4Addr, u16)> {
-    let (name, port) = match text.rsplit_once(':') {
-        Some((name, port)) => match port.parse::<u16>() {
-            Ok(port) => (name, Some(port)),
-            Err(_) => bail!("{port:?} is no port: expected a number from 0 to 65535"),
-        },
-        None => (text, None),
+fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(Destination, u16)> {
+    let (name, port) = host_and_port(text);
+    let port = match port.map(|port| (port, port.parse::<u16>())) {
+        Some((port, Err(_))) => bail!("{port:?} is no port: expected a number from 0 to 65535"),
+        Some((_, Ok(port))) => Some(port),
+        None => None,
     };
     let port = port.unwrap_or(match protocol {
         Protocol::Tcp => 443,
         Protocol::Udp => 53,
         Protocol::Icmp => 0,
     });
-    if let Ok(address) = name.parse() {
-        return Ok((address, port));
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok((address.into(), port));
     }
     let host = scenario.hosts.iter().find(|host| host.name == name);
     let vm = scenario.vms.iter().find(|vm| vm.name == name);
     match (host, vm) {
-        (Some(host), _) => match host.addresses.first() {
-            // Of a range, the first address that can be a host's.
-            Some(range) if range.prefix_len() >= 31 => Ok((range.addr(), port)),
-            Some(range) => Ok((Ipv4Addr::from(u32::from(range.network()) + 1), port)),
-            None => bail!("host {name:?} has no address"),
-        },
-        (None, Some(vm)) => Ok((vm.address, port)),
+        (Some(host), _) => Ok((host.destination(), port)),
+        (None, Some(vm)) => Ok((vm.destination(), port)),
         (None, None) => {
             let names: Vec<_> = scenario.hosts.iter().map(|host| host.name.as_str()).collect();
-            bail!("{name:?} is neither an IPv4 address nor a declared host; there are: {}", names.join(", "))
+            bail!("{name:?} is neither an address nor a declared host; there are: {}", names.join(", "))
         }
     }
 }

@@ -118,7 +118,7 @@ fn hosts_in(scenario: &Scenario, country: &str) -> impl Iterator<Item = IpNet> {
         let own = host.geo_location.as_ref().and_then(|location| location.country.as_deref());
         own.is_some_and(|own| own.eq_ignore_ascii_case(country))
     });
-    there.flat_map(|host| host.addresses.iter().copied().map(IpNet::V4))
+    there.flat_map(|host| host.addresses.iter().copied())
 }
 
 /// Network tags of a connector's VMs: one that all connectors have, and its own.

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use super::{Network, Vpc};
 use crate::node::nat::{self, Gateway};
 use crate::scenario::model::{EndpointIndependentChoice, Midstream, PortSelection, RstPolicy, Shortage};
-use crate::scenario::{IpAllocation, LogFilter, NatConfig, NatRuleMatch, NetworkTier, Scenario};
+use crate::scenario::{Host, IpAllocation, LogFilter, NatConfig, NatRuleMatch, NetworkTier, Scenario};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::LinkConfig;
@@ -105,7 +105,7 @@ impl Network {
         let mut taken: HashSet<Ipv4Addr> = scenario.vms.iter().filter_map(|vm| vm.external_address).collect();
         taken.extend(gateways.flat_map(|config| config.nat_ips.iter().chain(&config.drain_nat_ips)));
         taken.extend(rules.flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips)));
-        taken.extend(scenario.hosts.iter().flat_map(|host| &host.addresses).map(Ipv4Net::addr));
+        taken.extend(scenario.hosts.iter().flat_map(Host::ipv4_ranges).map(|range| range.addr()));
         let ranges = match tier {
             NetworkTier::Premium => &AUTO_PREMIUM[..],
             NetworkTier::Standard => &AUTO_STANDARD[..],

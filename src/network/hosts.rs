@@ -1,9 +1,8 @@
 //! Declared destinations: hosts wherever they are, and VMs.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{BuiltVm, Network};
 use crate::node::Station;
@@ -43,17 +42,13 @@ impl Network {
                     // Behind a forwarding rule: a backend, or a published service.
                     Some(rule) => {
                         let site = self.far(*network, &self.rule_key(rule)).site;
-                        self.uplink(
-                            &mut uplinks,
-                            site,
-                            |beyond, range, port| beyond.add_host(range.into(), port),
-                            host,
-                        );
+                        self.uplink(&mut uplinks, site, |beyond, range, port| beyond.add_host(range, port), host);
                     }
                     None => {
                         let address = host.addresses.first();
                         let subnetwork = scenario.subnetworks.iter().find(|subnetwork| {
-                            subnetwork.network == *network && address.is_some_and(|it| subnetwork.range.contains(it))
+                            let within = |it: &IpNet| subnetwork.ranges().any(|range| range.contains(it));
+                            subnetwork.network == *network && address.is_some_and(within)
                         });
                         let interface = Interface {
                             region: subnetwork.map(|subnetwork| subnetwork.region.as_str().into()),
@@ -81,32 +76,17 @@ impl Network {
                         self.engine.change(vpc.router, |router| {
                             host.addresses.iter().for_each(|range| router.add_google_api(*range));
                         });
-                        self.uplink(
-                            &mut uplinks,
-                            vpc.google,
-                            |google, range, port| google.add_host(range.into(), port),
-                            host,
-                        );
+                        self.uplink(&mut uplinks, vpc.google, |google, range, port| google.add_host(range, port), host);
                     }
                 }
                 HostLocation::OnPrem(next_hop) => {
                     for site in self.on_prem(next_hop.as_deref()) {
-                        self.uplink(
-                            &mut uplinks,
-                            site,
-                            |beyond, range, port| beyond.add_host(range.into(), port),
-                            host,
-                        );
+                        self.uplink(&mut uplinks, site, |beyond, range, port| beyond.add_host(range, port), host);
                     }
                 }
                 HostLocation::Peer(network) => {
                     for site in self.outside_peers(network) {
-                        self.uplink(
-                            &mut uplinks,
-                            site,
-                            |beyond, range, port| beyond.add_host(range.into(), port),
-                            host,
-                        );
+                        self.uplink(&mut uplinks, site, |beyond, range, port| beyond.add_host(range, port), host);
                     }
                 }
             }
@@ -118,7 +98,7 @@ impl Network {
         &mut self,
         uplinks: &mut Uplinks,
         site: Site<S>,
-        mut add: impl FnMut(&mut S, Ipv4Net, PortId),
+        mut add: impl FnMut(&mut S, IpNet, PortId),
         host: &scenario::Host,
     ) {
         let port = self.engine.topology().free_port(site.node, 1);
@@ -130,13 +110,13 @@ impl Network {
     /// The forwarding rule whose address a host has: then it is behind that.
     fn vip_of(&self, host: &scenario::Host) -> Option<usize> {
         let HostLocation::Vpc(network) = host.location else { return None };
-        let single = host.addresses.iter().filter(|range| range.prefix_len() == 32);
-        single.filter_map(|range| self.first_rules.get(&(network, Some(range.addr().into())))).next().copied()
+        let single = host.addresses.iter().filter(|range| range.prefix_len() == range.max_prefix_len());
+        single.filter_map(|range| self.first_rules.get(&(network, Some(range.addr())))).next().copied()
     }
 
     /// Where a host is, as a trace tells.
     fn place_of(&self, host: &scenario::Host, vip: Option<usize>) -> HostPlace {
-        let address = host.addresses.first().map(|range| IpAddr::from(range.addr()));
+        let address = host.addresses.first().map(IpNet::addr);
         let in_network = |network: &str| {
             HostPlace::Vpc(Box::new(InstanceInfo {
                 // A zone is not known of it.
@@ -207,8 +187,9 @@ impl Network {
             };
             let station = Host::new(name.clone(), vec![], vec![], false, HostPlace::Vpc(Box::new(info)));
             let host = self.engine.add(vm.name.clone(), station);
-            let mut addresses = vec![Ipv4Net::from(vm.address)];
-            addresses.extend(&vm.alias_ranges);
+            let mut addresses = vec![IpNet::from(Ipv4Net::from(vm.address))];
+            addresses.extend(vm.alias_ranges.iter().copied().map(IpNet::V4));
+            addresses.extend(vm.ipv6.map(IpNet::V6));
             let interface = Interface {
                 region: Some(scenario.subnetworks[vm.subnetwork].region.as_str().into()),
                 tags: vm.tags.clone(),

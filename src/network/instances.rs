@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::agenda::Due;
 use super::{DIRECT_VPC_BITS_PER_SECOND, Network, QUEUE, RunLog, RunningInstance, firewalls, idle_policy};
@@ -14,7 +14,7 @@ use crate::node::instance::{self, Instance, InstanceConfig};
 use crate::node::nat;
 use crate::scenario::lifecycle::Turnover;
 use crate::scenario::model::AddressBlocks;
-use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind};
+use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind, interface_of, interfaces};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig};
@@ -107,6 +107,10 @@ impl Network {
             (now + Duration::from_secs_f64(vpc), now + Duration::from_secs_f64(drawn))
         };
 
+        let ipv6 = match of.attachment {
+            Attachment::Direct { subnetwork, .. } => self.next_ipv6(subnetwork),
+            _ => None,
+        };
         let attachment = match &of.attachment {
             Attachment::None => instance::Attachment::None,
             Attachment::Connector(_) => instance::Attachment::Connector,
@@ -126,6 +130,7 @@ impl Network {
                 name: name.clone(),
                 workload: workload_info(spec, of),
                 address,
+                ipv6: ipv6.map(|(range, _)| range),
                 attachment,
                 all_traffic: of.egress == Egress::AllTraffic,
             }),
@@ -145,6 +150,8 @@ impl Network {
                 self.engine.change(dispatcher, |connector| connector.add_instance(address, port));
             }
             Attachment::Direct { network, tags, .. } => {
+                let own = IpNet::V4(Ipv4Net::from(address));
+                let addresses = std::iter::once(own).chain(ipv6.map(|(range, _)| IpNet::V6(range)));
                 let capacity = Capacity::steady(DIRECT_VPC_BITS_PER_SECOND, QUEUE);
                 let link =
                     LinkConfig { delay: model.direct_vpc_delay, capacity: Some(capacity), ..LinkConfig::default() };
@@ -155,7 +162,7 @@ impl Network {
                     service_account: of.service_account.clone(),
                     tracked_max: firewalls::instance_cpus(of.vcpus).tracked_max(),
                     idle: idle_policy(model.idle_vpc),
-                    ..Interface::vm(name.clone(), [Ipv4Net::from(address)])
+                    ..Interface::vm(name.clone(), addresses)
                 };
                 firewall_port = Some(self.attach(*network, interface, (site, instance::VPC), link));
                 for (number, &address) in held.iter().enumerate() {
@@ -172,8 +179,37 @@ impl Network {
                 }
             }
         }
-        self.workloads[workload].push(RunningInstance { site, address, revision, held, firewall_port });
+        let external = ipv6.is_some_and(|(_, external)| external);
+        self.workloads[workload].push(RunningInstance {
+            site,
+            address,
+            ipv6: ipv6.map(|(range, _)| range.network()),
+            prefers_ipv6: external && of.egress == Egress::AllTraffic,
+            revision,
+            held,
+            firewall_port,
+        });
         true
+    }
+
+    /// The IPv6 range of the next instance in a subnet, and whether it is routed on the internet. There are four thousand
+    /// million of them: none is given twice, and none that a VM or host has.
+    fn next_ipv6(&mut self, subnetwork: usize) -> Option<(Ipv6Net, bool)> {
+        let scenario = Arc::clone(&self.scenario);
+        let ipv6 = scenario.subnetworks[subnetwork].ipv6.as_ref()?;
+        let given = &mut self.ipv6_given[subnetwork];
+        let taken = |range: &Ipv6Net| {
+            let within = |other: &IpNet| matches!(other, IpNet::V6(other) if range.contains(other));
+            let hosts = scenario.hosts.iter().flat_map(|host| &host.addresses);
+            scenario.vms.iter().any(|vm| vm.ipv6 == Some(*range)) || hosts.into_iter().any(within)
+        };
+        for range in interfaces(ipv6.range).skip(*given as usize) {
+            *given += 1;
+            if !taken(&range) {
+                return Some((range, ipv6.external));
+            }
+        }
+        None
     }
 
     /// Shuts an instance of a revision down: the youngest, those that still wait for addresses before all; of a job the task
@@ -207,8 +243,10 @@ impl Network {
             Attachment::Direct { network, subnetwork, .. } => {
                 let port = gone.firewall_port.expect("an instance with Direct VPC egress is attached");
                 self.engine.change(self.vpcs[network].firewall, |firewall| firewall.detach(port));
-                let address = ipnet::Ipv4Net::from(gone.address);
-                self.engine.change(self.vpcs[network].router, |router| router.detach(address));
+                self.engine.change(self.vpcs[network].router, |router| {
+                    router.detach(Ipv4Net::from(gone.address));
+                    gone.ipv6.into_iter().for_each(|first| router.detach(interface_of(first)));
+                });
                 let until = self.engine.now() + scenario.address_hold(workload);
                 self.agenda.add(until, Due::Release { subnetwork, addresses: gone.held });
             }

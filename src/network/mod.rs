@@ -22,11 +22,10 @@ mod routes;
 mod vpcs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 
 use beyond::{Far, Key};
@@ -81,11 +80,26 @@ pub struct RunningInstance {
     pub site: Site<Instance>,
     /// The address its packets wear.
     pub address: Ipv4Addr,
+    /// The same for IPv6, in a dual-stack subnet.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Of a destination with both versions it connects to the IPv6 address, if that is one of the internet: it has an external
+    /// one itself, and all its traffic goes that way.
+    pub prefers_ipv6: bool,
     /// Index into its workload's revisions.
     revision: usize,
     /// Its subnet addresses, with Direct VPC egress.
     held: Vec<Ipv4Addr>,
     firewall_port: Option<PortId>,
+}
+
+impl RunningInstance {
+    /// The address with which it reaches another one; `None` where it has no such version of IP.
+    pub fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
+        match destination {
+            IpAddr::V4(_) => Some(self.address.into()),
+            IpAddr::V6(_) => self.ipv6.map(IpAddr::V6),
+        }
+    }
 }
 
 /// Something that Cloud Run logs about an instance.
@@ -134,6 +148,8 @@ pub struct Network {
     revisions_started: HashSet<(usize, usize)>,
     hosts: Vec<Site<Host>>,
     pools: Vec<AddressPool>,
+    /// By subnet: how many IPv6 ranges instances have had.
+    ipv6_given: Vec<u32>,
     rng: ChaCha8Rng,
     agenda: Agenda,
     log: Vec<RunLog>,
@@ -148,7 +164,7 @@ impl Network {
         let mut internet = Internet::default();
         let pool = addresses(EXTERNAL_POOL).collect::<Vec<_>>();
         for &ip in &pool {
-            internet.add_route(ip.into(), PortId(0));
+            internet.add_route(IpAddr::V4(ip), PortId(0));
         }
         let internet = engine.add("internet", internet);
         let serverless = engine.add(
@@ -177,6 +193,7 @@ impl Network {
             revisions_started: HashSet::new(),
             hosts: Vec::new(),
             pools: Vec::new(),
+            ipv6_given: vec![0; scenario.subnetworks.len()],
             rng: rng::stream(scenario.seed, "start-up"),
             agenda: Agenda::default(),
             log: Vec::new(),
@@ -185,6 +202,7 @@ impl Network {
         };
         network.build_vpcs();
         network.build_external_addresses();
+        network.build_external_ipv6();
         network.build_nats();
         network.build_vms();
         network.build_routes();
@@ -328,7 +346,7 @@ impl Network {
     fn build_pools(&mut self) {
         for (index, subnetwork) in self.scenario.subnetworks.iter().enumerate() {
             let vms = self.scenario.vms.iter().map(|vm| vm.address);
-            let hosts = self.scenario.hosts.iter().flat_map(|host| host.addresses.iter().map(Ipv4Net::addr));
+            let hosts = self.scenario.hosts.iter().flat_map(|host| host.ipv4_ranges().map(|range| range.addr()));
             let connectors = self.scenario.connectors.iter().filter(|connector| connector.subnetwork == index);
             let first = u32::from(subnetwork.range.network());
             let connectors =

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::Network;
 use super::beyond::Key;
+use super::routes::Importer;
 use crate::node::router::{Origin, PeerName, PeerSubnet};
 use crate::scenario::routing::uses_public_addresses;
 use crate::scenario::{Peer, Peering};
@@ -14,12 +15,12 @@ use crate::trace::PortId;
 
 impl Network {
     /// Who imports the static and dynamic routes of a network, each with its place in the importer's order of peers.
-    pub(super) fn importers_of(&self, network: usize) -> Vec<(usize, PeerName)> {
+    pub(super) fn importers_of(&self, network: usize) -> Vec<Importer> {
         let mut importers = Vec::new();
         for (other, theirs) in self.scenario.networks.iter().enumerate() {
             let Some(import) = active_peering(&theirs.peerings, network) else { continue };
-            let export = active_peering(&self.scenario.networks[network].peerings, other);
-            if !import.import_custom_routes || !export.is_some_and(|export| export.export_custom_routes) {
+            let Some(export) = active_peering(&self.scenario.networks[network].peerings, other) else { continue };
+            if !import.import_custom_routes || !export.export_custom_routes {
                 continue;
             }
             // Google chooses one of several peers by an algorithm of its own; here it is the first by name.
@@ -27,7 +28,8 @@ impl Network {
             names.sort_unstable();
             let own = self.scenario.networks[network].name.as_str();
             let order = names.partition_point(|name| *name < own) as u16;
-            importers.push((other, PeerName { order, network: own.into() }));
+            let name = PeerName { order, network: own.into() };
+            importers.push(Importer { network: other, name, ipv6: import.ipv6 && export.ipv6 });
         }
         importers
     }
@@ -51,7 +53,7 @@ impl Network {
                             peering.exchange_subnet_routes
                                 && (peering.import_public_subnets || !uses_public_addresses(**range))
                         });
-                        let subnets: Vec<Ipv4Net> = subnets.copied().collect();
+                        let subnets: Vec<IpNet> = subnets.copied().collect();
                         self.add_peer_subnets(
                             network,
                             peering,
@@ -74,11 +76,11 @@ impl Network {
             return;
         }
         let public = peering.import_public_subnets && theirs.export_public_subnets;
+        let ipv6 = peering.ipv6 && theirs.ipv6;
         let subnets = scenario.subnetworks.iter().filter(|subnet| subnet.network == other);
         let ranges = subnets.flat_map(|subnet| {
-            let secondary = subnet.secondary.iter().map(|(_, range)| *range);
-            let ranges = std::iter::once(subnet.range).chain(secondary);
-            ranges.filter(|range| public || !uses_public_addresses(*range)).map(move |range| (range, Some(subnet)))
+            let ranges = subnet.ranges().filter(move |range| ipv6 || matches!(range, IpNet::V4(_)));
+            ranges.filter(move |range| public || !uses_public_addresses(*range)).map(move |range| (range, Some(subnet)))
         });
         self.add_peer_subnets(network, peering, &scenario.networks[other].name, port, ranges);
     }
@@ -89,7 +91,7 @@ impl Network {
         peering: &Peering,
         peer: &str,
         port: PortId,
-        ranges: impl Iterator<Item = (Ipv4Net, Option<&'a crate::scenario::Subnetwork>)>,
+        ranges: impl Iterator<Item = (IpNet, Option<&'a crate::scenario::Subnetwork>)>,
     ) {
         let (peer, name): (Arc<str>, Arc<str>) = (peer.into(), peering.name.as_str().into());
         self.engine.change(self.vpcs[network].router, |router| {

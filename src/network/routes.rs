@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::Network;
 use super::agenda::Due;
@@ -23,6 +23,17 @@ pub(super) struct Installed {
     entries: Vec<(usize, RouteId)>,
 }
 
+/// Who imports a network's routes.
+#[derive(Debug, Clone)]
+pub(super) struct Importer {
+    /// The network that does.
+    pub(super) network: usize,
+    /// Whose routes they are, to it.
+    pub(super) name: PeerName,
+    /// Those of IPv6, too.
+    pub(super) ipv6: bool,
+}
+
 /// Routes that exist now.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
@@ -31,7 +42,7 @@ pub(super) struct Routes {
     /// Dynamic routes by what they were learned over.
     learned: HashMap<Link, Vec<usize>>,
     /// By network: who imports its routes.
-    importers: Vec<Vec<(usize, PeerName)>>,
+    importers: Vec<Vec<Importer>>,
     /// What is down, and since when its routes are withdrawn.
     down: HashMap<Link, SimTime>,
 }
@@ -106,10 +117,7 @@ impl Network {
                 hybrid: subnetwork.hybrid,
             };
             self.engine.change(self.vpcs[subnetwork.network].router, |router| {
-                for (_, range) in &subnetwork.secondary {
-                    router.add_subnet(*range, route.clone());
-                }
-                router.add_subnet(subnetwork.range, route);
+                subnetwork.ranges().for_each(|range| router.add_subnet(range, route.clone()));
             });
         }
         for vpc in self.vpcs.clone() {
@@ -138,7 +146,8 @@ impl Network {
         let exchanged = route.tags.is_empty() && route.next_hop != NextHop::DefaultInternetGateway;
         let importers = if exchanged { self.routes.importers[route.network].clone() } else { Vec::new() };
         let own = (route.network, None);
-        let networks = std::iter::once(own).chain(importers.into_iter().map(|(network, peer)| (network, Some(peer))));
+        let importers = importers.into_iter().filter(|importer| importer.ipv6 || matches!(route.dest, IpNet::V4(_)));
+        let networks = std::iter::once(own).chain(importers.map(|it| (it.network, Some(it.name))));
         networks
             .map(|(network, peer)| {
                 let entry = self.entry(network, peer, route);

@@ -1,6 +1,6 @@
 //! VPC networks: firewall, routes and internet gateway of each, the external addresses of its VMs, and who is attached.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
@@ -57,6 +57,32 @@ impl Network {
         }
     }
 
+    /// Subnets with an external IPv6 range have a way to the internet that nothing translates.
+    pub(super) fn build_external_ipv6(&mut self) {
+        for network in 0..self.vpcs.len() {
+            let subnets = self.scenario.subnetworks.iter().filter(|subnet| subnet.network == network);
+            let external = subnets.filter_map(|subnet| subnet.ipv6.as_ref()).filter(|ipv6| ipv6.external);
+            let ranges: Vec<_> = external.map(|ipv6| ipv6.range).collect();
+            if ranges.is_empty() {
+                continue;
+            }
+            let Vpc { router, gateway, .. } = self.vpcs[network];
+            let router_port = self.engine.topology().free_port(router.node, 1);
+            let gateway_port = self.engine.topology().free_port(gateway.node, 1);
+            self.engine.connect((router, router_port), (gateway, gateway_port), LinkConfig::default());
+            self.engine.change(router, |router| {
+                ranges.iter().for_each(|range| router.add_external(*range, router_port));
+            });
+            self.engine.change(gateway, |gateway| {
+                ranges.iter().for_each(|range| gateway.add_external(*range, gateway_port));
+            });
+            let internet_port = self.far_port(gateway.node, INTERNET);
+            self.engine.change(self.internet, |internet| {
+                ranges.iter().for_each(|range| internet.add_route(*range, internet_port));
+            });
+        }
+    }
+
     /// Tells the internet the way to external addresses: through a port of the network's internet gateway.
     pub(super) fn announce(
         &mut self,
@@ -70,7 +96,7 @@ impl Network {
             addresses.clone().for_each(|ip| gateway.add_nat_ip(ip, gateway_port));
         });
         self.engine.change(self.internet, |internet| {
-            addresses.for_each(|ip| internet.add_route(ip.into(), internet_port));
+            addresses.for_each(|ip| internet.add_route(IpAddr::V4(ip), internet_port));
         });
     }
 

@@ -95,16 +95,16 @@ impl Host {
             return Verdict::Drop(DropCause::SimHostUnreachable);
         }
         let everything = self.tcp_ports.is_empty() && self.udp_ports.is_empty();
-        let tuple = packet.five_tuple();
+        let flow = packet.flow();
         let open = everything
-            || tuple.is_none_or(|tuple| match tuple.protocol {
-                Protocol::Tcp => self.tcp_ports.contains(&tuple.dst_port),
-                Protocol::Udp => self.udp_ports.contains(&tuple.dst_port),
+            || flow.is_none_or(|flow| match flow.protocol() {
+                Protocol::Tcp => self.tcp_ports.contains(&flow.dst_port()),
+                Protocol::Udp => self.udp_ports.contains(&flow.dst_port()),
                 Protocol::Icmp => true,
             });
         explain.say(State::Deliver, || {
-            let port = tuple.filter(|tuple| tuple.protocol != Protocol::Icmp);
-            let port = port.map(|tuple| format!("{} port {}", tuple.protocol, tuple.dst_port)).unwrap_or_default();
+            let port = flow.filter(|flow| flow.protocol() != Protocol::Icmp);
+            let port = port.map(|flow| format!("{} port {}", flow.protocol(), flow.dst_port())).unwrap_or_default();
             let text = match (open, port.is_empty()) {
                 (_, true) => format!("delivered to {}", self.name),
                 (true, _) => format!("delivered to {}, {port} is open", self.name),
@@ -118,7 +118,7 @@ impl Host {
         let mut answer = Packet::empty();
         if can_be_reset(packet) {
             answer.build_reset(packet);
-        } else if !answer.build_icmp_error(IcmpError::PortUnreachable, packet, packet.dst()) {
+        } else if !answer.build_icmp_error(IcmpError::PortUnreachable, packet, packet.destination()) {
             return Verdict::Deliver(Memo::Never);
         }
         Verdict::Answer(Box::new(answer))

@@ -4,11 +4,15 @@
 //! different ranges; [`goes_to_vpc`] takes the union that all of them allow. Each container sees itself as 169.254.8.1 (behind a
 //! connector) or 169.254.9.1 (Direct VPC egress); here every instance has a link-local address of its own, so that
 //! captures can be told apart, and with Direct VPC egress its packets wear its subnet address from the start.
+//!
+//! IPv6 there is with Direct VPC egress in a dual-stack subnet only
+//! (<https://docs.cloud.google.com/run/docs/configuring/vpc-dual-stack-subnet>, 2026). Google names no other way: connectors
+//! and Cloud Run's own internet egress have IPv4 alone. A socket without a way is told so at once, by its own kernel.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::time::SimTime;
 use crate::trace::info::{DeliverInfo, DeliverTarget, DirectVpcEgressInfo, Resource, WorkloadInfo, WorkloadKind};
@@ -44,6 +48,12 @@ pub fn goes_to_vpc(destination: Ipv4Addr, direct: bool) -> bool {
     PRIVATE_RANGES.iter().any(within) || direct && bits >> 28 == 0xf && destination != Ipv4Addr::BROADCAST
 }
 
+/// The same for IPv6: unique local addresses, as VPC networks have them inside. No page of Google's says which IPv6
+/// addresses are private ranges; this is assumed.
+pub fn goes_to_vpc_ipv6(destination: Ipv6Addr) -> bool {
+    destination.is_unique_local()
+}
+
 /// How an instance is attached to a VPC network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attachment {
@@ -73,6 +83,8 @@ pub struct InstanceConfig {
     pub workload: WorkloadInfo,
     /// The address its packets wear.
     pub address: Ipv4Addr,
+    /// Its IPv6 addresses, in a dual-stack subnet.
+    pub ipv6: Option<Ipv6Net>,
     /// Its way to a VPC network.
     pub attachment: Attachment,
     /// Everything takes that way, not only what is private.
@@ -121,7 +133,7 @@ impl Instance {
         if self.stopped {
             return Verdict::Drop(DropCause::SimInstanceStopped);
         }
-        let InstanceConfig { name, workload, address, attachment, all_traffic } = &self.config;
+        let InstanceConfig { name, workload, address, ipv6, attachment, all_traffic } = &self.config;
         let (of, all_traffic) =
             (workload.service.as_ref().map_or(&workload.resource.name, |it| &it.name), *all_traffic);
         if from != SOCKETS {
@@ -132,13 +144,16 @@ impl Instance {
                     WorkloadKind::Function => DeliverTarget::CloudFunction,
                 };
                 let resource = Some(workload.resource.clone());
-                (format!("reaches {name}"), DeliverInfo { resource, ..DeliverInfo::to(target, packet.dst()) })
+                (format!("reaches {name}"), DeliverInfo { resource, ..DeliverInfo::to(target, packet.destination()) })
             });
             return Verdict::Deliver(Memo::Pure);
         }
-        let dst = packet.dst();
+        let dst = packet.destination();
         let direct = matches!(attachment, Attachment::Direct { .. });
-        let private = goes_to_vpc(dst, direct);
+        let private = match dst {
+            IpAddr::V4(dst) => goes_to_vpc(dst, direct),
+            IpAddr::V6(dst) => goes_to_vpc_ipv6(dst),
+        };
         let start = match workload.kind {
             WorkloadKind::Revision => State::StartFromCloudRunRevision,
             WorkloadKind::Job => State::StartFromCloudRunJob,
@@ -154,23 +169,44 @@ impl Instance {
                     format!("egress setting private-ranges-only: {dst} is public and does not go to the VPC")
                 }
             };
-            (format!("leaves {name} of {of} with source {source}, {way}"), workload.clone())
+            let text = if source.is_unspecified() && source.is_ipv6() {
+                format!("leaves nowhere: {name} of {of} has no IPv6 address")
+            } else {
+                format!("leaves {name} of {of} with source {source}, {way}")
+            };
+            (text, workload.clone())
         });
-        if !packet.is_ipv4() {
-            explain.say(State::Drop, || "the instance has IPv4 only");
-            return Verdict::Drop(DropCause::SimIpv6Unavailable);
-        }
-        if packet.src() != *address {
-            explain.say(State::Drop, || format!("{} is not an address of {name}", packet.src()));
+        let own = match packet.source() {
+            IpAddr::V4(source) => source == *address,
+            IpAddr::V6(source) => {
+                let Some(range) = ipv6 else {
+                    explain.say(State::Drop, || {
+                        format!("{name} has IPv4 only, and its kernel says at once that there is no way to {dst}")
+                    });
+                    return Verdict::Drop(DropCause::SimIpv6Unavailable);
+                };
+                range.contains(&source)
+            }
+        };
+        if !own {
+            explain.say(State::Drop, || format!("{} is not an address of {name}", packet.source()));
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }
         if dst == METADATA || dst.is_loopback() {
             explain.say(State::Deliver, || format!("{dst} is answered inside the sandbox"));
             return Verdict::Deliver(Memo::Pure);
         }
-        if dst.is_multicast() || dst.is_broadcast() || dst.is_unspecified() || dst.is_link_local() {
+        let local = match dst {
+            IpAddr::V4(dst) => dst.is_broadcast() || dst.is_link_local(),
+            IpAddr::V6(dst) => dst.is_unicast_link_local(),
+        };
+        if local || dst.is_multicast() || dst.is_unspecified() {
             explain.say(State::Drop, || format!("{dst} does not leave the sandbox"));
             return Verdict::Drop(DropCause::SimNotUnicast);
+        }
+        if dst.is_ipv6() && !all_traffic && !private {
+            explain.say(State::Drop, || format!("Cloud Run's own internet egress has IPv4 only, and {dst} is IPv6"));
+            return Verdict::Drop(DropCause::SimIpv6Unavailable);
         }
         match attachment {
             Attachment::None if private => {
@@ -179,11 +215,13 @@ impl Instance {
             }
             Attachment::Direct { network, subnetwork, block, opens_at } if all_traffic || private => {
                 explain.say(State::DirectVpcEgressConnection, || {
+                    let range =
+                        ipv6.filter(|_| dst.is_ipv6()).map_or_else(|| block.to_string(), |range| range.to_string());
                     let info = DirectVpcEgressInfo {
                         network: network.clone(),
                         subnetwork: subnetwork.clone(),
-                        selected_ip_range: block.to_string(),
-                        selected_ip_address: (*address).into(),
+                        selected_ip_range: range,
+                        selected_ip_address: packet.source(),
                     };
                     (format!("enters the VPC by Direct VPC egress in subnet {}", subnetwork.name), info)
                 });

@@ -1,16 +1,17 @@
 //! The ways to the internet: a network's internet gateway, Cloud Run's own egress; and the internet itself.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv6Net};
 use prefix_trie::PrefixMap;
+use prefix_trie::joint::map::JointPrefixMap;
 
 use super::IdlePolicy;
-use super::router::is_private;
+use super::router::{is_private, is_private_v6};
 use super::snat::{Refusal, Snat};
 use crate::time::SimTime;
 use crate::trace::info::{DeliverInfo, DeliverTarget, ServerlessExternalInfo};
@@ -22,19 +23,23 @@ pub const INTERNET: PortId = PortId(0);
 
 /// Where the internet gateway's ICMP errors come from: the first hop that takes from the TTL. A documentation address.
 const GATEWAY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The same for IPv6.
+const GATEWAY_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
-/// A network's default internet gateway. Port 0 leads to the internet, the others to the NAT gateways. It is the first
-/// router on the way that takes one from the TTL: in Google's network nothing before it does.
+/// A network's default internet gateway. Port 0 leads to the internet, the others to the NAT gateways, and one to the
+/// network's routes for external IPv6 addresses, which nothing translates. It is the first router on the way that takes one
+/// from the TTL: in Google's network nothing before it does.
 #[derive(Debug)]
 pub struct InternetGateway {
     network: Arc<str>,
     nat: HashMap<Ipv4Addr, PortId, FixedState>,
+    external_v6: PrefixMap<Ipv6Net, PortId>,
 }
 
 impl InternetGateway {
     /// The gateway of a network.
     pub fn new(network: Arc<str>) -> Self {
-        InternetGateway { network, nat: HashMap::default() }
+        InternetGateway { network, nat: HashMap::default(), external_v6: PrefixMap::new() }
     }
 
     /// Packets to this NAT IP go through this port.
@@ -42,14 +47,26 @@ impl InternetGateway {
         self.nat.insert(ip, port);
     }
 
+    /// Packets to this external IPv6 range of a subnet go through this port.
+    pub fn add_external(&mut self, range: Ipv6Net, port: PortId) {
+        self.external_v6.insert(range, port);
+    }
+
+    fn inward(&self, destination: IpAddr) -> Option<PortId> {
+        match destination {
+            IpAddr::V4(address) => self.nat.get(&address).copied(),
+            IpAddr::V6(address) => self.external_v6.get_lpm(&address.into()).map(|(_, port)| *port),
+        }
+    }
+
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
         let onward = if from == INTERNET {
-            match self.nat.get(&packet.dst()) {
-                Some(&port) => port,
+            match self.inward(packet.destination()) {
+                Some(port) => port,
                 None => {
                     explain.say(State::Drop, || {
-                        format!("no gateway of {} has the address {}", self.network, packet.dst())
+                        format!("no gateway of {} has the address {}", self.network, packet.destination())
                     });
                     return Verdict::Drop(DropCause::SimUnsolicited);
                 }
@@ -62,7 +79,8 @@ impl InternetGateway {
         }
         explain.say(State::Drop, || format!("the TTL ran out at the internet gateway of {}", self.network));
         let mut error = Packet::empty();
-        if error.build_icmp_error(IcmpError::TimeExceeded, packet, GATEWAY_ADDRESS) {
+        let address = if packet.is_ipv4() { GATEWAY_ADDRESS.into() } else { IpAddr::from(GATEWAY_ADDRESS_V6) };
+        if error.build_icmp_error(IcmpError::TimeExceeded, packet, address) {
             Verdict::Refuse(DropCause::SimTtlExpired, Box::new(error))
         } else {
             Verdict::Drop(DropCause::SimTtlExpired)
@@ -162,22 +180,26 @@ impl ServerlessEgress {
 /// declared is a host that takes every packet.
 #[derive(Debug, Default)]
 pub struct Internet {
-    routes: PrefixMap<Ipv4Net, PortId>,
+    routes: JointPrefixMap<IpNet, PortId>,
 }
 
 impl Internet {
     /// Packets to this range go through this port.
-    pub fn add_route(&mut self, range: Ipv4Net, port: PortId) {
-        self.routes.insert(range, port);
+    pub fn add_route(&mut self, range: impl Into<IpNet>, port: PortId) {
+        self.routes.insert(range.into(), port);
     }
 
     /// Handles a packet.
     pub fn handle_packet(&mut self, packet: &mut Packet, explain: &mut Explain) -> Verdict {
-        let dst = packet.dst();
-        if let Some((_, &port)) = self.routes.get_lpm(&Ipv4Net::from(dst)) {
+        let dst = packet.destination();
+        if let Some((_, &port)) = self.routes.get_lpm(&dst.into()) {
             return Verdict::Forward(port, Memo::Pure);
         }
-        if is_private(dst) {
+        let private = match dst {
+            IpAddr::V4(address) => is_private(address),
+            IpAddr::V6(address) => is_private_v6(address),
+        };
+        if private {
             explain.say(State::Drop, || format!("{dst} is private: the internet has no route to it"));
             return Verdict::Drop(DropCause::PrivateTrafficToInternet);
         }

@@ -86,7 +86,9 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::SimHostUnreachable => "the scenario says so with `unreachable: true`",
             DropCause::SimInstanceGone => "let instances end their connections before they are shut down",
             DropCause::SimInstanceStopped => "make tasks resume: see the signals SIGTSTP and SIGCONT",
-            DropCause::SimIpv6Unavailable => "IPv6 is not simulated",
+            DropCause::SimIpv6Unavailable => {
+                "use Direct VPC egress in a dual-stack subnet, or the destination's IPv4 address"
+            }
             DropCause::SimNotUnicast => return None,
             DropCause::SimIcmpUnsupported => return None,
         },

@@ -5,10 +5,10 @@
 //! without running: what comes out is a [`Scenario`], in which every reference holds and every default is filled in.
 //! Nothing here knows packets.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 mod decode;
 pub mod diagnostic;
@@ -29,6 +29,8 @@ pub use firewall::{
     ProtocolMatch, VpcFirewallRule,
 };
 pub use model::Model;
+pub(crate) use resolve::host_and_port;
+pub use resolve::ipv6::{interface_of, interfaces};
 pub use routing::{
     CloudRouter, ForwardingRule, ForwardingTarget, InterconnectAttachment, NextHop, Peer, Peering, PolicyRoute,
     PolicyScope, Route, RoutingMode, VpnTunnel,
@@ -94,6 +96,8 @@ pub struct Network {
     pub routing_mode: RoutingMode,
     /// Its peerings.
     pub peerings: Vec<Peering>,
+    /// What internal IPv6 ranges of its subnets are parts of.
+    pub internal_ipv6: Option<Ipv6Net>,
 }
 
 /// A subnet.
@@ -113,6 +117,25 @@ pub struct Subnetwork {
     pub private_google_access: bool,
     /// `allowSubnetCidrRoutesOverlap`: what nothing in it has may be reached by routes inside its range.
     pub hybrid: bool,
+    /// Its IPv6 range, if it is dual-stack.
+    pub ipv6: Option<SubnetworkIpv6>,
+}
+
+impl Subnetwork {
+    /// All its ranges: primary, secondary, IPv6.
+    pub fn ranges(&self) -> impl Iterator<Item = IpNet> + '_ {
+        let v4 = std::iter::once(self.range).chain(self.secondary.iter().map(|(_, range)| *range));
+        v4.map(IpNet::V4).chain(self.ipv6.iter().map(|ipv6| IpNet::V6(ipv6.range)))
+    }
+}
+
+/// The IPv6 range of a subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubnetworkIpv6 {
+    /// A /64.
+    pub range: Ipv6Net,
+    /// It is routed on the internet.
+    pub external: bool,
 }
 
 /// A Public NAT gateway.
@@ -318,6 +341,26 @@ impl Workload {
 const TASK_ADDRESS_HOLD: Duration = Duration::from_secs(7 * 60);
 
 impl Scenario {
+    /// The address that a load connects to, as long as its workload is what it is at the start.
+    pub fn address_of(&self, traffic: &Traffic) -> IpAddr {
+        let workload = &self.workloads[traffic.from];
+        let subnetwork = match workload.attachment() {
+            Attachment::Direct { subnetwork, .. } => Some(&self.subnetworks[*subnetwork]),
+            _ => None,
+        };
+        let ipv6 = subnetwork.and_then(|subnetwork| subnetwork.ipv6.as_ref());
+        let external = ipv6.is_some_and(|ipv6| ipv6.external) && workload.egress() == Egress::AllTraffic;
+        traffic.to.address(external)
+    }
+
+    /// The same for IPv4, which alone takes NAT ports.
+    pub fn ipv4_address_of(&self, traffic: &Traffic) -> Option<Ipv4Addr> {
+        match self.address_of(traffic) {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+
     /// How long addresses of a workload's instance are held when it is gone.
     pub fn address_hold(&self, workload: usize) -> Duration {
         match self.workloads[workload].kind {
@@ -401,6 +444,8 @@ pub struct Vm {
     pub alias_ranges: Vec<Ipv4Net>,
     /// External address, if it has one (then its primary address never uses Cloud NAT).
     pub external_address: Option<Ipv4Addr>,
+    /// Its IPv6 addresses, a /96 of its subnet's range.
+    pub ipv6: Option<Ipv6Net>,
     /// Network tags.
     pub tags: Vec<String>,
     /// Service account, if given.
@@ -421,7 +466,7 @@ pub struct Host {
     /// Its name.
     pub name: String,
     /// Addresses or ranges it answers for.
-    pub addresses: Vec<Ipv4Net>,
+    pub addresses: Vec<IpNet>,
     /// Where it is.
     pub location: HostLocation,
     /// Open TCP ports; both lists empty means everything is open.
@@ -436,6 +481,38 @@ pub struct Host {
     pub unreachable: bool,
     /// Where on earth it is, for logs.
     pub geo_location: Option<GeoLocation>,
+}
+
+impl Host {
+    /// Its IPv4 ranges.
+    pub fn ipv4_ranges(&self) -> impl Iterator<Item = Ipv4Net> + '_ {
+        self.addresses.iter().filter_map(|range| match range {
+            IpNet::V4(range) => Some(*range),
+            IpNet::V6(_) => None,
+        })
+    }
+
+    /// What a look-up of its name finds: of each version the first address, of a range the first that a machine can have.
+    pub fn destination(&self) -> Destination {
+        let v4 = self.addresses.iter().find_map(|range| match range {
+            IpNet::V4(range) => range.hosts().next(),
+            IpNet::V6(_) => None,
+        });
+        let v6 = self.addresses.iter().find_map(|range| match range {
+            IpNet::V6(range) if range.prefix_len() >= 127 => Some(range.addr()),
+            // The first of a range is that of its routers (RFC 4291 §2.6.1).
+            IpNet::V6(range) => Some(Ipv6Addr::from(u128::from(range.network()) + 1)),
+            IpNet::V4(_) => None,
+        });
+        Destination { v4, v6 }
+    }
+}
+
+impl Vm {
+    /// What a look-up of its internal name finds.
+    pub fn destination(&self) -> Destination {
+        Destination { v4: Some(self.address), v6: self.ipv6.map(|range| range.network()) }
+    }
 }
 
 /// Where a host is.
@@ -460,8 +537,8 @@ pub struct Traffic {
     pub name: String,
     /// Index into [`Scenario::workloads`].
     pub from: usize,
-    /// Destination address.
-    pub to: Ipv4Addr,
+    /// Destination address, or the two of a name that has both.
+    pub to: Destination,
     /// Destination port (0 for ICMP).
     pub port: u16,
     /// Index into [`Scenario::hosts`] when the destination is declared.
@@ -484,6 +561,50 @@ pub struct Traffic {
     pub closed_by: ClosedBy,
     /// When the application gives up connecting.
     pub connect_timeout: Duration,
+}
+
+/// What a client finds when it looks up where to connect to: an address, or one of each version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The `A` record.
+    pub v4: Option<Ipv4Addr>,
+    /// The `AAAA` record.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Destination {
+    /// What a client connects to that has IPv4, and IPv6 with an address of the internet or not: RFC 6724 §5 and §6, as
+    /// `getaddrinfo` applies them. Addresses of one kind are put together: from a unique local address to one of the internet
+    /// IPv4 comes first, and among unique local ones, too.
+    pub fn address(self, external_ipv6: bool) -> IpAddr {
+        match (self.v4, self.v6) {
+            (Some(v4), Some(v6)) if !external_ipv6 || v6.is_unique_local() => v4.into(),
+            (_, Some(v6)) => v6.into(),
+            (Some(v4), None) => v4.into(),
+            (None, None) => unreachable!("a destination has an address"),
+        }
+    }
+}
+
+impl From<IpAddr> for Destination {
+    fn from(address: IpAddr) -> Destination {
+        match address {
+            IpAddr::V4(v4) => Destination { v4: Some(v4), v6: None },
+            IpAddr::V6(v6) => Destination { v4: None, v6: Some(v6) },
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Destination {
+    fn from(v4: Ipv4Addr) -> Destination {
+        IpAddr::V4(v4).into()
+    }
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.address(false).fmt(f)
+    }
 }
 
 /// Protocol of a load.

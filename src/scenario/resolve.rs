@@ -26,6 +26,7 @@ mod events;
 mod firewall;
 mod forwarding;
 mod hybrid;
+pub(crate) mod ipv6;
 mod model;
 mod nat;
 mod network;
@@ -35,6 +36,8 @@ mod route;
 mod traffic;
 mod vm;
 mod workload;
+
+pub(crate) use traffic::host_and_port;
 
 /// Resolves a file that was read from `sources`. `lost_items` and `lost_fields` are what could not be decoded: their absence is no news. With `advise`,
 /// warnings about what will hurt are added; after errors they would be guesses.

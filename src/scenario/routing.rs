@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::Scenario;
+use super::{Scenario, Subnetwork};
 
 /// `routingConfig.routingMode`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Peering {
     pub export_public_subnets: bool,
     /// `importSubnetRoutesWithPublicIp`, default false.
     pub import_public_subnets: bool,
+    /// `stackType: IPV4_IPV6`: IPv6 routes are exchanged, too.
+    pub ipv6: bool,
 }
 
 /// The other side of a peering.
@@ -55,7 +57,7 @@ pub struct OutsidePeer {
     /// It is Google's, reached by private services access.
     pub managed: bool,
     /// What is known to be in it: ranges allocated for it (`purpose: VPC_PEERING`), and hosts.
-    pub ranges: Vec<Ipv4Net>,
+    pub ranges: Vec<IpNet>,
 }
 
 /// A custom route, or a network's default route.
@@ -288,9 +290,7 @@ impl Scenario {
         let visible = self.subnetworks.iter().filter(|subnet| {
             advertise.subnets && subnet.network == router.network && (global || subnet.region == router.region)
         });
-        let subnets = visible.flat_map(|subnet| {
-            std::iter::once(subnet.range).chain(subnet.secondary.iter().map(|(_, range)| *range)).map(IpNet::from)
-        });
+        let subnets = visible.flat_map(Subnetwork::ranges);
         Some(subnets.chain(advertise.ranges.iter().copied()).collect())
     }
 
@@ -323,8 +323,9 @@ const PRIVATE_RANGES: [([u8; 4], u8); 11] = [
     ([240, 0, 0, 0], 4),
 ];
 
-/// Whether a subnet range is of public addresses that are used privately.
-pub fn uses_public_addresses(range: Ipv4Net) -> bool {
+/// Whether a subnet range is of public addresses that are used privately. Only IPv4 ranges are.
+pub fn uses_public_addresses(range: IpNet) -> bool {
+    let IpNet::V4(range) = range else { return false };
     !PRIVATE_RANGES
         .iter()
         .any(|&(first, length)| Ipv4Net::new(first.into(), length).expect("the constants are ranges").contains(&range))

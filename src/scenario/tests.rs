@@ -15,6 +15,7 @@ mod advice;
 mod firewall;
 mod firewall_advice;
 mod incidents;
+mod ipv6;
 mod nat;
 
 fn read(text: &str) -> Loaded {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use thiserror::Error;
 
 use super::Changes;
@@ -28,7 +28,7 @@ pub struct Options {
     /// The sending workload, by its index in the scenario.
     pub from: usize,
     /// Which captured addresses are clients; empty means private and link-local ones.
-    pub clients: Vec<Ipv4Net>,
+    pub clients: Vec<IpNet>,
     /// Where to write the packets as the internet saw them.
     pub write: Option<PathBuf>,
     /// Folder for the output files.

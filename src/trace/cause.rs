@@ -137,8 +137,8 @@ drop_causes! {
     SimInstanceGone = "SIM_INSTANCE_GONE", "its instance is gone";
     /// Between SIGTSTP and SIGCONT: its machine is being maintained.
     SimInstanceStopped = "SIM_INSTANCE_STOPPED", "its instance was stopped for maintenance, between SIGTSTP and SIGCONT";
-    /// IPv6, from an instance that has IPv4 only.
-    SimIpv6Unavailable = "SIM_IPV6_UNAVAILABLE", "IPv6, and the instance has IPv4 only";
+    /// IPv6, from an instance without an IPv6 address, or past Direct VPC egress: Cloud Run's own internet egress has none.
+    SimIpv6Unavailable = "SIM_IPV6_UNAVAILABLE", "IPv6, which the instance has no way for: only Direct VPC egress in a dual-stack subnet carries it";
     /// Multicast, broadcast or an unspecified address: it does not leave the sandbox.
     SimNotUnicast = "SIM_NOT_UNICAST", "multicast and broadcast do not leave the instance";
     /// An ICMP message that is neither echo nor an error about a known connection.

@@ -5,7 +5,7 @@
 //! up. Servers see only what the network delivers to them, and answer to the address that they see. A connection is
 //! identified by a tag that travels beside its packets, never by peeking at what NAT did.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -24,7 +24,7 @@ use crate::sim::{FlowId, Outcome, rng};
 use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::trace::{DropCause, PortId};
-use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
+use crate::wire::{FiveTuple, Flow, Packet, Protocol, TcpSegment, tcp_flags};
 
 pub use crate::trace::Failure;
 
@@ -57,9 +57,9 @@ pub struct Record {
     /// Station of the instance, if there was one.
     pub instance: Option<NodeId>,
     /// The flow as the instance sends it.
-    pub inside: FiveTuple,
+    pub inside: Flow,
     /// The flow as the far side sees it come, once it did.
-    pub outside: Option<FiveTuple>,
+    pub outside: Option<Flow>,
     /// First packet.
     pub started: SimTime,
     /// When it was established.
@@ -134,7 +134,7 @@ struct Server {
     node: NodeId,
     port: PortId,
     /// The flow as it comes in.
-    tuple: FiveTuple,
+    flow: Flow,
     /// The client's SYN number.
     peer: u32,
     half: Half,
@@ -149,7 +149,7 @@ struct Connection {
     phase: Phase,
     traffic: u32,
     instance: NodeId,
-    tuple: FiveTuple,
+    flow: Flow,
     started: SimTime,
     established: Option<SimTime>,
     client_flow: FlowId,
@@ -160,7 +160,7 @@ struct Connection {
     client_deadline: SimTime,
     server: Option<Server>,
     /// The far side as last seen.
-    outside: Option<FiveTuple>,
+    outside: Option<Flow>,
     last_drop: Option<DropCause>,
     round_trip: Duration,
 }
@@ -173,7 +173,7 @@ pub struct Flows {
     connections: Vec<Connection>,
     free: Vec<u32>,
     ports: HashMap<NodeId, u16, FixedState>,
-    in_use: HashSet<u128, FixedState>,
+    in_use: InUse,
     arrivals: Vec<ChaCha8Rng>,
     choice: ChaCha8Rng,
     counts: Vec<Counts>,
@@ -192,7 +192,7 @@ impl Flows {
             connections: Vec::new(),
             free: Vec::new(),
             ports: HashMap::default(),
-            in_use: HashSet::default(),
+            in_use: InUse::default(),
             arrivals: (scenario.traffic.iter().enumerate())
                 .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
                 .collect(),
@@ -297,19 +297,19 @@ impl Flows {
             return;
         }
         let connection = &self.connections[slot as usize];
-        let Some(tuple) = packet.five_tuple() else {
+        let Some(flow) = packet.flow() else {
             // "Port unreachable" ends a UDP exchange. TCP takes ICMP errors for passing trouble and tries again.
-            let quoted = packet.embedded().map(|embedded| embedded.tuple);
-            if quoted == Some(connection.tuple) && connection.tuple.protocol == Protocol::Udp {
+            let quoted = packet.embedded_flow();
+            if quoted == Some(connection.flow) && connection.flow.protocol() == Protocol::Udp {
                 self.fail(network, slot, Failure::Refused);
             }
             return;
         };
-        if node == connection.instance && tuple == connection.tuple.reversed() {
+        if node == connection.instance && flow == connection.flow.reversed() {
             self.at_client(network, slot, packet);
         } else if matches!(network.engine().node(node), Node::Host(_)) {
-            self.at_server(network, slot, (node, from), tuple, packet);
-        } else if node == connection.instance && tuple.dst == METADATA {
+            self.at_server(network, slot, (node, from), flow, packet);
+        } else if node == connection.instance && flow.dst() == METADATA {
             // Answered inside the sandbox; nothing to wait for.
             self.establish(network, slot);
         }
@@ -371,19 +371,27 @@ impl Flows {
         let now = network.engine().now();
         let instances = network.instances(from);
         let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
-        let nobody = FiveTuple { src: Ipv4Addr::UNSPECIFIED, dst: to, src_port: 0, dst_port, protocol };
         if instances.is_empty() {
+            let nobody = nobody_to(to.address(false), dst_port, protocol);
             self.fail_at_once(traffic, None, nobody, now, Failure::NoInstance);
             return;
         }
         let instance = instances[rng::below(&mut self.choice, instances.len() as u64) as usize].clone();
-        let tuple = FiveTuple { src: instance.address, ..nobody };
-        let Some(src_port) = self.source_port(instance.site.node, tuple) else {
-            self.fail_at_once(traffic, Some(instance.site.node), tuple, now, Failure::NoSourcePort);
+        let dst = to.address(instance.prefers_ipv6);
+        let node = Some(instance.site.node);
+        let Some(flow) = instance.source_for(dst).and_then(|src| Flow::between((src, 0), (dst, dst_port), protocol))
+        else {
+            // "Network is unreachable", says the kernel at once.
+            let failure = Failure::Dropped(DropCause::SimIpv6Unavailable);
+            self.fail_at_once(traffic, node, nobody_to(dst, dst_port, protocol), now, failure);
             return;
         };
-        let tuple = FiveTuple { src_port, ..tuple };
-        self.in_use.insert(tuple.key());
+        let Some(src_port) = self.source_port(instance.site.node, flow) else {
+            self.fail_at_once(traffic, node, flow, now, Failure::NoSourcePort);
+            return;
+        };
+        let flow = flow.from_source(flow.src(), src_port);
+        self.in_use.insert(flow);
         let initial = rng::below(&mut self.choice, 1 << 32) as u32;
         let engine = network.engine_mut();
         let connection = Connection {
@@ -391,13 +399,13 @@ impl Flows {
             phase: Phase::Connecting,
             traffic: traffic as u32,
             instance: instance.site.node,
-            tuple,
+            flow,
             started: now,
             established: None,
             client_flow: engine.add_flow(),
             server_flow: engine.add_flow(),
             syns: 0,
-            client: Half::new(initial, 0),
+            client: Half::new(initial, 0, flow.mss()),
             client_timer: false,
             client_deadline: SimTime::NEVER,
             server: None,
@@ -426,14 +434,7 @@ impl Flows {
         self.open_client(network, slot);
     }
 
-    fn fail_at_once(
-        &mut self,
-        traffic: usize,
-        instance: Option<NodeId>,
-        inside: FiveTuple,
-        now: SimTime,
-        failure: Failure,
-    ) {
+    fn fail_at_once(&mut self, traffic: usize, instance: Option<NodeId>, inside: Flow, now: SimTime, failure: Failure) {
         self.counts[traffic].failed += 1;
         *self.counts[traffic].failed_by.entry(failure).or_default() += 1;
         if let Some(records) = &mut self.records {
@@ -452,7 +453,7 @@ impl Flows {
     }
 
     /// The next ephemeral port of an instance that is free for this destination.
-    fn source_port(&mut self, instance: NodeId, tuple: FiveTuple) -> Option<u16> {
+    fn source_port(&mut self, instance: NodeId, flow: Flow) -> Option<u16> {
         let count = EPHEMERAL.end - EPHEMERAL.start;
         let next = match self.ports.get_mut(&instance) {
             Some(next) => next,
@@ -464,7 +465,7 @@ impl Flows {
         for _ in 0..count {
             let port = EPHEMERAL.start + *next;
             *next = (*next + 1) % count;
-            if !self.in_use.contains(&FiveTuple { src_port: port, ..tuple }.key()) {
+            if !self.in_use.contains(flow.from_source(flow.src(), port)) {
                 return Some(port);
             }
         }
@@ -482,7 +483,7 @@ impl Flows {
         let spec = &self.specs[connection.traffic as usize];
         let attempt = connection.syns;
         connection.syns = connection.syns.saturating_add(1);
-        match connection.tuple.protocol {
+        match connection.flow.protocol() {
             Protocol::Tcp => {
                 let (started, seq) = (connection.started, connection.client.bare_ack().seq.wrapping_sub(1));
                 let retries = self.schedule.retries();
@@ -503,7 +504,7 @@ impl Flows {
             Protocol::Icmp => {
                 let payload = spec.request_bytes.min(DATAGRAM) as u16;
                 let mut packet = network.engine_mut().spare_packet();
-                packet.build_echo(connection.tuple, 1, payload);
+                packet.build_echo(connection.flow, 1, payload);
                 self.send(network, slot, packet);
             }
         }
@@ -522,14 +523,14 @@ impl Flows {
                 return;
             }
             let mut packet = network.engine_mut().spare_packet();
-            packet.build_udp(self.connections[slot as usize].tuple, payload);
+            packet.build_udp(self.connections[slot as usize].flow, payload);
             self.send(network, slot, packet);
         }
     }
 
     fn send_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
         let mut packet = network.engine_mut().spare_packet();
-        packet.build_tcp(self.connections[slot as usize].tuple, segment);
+        packet.build_tcp(self.connections[slot as usize].flow, segment);
         self.send(network, slot, packet);
     }
 
@@ -557,10 +558,17 @@ impl Flows {
         self.settle(network, outcome, packet, token);
     }
 
-    /// What became of a packet at once.
+    /// What became of a packet at once. Without a way for IPv6 the instance's own kernel says so.
     fn settle(&mut self, network: &mut Network, outcome: Outcome, packet: Packet, token: u64) {
         match outcome {
             Outcome::Travelling | Outcome::Answered(..) => {}
+            Outcome::Dropped(_, cause @ DropCause::SimIpv6Unavailable) => {
+                if let Some((Kind::ClientPacket, generation, slot)) = untag(token)
+                    && self.is_current(generation, slot)
+                {
+                    self.fail(network, slot, Failure::Dropped(cause));
+                }
+            }
             Outcome::Dropped(_, cause) => self.dropped(token, cause, &packet),
             Outcome::Delivered(node, from) => self.delivered(network, node, from, &packet, token),
         }
@@ -660,23 +668,23 @@ impl Flows {
     }
 
     /// The server gets a packet.
-    fn at_server(&mut self, network: &mut Network, slot: u32, at: (NodeId, PortId), tuple: FiveTuple, packet: &Packet) {
-        self.connections[slot as usize].outside = Some(tuple);
+    fn at_server(&mut self, network: &mut Network, slot: u32, at: (NodeId, PortId), flow: Flow, packet: &Packet) {
+        self.connections[slot as usize].outside = Some(flow);
         let spec = &self.specs[self.connections[slot as usize].traffic as usize];
         let Some((seq, ack, payload)) = packet.tcp_numbers() else {
             // A request datagram or an echo request: answer each echo, and each request once.
             let response = spec.response_bytes;
-            if tuple.protocol == Protocol::Icmp {
+            if flow.protocol() == Protocol::Icmp {
                 let mut reply = network.engine_mut().spare_packet();
-                let payload = packet.wire_length().saturating_sub(28) as u16;
-                reply.build_echo(tuple.reversed(), 1, payload);
+                let payload = packet.wire_length().saturating_sub(if packet.is_ipv4() { 28 } else { 48 }) as u16;
+                reply.build_echo(flow.reversed(), 1, payload);
                 self.send_from_server(network, slot, at, reply, true);
             } else if self.connections[slot as usize].server.is_none() {
-                let half = Half::new(0, 0);
+                let half = Half::new(0, 0, 0);
                 let server = Server {
                     node: at.0,
                     port: at.1,
-                    tuple,
+                    flow,
                     peer: 0,
                     half,
                     answered: true,
@@ -686,7 +694,7 @@ impl Flows {
                 self.connections[slot as usize].server = Some(server);
                 for payload in datagrams(response) {
                     let mut reply = network.engine_mut().spare_packet();
-                    reply.build_udp(tuple.reversed(), payload);
+                    reply.build_udp(flow.reversed(), payload);
                     self.send_from_server(network, slot, at, reply, true);
                     if self.connections[slot as usize].phase == Phase::Free {
                         return;
@@ -701,15 +709,15 @@ impl Flows {
         }
         let connection = &mut self.connections[slot as usize];
         if flags & tcp_flags::SYN != 0 {
-            let known = connection.server.is_some_and(|server| server.tuple == tuple);
+            let known = connection.server.is_some_and(|server| server.flow == flow);
             if !known {
                 let initial = rng::below(&mut self.choice, 1 << 32) as u32;
                 connection.server = Some(Server {
                     node: at.0,
                     port: at.1,
-                    tuple,
+                    flow,
                     peer: seq,
-                    half: Half::new(initial, seq),
+                    half: Half::new(initial, seq, flow.mss()),
                     answered: false,
                     timer: false,
                     deadline: SimTime::NEVER,
@@ -726,7 +734,7 @@ impl Flows {
             self.send_server_segment(network, slot, segment);
             return;
         }
-        let Some(server) = connection.server.as_mut().filter(|server| server.tuple == tuple) else {
+        let Some(server) = connection.server.as_mut().filter(|server| server.flow == flow) else {
             // To the server this is another connection, of which it knows nothing: the mapping has changed.
             let mut reset = network.engine_mut().spare_packet();
             reset.build_reset(packet);
@@ -760,9 +768,9 @@ impl Flows {
     }
 
     fn send_server_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
-        let Some(Server { node, port, tuple, .. }) = self.connections[slot as usize].server else { return };
+        let Some(Server { node, port, flow, .. }) = self.connections[slot as usize].server else { return };
         let mut packet = network.engine_mut().spare_packet();
-        packet.build_tcp(tuple.reversed(), segment);
+        packet.build_tcp(flow.reversed(), segment);
         self.send_from_server(network, slot, (node, port), packet, true);
     }
 
@@ -834,7 +842,7 @@ impl Flows {
     fn end_of_life(&mut self, network: &mut Network, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         let spec = &self.specs[connection.traffic as usize];
-        match (connection.tuple.protocol, spec.closed_by) {
+        match (connection.flow.protocol(), spec.closed_by) {
             (Protocol::Udp | Protocol::Icmp, _) => self.finish(network, slot, Fate::Established),
             (Protocol::Tcp, ClosedBy::Server) => {
                 if let Some(server) = &mut connection.server {
@@ -882,7 +890,7 @@ impl Flows {
             records.push(connection.record(Some(now), fate));
         }
         connection.phase = Phase::Free;
-        self.in_use.remove(&connection.tuple.key());
+        self.in_use.remove(connection.flow);
         let (client_flow, server_flow) = (connection.client_flow, connection.server_flow);
         // The generation goes up when the slot is used again; until then stragglers find it free.
         self.free.push(slot);
@@ -897,7 +905,7 @@ impl Connection {
         Record {
             traffic: Some(self.traffic as usize),
             instance: Some(self.instance),
-            inside: self.tuple,
+            inside: self.flow,
             outside: self.outside,
             started: self.started,
             established: self.established,
@@ -905,6 +913,45 @@ impl Connection {
             fate,
             attempts: u32::from(self.syns),
         }
+    }
+}
+
+/// What stands in a record for a connection that has no source.
+fn nobody_to(dst: IpAddr, dst_port: u16, protocol: Protocol) -> Flow {
+    let src = match dst {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    Flow::between((src, 0), (dst, dst_port), protocol).expect("both are of one version of IP")
+}
+
+/// The flows that instances have.
+#[derive(Debug, Default)]
+struct InUse {
+    v4: HashSet<u128, FixedState>,
+    v6: HashSet<FiveTuple<Ipv6Addr>, FixedState>,
+}
+
+impl InUse {
+    fn contains(&self, flow: Flow) -> bool {
+        match flow {
+            Flow::V4(tuple) => self.v4.contains(&tuple.key()),
+            Flow::V6(tuple) => self.v6.contains(&tuple),
+        }
+    }
+
+    fn insert(&mut self, flow: Flow) {
+        match flow {
+            Flow::V4(tuple) => self.v4.insert(tuple.key()),
+            Flow::V6(tuple) => self.v6.insert(tuple),
+        };
+    }
+
+    fn remove(&mut self, flow: Flow) {
+        match flow {
+            Flow::V4(tuple) => self.v4.remove(&tuple.key()),
+            Flow::V6(tuple) => self.v6.remove(&tuple),
+        };
     }
 }
 

@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use crate::wire::{MSS, TcpSegment, tcp_flags};
+use crate::wire::{TcpSegment, tcp_flags};
 
-/// Bytes of a segment: what the SYNs say.
-const SEGMENT: u32 = MSS as u32;
 /// What a receiver takes before it has acknowledged anything: Linux' first window.
 const WINDOW: u32 = 64_240;
 /// Linux' smallest retransmission timeout.
@@ -37,13 +35,16 @@ pub(super) struct Half {
     /// Segments received since the last acknowledgement was sent.
     owed: u8,
     pub(super) retries: u8,
+    /// Bytes of a segment: what the SYNs say.
+    segment: u16,
 }
 
 impl Half {
-    /// A side whose SYN has this number; `peer` is the other side's, once known.
-    pub(super) fn new(initial: u32, peer: u32) -> Half {
+    /// A side whose SYN has this number; `peer` is the other side's, once known. A segment has so many bytes at most.
+    pub(super) fn new(initial: u32, peer: u32, segment: u16) -> Half {
         let first = initial.wrapping_add(1);
-        Half { unacknowledged: first, next: first, end: first, expected: peer.wrapping_add(1), ..Half::default() }
+        let expected = peer.wrapping_add(1);
+        Half { unacknowledged: first, next: first, end: first, expected, segment, ..Half::default() }
     }
 
     /// The other side's SYN has come.
@@ -94,7 +95,7 @@ impl Half {
         if beyond_data || in_flight >= WINDOW {
             return None;
         }
-        let payload = left.min(SEGMENT);
+        let payload = left.min(self.segment.into());
         let last = payload == left;
         let fin = last && self.closing;
         let mut flags = tcp_flags::ACK;
@@ -166,7 +167,7 @@ mod tests {
 
     /// Two halves over a network that loses what the script says.
     fn converse(request: u64, response: u64, losses: &[bool]) -> (Half, Half) {
-        let (mut client, mut server) = (Half::new(100, 900), Half::new(900, 100));
+        let (mut client, mut server) = (Half::new(100, 900, 1420), Half::new(900, 100, 1420));
         client.write(request);
         let mut answered = false;
         let mut losses = losses.iter().copied().chain(std::iter::repeat(false));

@@ -9,26 +9,26 @@
 //! would have sent it. A reply to a request that did not get out is dropped, too, and both are counted by their names.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::BuildHasher;
-use std::net::Ipv4Addr;
+use std::hash::{BuildHasher, Hash};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::connect_times::ConnectTimes;
 use super::flows::{Failure, Fate, Record};
 use crate::capture::{CaptureError, Frame, NotIp, PacketWriter, network_layer};
 use crate::network::Network;
 use crate::node::instance::SOCKETS;
-use crate::node::router::is_private;
+use crate::node::router::{is_private, is_private_v6};
 use crate::report::summary::Summary;
 use crate::sim::{FlowId, Outcome};
 use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::trace::{DropCause, PortId};
-use crate::wire::{Direction, FiveTuple, Packet, Protocol, tcp_flags};
+use crate::wire::{Direction, FiveTuple, Flow, Packet, Protocol, tcp_flags};
 
 /// A flow of datagrams that has been silent for this long is forgotten, so that memory does not grow with a capture; not
 /// before twice the longest timeout of any gateway.
@@ -57,18 +57,26 @@ struct FarEnd {
     node: NodeId,
     port: PortId,
     /// Source address and port that the far end sees, to which it answers.
-    seen: (Ipv4Addr, u16),
+    seen: (IpAddr, u16),
     on_internet: bool,
+}
+
+/// The instance that stands for a captured client.
+#[derive(Debug, Clone, Copy)]
+struct Standin {
+    node: NodeId,
+    /// What the client's packets wear; an instance without IPv6 has none for those of IPv6.
+    address: Option<IpAddr>,
 }
 
 /// A captured flow.
 #[derive(Debug, Clone)]
 struct CapturedFlow {
     /// As the captured client sends it.
-    captured: FiveTuple,
+    captured: Flow,
     instance: NodeId,
     /// What its packets wear in this network.
-    inside: (Ipv4Addr, u16),
+    inside: (IpAddr, u16),
     outbound: FlowId,
     inbound: FlowId,
     far: Option<FarEnd>,
@@ -100,7 +108,7 @@ pub(crate) struct Tally {
 pub(crate) struct Replay<'a> {
     network: &'a mut Network,
     from: usize,
-    clients: &'a [Ipv4Net],
+    clients: &'a [IpNet],
     flows: Vec<CapturedFlow>,
     free: Vec<u32>,
     index: HashTable<u32>,
@@ -108,9 +116,9 @@ pub(crate) struct Replay<'a> {
     /// Who may be forgotten when, in order.
     idle: VecDeque<(SimTime, u32)>,
     inside: InsidePorts,
-    instances: HashMap<Ipv4Addr, (NodeId, Ipv4Addr), FixedState>,
+    instances: HashMap<IpAddr, Standin, FixedState>,
     /// Where a client's packets were last seen to end: the address for whatever has no flow of its own.
-    last_far: HashMap<Ipv4Addr, FarEnd, FixedState>,
+    last_far: HashMap<IpAddr, FarEnd, FixedState>,
     packet: Packet,
     writer: Option<PacketWriter>,
     skipped: BTreeMap<NotIp, u64>,
@@ -140,7 +148,7 @@ impl<'a> Replay<'a> {
     pub(crate) fn new(
         network: &'a mut Network,
         from: usize,
-        clients: &'a [Ipv4Net],
+        clients: &'a [IpNet],
         writer: Option<PacketWriter>,
     ) -> Self {
         let longest = network.gateways().flat_map(|gateway| gateway.config().timeouts).max().unwrap_or_default();
@@ -207,12 +215,8 @@ impl<'a> Replay<'a> {
             self.unsent(DropCause::SimMalformedPacket);
             return Ok(());
         }
-        if !self.packet.is_ipv4() {
-            self.unsent(DropCause::SimIpv6Unavailable);
-            return Ok(());
-        }
-        match self.packet.five_tuple() {
-            Some(tuple) => self.of_flow(tuple, frame.time),
+        match self.packet.flow() {
+            Some(flow) => self.of_flow(flow, frame.time),
             None => self.without_flow(frame.time),
         }
     }
@@ -221,17 +225,18 @@ impl<'a> Replay<'a> {
         self.network.engine_mut().ledger_mut().record_unsent(cause);
     }
 
-    fn is_client(&self, address: Ipv4Addr) -> bool {
-        match self.clients {
-            [] => {
+    fn is_client(&self, address: IpAddr) -> bool {
+        match (self.clients, address) {
+            ([], IpAddr::V4(address)) => {
                 (is_private(address) && !address.is_multicast() && !address.is_loopback()) || address.is_unspecified()
             }
-            clients => clients.iter().any(|range| range.contains(&address)),
+            ([], IpAddr::V6(address)) => is_private_v6(address) && !address.is_multicast() && !address.is_loopback(),
+            (clients, _) => clients.iter().any(|range| range.contains(&address)),
         }
     }
 
     /// Which way a packet goes between these two; when both are clients, the sender is.
-    fn direction(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Option<Direction> {
+    fn direction(&self, src: IpAddr, dst: IpAddr) -> Option<Direction> {
         match (self.is_client(src), self.is_client(dst)) {
             (true, _) => Some(Direction::Outbound),
             (false, true) => Some(Direction::Inbound),
@@ -241,14 +246,20 @@ impl<'a> Replay<'a> {
 
     /// TCP, UDP and echo.
     #[inline]
-    fn of_flow(&mut self, tuple: FiveTuple, time: u64) -> Result<(), CaptureError> {
+    fn of_flow(&mut self, seen: Flow, time: u64) -> Result<(), CaptureError> {
         let now = self.network.engine().now();
-        let Some(slot) = self.find(&tuple).or_else(|| self.begin(tuple, now)) else {
-            self.unsent(DropCause::SimNoClient);
-            return Ok(());
+        let slot = match self.find(&seen) {
+            Some(slot) => slot,
+            None => match self.begin(seen, now) {
+                Ok(slot) => slot,
+                Err(cause) => {
+                    self.unsent(cause);
+                    return Ok(());
+                }
+            },
         };
         self.flows[slot as usize].last_seen = now;
-        if self.flows[slot as usize].captured == tuple {
+        if self.flows[slot as usize].captured == seen {
             self.outbound(slot, time, now)
         } else {
             self.inbound(slot, time, now)
@@ -256,24 +267,26 @@ impl<'a> Replay<'a> {
     }
 
     #[inline]
-    fn find(&self, tuple: &FiveTuple) -> Option<u32> {
-        let hash = self.hasher.hash_one(flow_key(tuple));
+    fn find(&self, flow: &Flow) -> Option<u32> {
+        let hash = flow_hash(&self.hasher, flow);
         let is_same = |&slot: &u32| {
-            let captured = self.flows[slot as usize].captured;
-            captured == *tuple || captured.reversed() == *tuple
+            let captured = &self.flows[slot as usize].captured;
+            captured == flow || captured.reversed() == *flow
         };
         self.index.find(hash, is_same).copied()
     }
 
     /// A flow that was not seen before.
-    fn begin(&mut self, tuple: FiveTuple, now: SimTime) -> Option<u32> {
+    fn begin(&mut self, seen: Flow, now: SimTime) -> Result<u32, DropCause> {
         self.forget_idle(now);
-        let captured = match self.direction(tuple.src, tuple.dst)? {
-            Direction::Outbound => tuple,
-            Direction::Inbound => tuple.reversed(),
+        let captured = match self.direction(seen.src(), seen.dst()) {
+            Some(Direction::Outbound) => seen,
+            Some(Direction::Inbound) => seen.reversed(),
+            None => return Err(DropCause::SimNoClient),
         };
-        let (instance, address) = self.instance_of(captured.src);
-        let inside = self.inside.take(FiveTuple { src: address, ..captured });
+        let Standin { node: instance, address } = self.instance_of(captured.src());
+        let address = address.ok_or(DropCause::SimIpv6Unavailable)?;
+        let inside = self.inside.take(captured.from_source(address, captured.src_port()));
         self.flow_count += 1;
         let engine = self.network.engine_mut();
         let flow = CapturedFlow {
@@ -303,24 +316,34 @@ impl<'a> Replay<'a> {
                 (self.flows.len() - 1) as u32
             }
         };
-        let hash = self.hasher.hash_one(flow_key(&captured));
         let (flows, hasher) = (&self.flows, &self.hasher);
-        self.index.insert_unique(hash, slot, |&other| hasher.hash_one(flow_key(&flows[other as usize].captured)));
-        self.idle.push_back((now + self.idle_limit(captured.protocol), slot));
-        Some(slot)
+        let hash = flow_hash(hasher, &captured);
+        self.index.insert_unique(hash, slot, |&other| flow_hash(hasher, &flows[other as usize].captured));
+        self.idle.push_back((now + self.idle_limit(captured.protocol()), slot));
+        Ok(slot)
     }
 
     /// The instance that stands for a captured client: one address to one instance, in order of appearance.
-    fn instance_of(&mut self, client: Ipv4Addr) -> (NodeId, Ipv4Addr) {
+    fn instance_of(&mut self, client: IpAddr) -> Standin {
         if let Some(&known) = self.instances.get(&client) {
             return known;
         }
         let running = self.network.instances(self.from);
         let chosen = match running.len() {
             // All have been shut down meanwhile; the first client's instance answers for it.
-            0 => self.instances.values().next().copied(),
-            count => running.get(self.instances.len() % count).map(|instance| (instance.site.node, instance.address)),
+            0 => self
+                .instances
+                .values()
+                .find(|it| it.address.is_some_and(|at| at.is_ipv4() == client.is_ipv4()))
+                .copied(),
+            count => running
+                .get(self.instances.len() % count)
+                .map(|instance| Standin { node: instance.site.node, address: instance.source_for(client) }),
         };
+        let chosen = chosen.or_else(|| {
+            let first = self.instances.values().next();
+            first.map(|it| Standin { address: None, ..*it })
+        });
         let chosen = chosen.expect("the workload had an instance at the start");
         self.instances.insert(client, chosen);
         chosen
@@ -332,7 +355,7 @@ impl<'a> Replay<'a> {
         let flags = self.packet.tcp_flags();
         self.count_outbound(slot, flags, now);
         let flow = &self.flows[slot as usize];
-        let opens = flow.captured.protocol != Protocol::Tcp || flags & tcp_flags::SYN != 0;
+        let opens = flow.captured.protocol() != Protocol::Tcp || flags & tcp_flags::SYN != 0;
         if flow.stage == Stage::Refused && !opens {
             self.unsent(DropCause::SimNeverOpened);
             return Ok(());
@@ -366,8 +389,8 @@ impl<'a> Replay<'a> {
     /// Remembers where a flow came out, and as what. Returns whether that is on the internet.
     #[inline]
     fn see(&mut self, slot: u32, node: NodeId, port: PortId, opens: bool) -> bool {
-        let Some(tuple) = self.packet.five_tuple() else { return false };
-        let seen = (tuple.src, tuple.src_port);
+        let Some(came) = self.packet.flow() else { return false };
+        let seen = (came.src(), came.src_port());
         let flow = &mut self.flows[slot as usize];
         if flow.stage != Stage::Established {
             flow.stage = Stage::Asked;
@@ -383,9 +406,9 @@ impl<'a> Replay<'a> {
         let far = FarEnd { node, port, seen, on_internet };
         flow.far = Some(far);
         flow.inbound = self.network.engine_mut().reset_flow(flow.inbound);
-        let client = flow.captured.src;
+        let client = flow.captured.src();
         // The server knows the connection by its former address only.
-        if moved && !opens && flow.stage == Stage::Established && flow.captured.protocol == Protocol::Tcp {
+        if moved && !opens && flow.stage == Stage::Established && flow.captured.protocol() == Protocol::Tcp {
             self.break_connection(slot, Failure::Dropped(DropCause::SimIdleExpired));
         }
         self.last_far.insert(client, far);
@@ -410,8 +433,8 @@ impl<'a> Replay<'a> {
         self.take_answers();
         match outcome {
             Outcome::Delivered(node, _) => {
-                let tuple = self.packet.five_tuple().map(|tuple| (tuple.dst, tuple.dst_port));
-                assert_eq!((node, tuple), (instance, Some(inside)), "a reply reaches the client that asked");
+                let came = self.packet.flow().map(|flow| (flow.dst(), flow.dst_port()));
+                assert_eq!((node, came), (instance, Some(inside)), "a reply reaches the client that asked");
                 self.count_answer(slot, flags, now);
             }
             Outcome::Dropped(_, cause) => self.lost(slot, cause),
@@ -423,32 +446,37 @@ impl<'a> Replay<'a> {
 
     /// Fragments, ICMP errors and other protocols: by address alone.
     fn without_flow(&mut self, time: u64) -> Result<(), CaptureError> {
-        let (src, dst) = (self.packet.src(), self.packet.dst());
-        let embedded = self.packet.embedded();
         // An error belongs to the flow that it quotes.
-        let quoted = embedded.and_then(|embedded| self.find(&embedded.tuple));
-        if let (Some(embedded), Some(slot)) = (embedded, quoted) {
+        let embedded = self.packet.embedded_flow();
+        let quoted = embedded.and_then(|embedded| Some((embedded, self.find(&embedded)?)));
+        if let Some((embedded, slot)) = quoted {
             let flow = self.flows[slot as usize].clone();
-            if embedded.tuple == flow.captured {
+            if embedded == flow.captured {
                 // About a packet of the client.
                 let Some(far) = flow.far else {
                     self.unsent(DropCause::SimReplyWithoutRequest);
                     return Ok(());
                 };
                 self.packet.set_destination(far.seen.0, 0);
-                self.packet.set_embedded_source(&embedded, far.seen.0, far.seen.1);
+                self.set_embedded_source(far.seen);
                 return self.emit_without_flow(far, time);
             }
             self.packet.set_source(flow.inside.0, 0);
-            self.packet.set_embedded_destination(&embedded, flow.inside.0, flow.inside.1);
+            self.set_embedded_destination(flow.inside);
             return self.send_without_flow(flow.instance, time);
         }
+        let (src, dst) = (self.packet.source(), self.packet.destination());
         match self.direction(src, dst) {
-            Some(Direction::Outbound) => {
-                let (instance, address) = self.instance_of(src);
-                self.packet.set_source(address, 0);
-                self.send_without_flow(instance, time)
-            }
+            Some(Direction::Outbound) => match self.instance_of(src) {
+                Standin { node, address: Some(address) } => {
+                    self.packet.set_source(address, 0);
+                    self.send_without_flow(node, time)
+                }
+                Standin { address: None, .. } => {
+                    self.unsent(DropCause::SimIpv6Unavailable);
+                    Ok(())
+                }
+            },
             Some(Direction::Inbound) => match self.last_far.get(&dst).copied() {
                 Some(far) => {
                     self.packet.set_destination(far.seen.0, 0);
@@ -463,6 +491,24 @@ impl<'a> Replay<'a> {
                 self.unsent(DropCause::SimNoClient);
                 Ok(())
             }
+        }
+    }
+
+    fn set_embedded_source(&mut self, (address, port): (IpAddr, u16)) {
+        match (address, self.packet.embedded(), self.packet.embedded_ipv6()) {
+            (IpAddr::V4(address), Some(embedded), _) => self.packet.set_embedded_source(&embedded, address, port),
+            (IpAddr::V6(address), _, Some(embedded)) => self.packet.set_embedded_source_ipv6(&embedded, address, port),
+            _ => unreachable!("an error quotes a packet of its own version of IP"),
+        }
+    }
+
+    fn set_embedded_destination(&mut self, (address, port): (IpAddr, u16)) {
+        match (address, self.packet.embedded(), self.packet.embedded_ipv6()) {
+            (IpAddr::V4(address), Some(embedded), _) => self.packet.set_embedded_destination(&embedded, address, port),
+            (IpAddr::V6(address), _, Some(embedded)) => {
+                self.packet.set_embedded_destination_ipv6(&embedded, address, port);
+            }
+            _ => unreachable!("an error quotes a packet of its own version of IP"),
         }
     }
 
@@ -507,7 +553,7 @@ impl<'a> Replay<'a> {
     #[inline]
     fn count_outbound(&mut self, slot: u32, flags: u8, now: SimTime) {
         let flow = &self.flows[slot as usize];
-        let tcp = flow.captured.protocol == Protocol::Tcp;
+        let tcp = flow.captured.protocol() == Protocol::Tcp;
         let asks = !tcp || flags & tcp_flags::SYN != 0;
         let anew = flow.stage == Stage::Established || now - flow.first_sent > GIVEN_UP;
         let begins = if tcp { asks && (!flow.counted || anew) } else { !flow.counted };
@@ -557,7 +603,7 @@ impl<'a> Replay<'a> {
     fn lost(&mut self, slot: u32, cause: DropCause) {
         let flow = &mut self.flows[slot as usize];
         if flow.stage == Stage::Established {
-            if flow.captured.protocol == Protocol::Tcp {
+            if flow.captured.protocol() == Protocol::Tcp {
                 self.break_connection(slot, Failure::Dropped(cause));
             }
         } else {
@@ -584,7 +630,7 @@ impl<'a> Replay<'a> {
             (Stage::Established, Some(failure)) if flow.broken => Fate::Broken(failure),
             (Stage::Established, _) => Fate::Established,
             // Datagrams that nobody answered may have wanted no answer: they are no connection that failed.
-            (Stage::Asked, None) if flow.captured.protocol != Protocol::Tcp => {
+            (Stage::Asked, None) if flow.captured.protocol() != Protocol::Tcp => {
                 self.tally.attempted -= 1;
                 return;
             }
@@ -596,12 +642,12 @@ impl<'a> Replay<'a> {
             }
         };
         if let Some(records) = &mut self.records {
-            let inside = FiveTuple { src: flow.inside.0, src_port: flow.inside.1, ..flow.captured };
+            let inside = flow.captured.from_source(flow.inside.0, flow.inside.1);
             records.push(Record {
                 traffic: None,
                 instance: Some(flow.instance),
                 inside,
-                outside: flow.far.map(|far| FiveTuple { src: far.seen.0, src_port: far.seen.1, ..inside }),
+                outside: flow.far.map(|far| inside.from_source(far.seen.0, far.seen.1)),
                 started: flow.first_sent,
                 established: flow.established,
                 ended: Some(flow.last_seen),
@@ -617,7 +663,7 @@ impl<'a> Replay<'a> {
         {
             self.idle.pop_front();
             let flow = &self.flows[slot as usize];
-            let limit = flow.last_seen + self.idle_limit(flow.captured.protocol);
+            let limit = flow.last_seen + self.idle_limit(flow.captured.protocol());
             if limit > now {
                 self.idle.push_back((limit, slot));
                 continue;
@@ -625,8 +671,8 @@ impl<'a> Replay<'a> {
             self.conclude(slot);
             let flow = &self.flows[slot as usize];
             let (outbound, inbound) = (flow.outbound, flow.inbound);
-            let inside = FiveTuple { src: flow.inside.0, src_port: flow.inside.1, ..flow.captured };
-            let hash = self.hasher.hash_one(flow_key(&flow.captured));
+            let inside = flow.captured.from_source(flow.inside.0, flow.inside.1);
+            let hash = flow_hash(&self.hasher, &flow.captured);
             self.inside.release(inside);
             if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
                 found.remove();
@@ -658,7 +704,19 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// The same for both directions of a flow: 48 bits of either end, the lower one first, and the protocol.
+/// The same for both directions of a flow.
+#[inline]
+fn flow_hash(hasher: &FixedState, flow: &Flow) -> u64 {
+    match flow {
+        Flow::V4(tuple) => hasher.hash_one(flow_key(tuple)),
+        Flow::V6(tuple) => {
+            let (src, dst) = ((tuple.src, tuple.src_port), (tuple.dst, tuple.dst_port));
+            hasher.hash_one((src.min(dst), src.max(dst), tuple.protocol))
+        }
+    }
+}
+
+/// 48 bits of either end, the lower one first, and the protocol.
 #[inline]
 fn flow_key(tuple: &FiveTuple) -> u128 {
     let end = |address: Ipv4Addr, port: u16| u64::from(u32::from(address)) << 16 | u64::from(port);
@@ -667,36 +725,63 @@ fn flow_key(tuple: &FiveTuple) -> u128 {
 }
 
 /// Source ports in use by the instances, for each destination: several clients may share an instance and use the same
-/// ports. Many clients in step leave long runs of taken ports, so 64 of them are looked at in one go.
+/// ports.
 #[derive(Debug, Default)]
-struct InsidePorts(HashMap<u128, u64, FixedState>);
+struct InsidePorts {
+    v4: Ports<u128>,
+    v6: Ports<FiveTuple<Ipv6Addr>>,
+}
 
 impl InsidePorts {
-    /// Where the ports around this tuple's source port are kept.
-    fn word(tuple: FiveTuple) -> u128 {
-        FiveTuple { src_port: tuple.src_port / 64, ..tuple }.key()
+    /// Takes this flow's source port or the next one that is free; when none is, the port is shared.
+    fn take(&mut self, flow: Flow) -> u16 {
+        match flow {
+            Flow::V4(tuple) => self.v4.take(tuple.src_port, |word| FiveTuple { src_port: word, ..tuple }.key()),
+            Flow::V6(tuple) => self.v6.take(tuple.src_port, |word| FiveTuple { src_port: word, ..tuple }),
+        }
     }
 
-    /// Takes this tuple's source port or the next one that is free; when none is, the port is shared.
-    fn take(&mut self, tuple: FiveTuple) -> u16 {
-        let wanted = tuple.src_port;
+    fn release(&mut self, flow: Flow) {
+        match flow {
+            Flow::V4(tuple) => {
+                self.v4.release(tuple.src_port, FiveTuple { src_port: tuple.src_port / 64, ..tuple }.key());
+            }
+            Flow::V6(tuple) => {
+                self.v6.release(tuple.src_port, FiveTuple { src_port: tuple.src_port / 64, ..tuple });
+            }
+        }
+    }
+}
+
+/// Ports taken, in words of 64: many clients in step leave long runs of them, so as many are looked at in one go. The key of
+/// a word is a flow with the word's number for a source port.
+#[derive(Debug)]
+struct Ports<K>(HashMap<K, u64, FixedState>);
+
+impl<K> Default for Ports<K> {
+    fn default() -> Self {
+        Ports(HashMap::default())
+    }
+}
+
+impl<K: Eq + Hash> Ports<K> {
+    fn take(&mut self, wanted: u16, key: impl Fn(u16) -> K) -> u16 {
         // Once around, and once more the word that it began in, from its first port on.
         let begins = std::iter::once((wanted, wanted % 64));
         let mut words = begins.chain((1..=1024).map(|step: u16| (wanted.wrapping_add(step.wrapping_mul(64)), 0)));
         let free = |(port, first): (u16, u16)| {
-            let taken = self.0.get(&Self::word(FiveTuple { src_port: port, ..tuple })).copied().unwrap_or(0);
+            let taken = self.0.get(&key(port / 64)).copied().unwrap_or(0);
             let free = !taken >> first << first;
             (free != 0).then(|| port / 64 * 64 + free.trailing_zeros() as u16)
         };
         let port = words.find_map(free).unwrap_or(wanted);
-        *self.0.entry(Self::word(FiveTuple { src_port: port, ..tuple })).or_default() |= 1 << (port % 64);
+        *self.0.entry(key(port / 64)).or_default() |= 1 << (port % 64);
         port
     }
 
-    fn release(&mut self, tuple: FiveTuple) {
-        let key = Self::word(tuple);
+    fn release(&mut self, port: u16, key: K) {
         if let Some(taken) = self.0.get_mut(&key) {
-            *taken &= !(1 << (tuple.src_port % 64));
+            *taken &= !(1 << (port % 64));
             if *taken == 0 {
                 self.0.remove(&key);
             }
@@ -726,9 +811,9 @@ mod tests {
 
     use super::*;
 
-    fn tuple(src_port: u16, dst_port: u16) -> FiveTuple {
+    fn tuple(src_port: u16, dst_port: u16) -> Flow {
         let (src, dst) = (Ipv4Addr::new(10, 9, 0, 2), Ipv4Addr::new(198, 51, 100, 7));
-        FiveTuple { src, dst, src_port, dst_port, protocol: Protocol::Udp }
+        FiveTuple { src, dst, src_port, dst_port, protocol: Protocol::Udp }.into()
     }
 
     #[test]
@@ -758,7 +843,7 @@ mod tests {
                 }
             }
             model.iter().for_each(|&port| ports.release(tuple(port, 443)));
-            prop_assert!(ports.0.is_empty());
+            prop_assert!(ports.v4.0.is_empty());
         }
 
         #[test]

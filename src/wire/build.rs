@@ -4,27 +4,17 @@
 //! 1,400 bytes costs what an empty one costs. Each builder takes a flow of either version, and is compiled for each: what
 //! the two do differently is in [`Version`].
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use pnet_packet::ip::IpNextHeaderProtocol;
-use pnet_packet::ipv4::{self, Ipv4Flags, MutableIpv4Packet};
-use pnet_packet::ipv6::MutableIpv6Packet;
 use pnet_packet::tcp::MutableTcpPacket;
 use pnet_packet::udp::MutableUdpPacket;
 
 use super::flow::{FiveTuple, Flow, Protocol};
-use super::layout::{ICMP_HEADER, ICMPV4, ICMPV6, IPV4_HEADER, IPV6_HEADER, Icmp, Layout, TCP_HEADER, UDP_HEADER};
+use super::layout::{ICMP_HEADER, Layout, TCP_HEADER, UDP_HEADER};
 use super::packet::{Packet, Transport};
 use super::rewrite::put_word;
+use super::version::Version;
 
 /// The option "maximum segment size" (RFC 9293 §3.2).
 const MSS_OPTION: usize = 4;
-/// The VPC's default MTU.
-const MTU: u16 = 1460;
-/// What fits into the MTU beside 40 bytes of IPv4 and TCP headers: 1,420 bytes. IPv6's headers leave 1,400.
-pub(crate) const MSS: u16 = Ipv4Addr::MSS;
-/// What Linux sends, as a hop limit, too.
-const TTL: u8 = 64;
 
 /// TCP's flag bits.
 pub mod tcp_flags {
@@ -51,85 +41,6 @@ pub struct TcpSegment {
     pub ack: u32,
     /// Bytes of payload.
     pub payload: u16,
-}
-
-/// What a simulated host does differently in the two versions of IP. Implemented by their addresses.
-pub(super) trait Version: Copy {
-    /// Length of the IP header that it sends: no options, no extension headers.
-    const HEADER: usize;
-    /// What a SYN offers (RFC 6691): the MTU less fixed IP and TCP headers.
-    const MSS: u16 = MTU - (Self::HEADER + TCP_HEADER) as u16;
-    /// The numbers of ICMP.
-    const ICMP: Icmp;
-    /// Which one it is.
-    const IS_V4: bool;
-
-    /// Writes the IP header in front of a packet, all of which is in `bytes`.
-    fn put_header(tuple: FiveTuple<Self>, bytes: &mut [u8]);
-
-    /// The sum of the pseudo-header's words, for a segment of `length` bytes.
-    fn pseudo_header(tuple: FiveTuple<Self>, length: usize) -> u32;
-
-    /// IANA protocol number in this version.
-    fn number(protocol: Protocol) -> u8 {
-        if protocol == Protocol::Icmp { Self::ICMP.protocol } else { protocol.number() }
-    }
-}
-
-impl Version for Ipv4Addr {
-    const HEADER: usize = IPV4_HEADER;
-    const ICMP: Icmp = ICMPV4;
-    const IS_V4: bool = true;
-
-    #[inline]
-    fn put_header(tuple: FiveTuple, bytes: &mut [u8]) {
-        let length = bytes.len();
-        let mut ip = MutableIpv4Packet::new(bytes).expect("room for an IPv4 header");
-        ip.set_version(4);
-        ip.set_header_length((IPV4_HEADER / 4) as u8);
-        ip.set_total_length(u16::try_from(length).expect("simulated hosts send no jumbograms"));
-        ip.set_flags(Ipv4Flags::DontFragment);
-        ip.set_ttl(TTL);
-        ip.set_next_level_protocol(IpNextHeaderProtocol(Self::number(tuple.protocol)));
-        ip.set_source(tuple.src);
-        ip.set_destination(tuple.dst);
-        let checksum = ipv4::checksum(&ip.to_immutable());
-        ip.set_checksum(checksum);
-    }
-
-    #[inline]
-    fn pseudo_header(tuple: FiveTuple, length: usize) -> u32 {
-        // RFC 792 has none.
-        if tuple.protocol == Protocol::Icmp {
-            return 0;
-        }
-        let [src, dst] = [tuple.src, tuple.dst].map(u32::from);
-        let addresses = (src >> 16) + (src & 0xffff) + (dst >> 16) + (dst & 0xffff);
-        addresses + u32::from(Self::number(tuple.protocol)) + length as u32
-    }
-}
-
-impl Version for Ipv6Addr {
-    const HEADER: usize = IPV6_HEADER;
-    const ICMP: Icmp = ICMPV6;
-    const IS_V4: bool = false;
-
-    fn put_header(tuple: FiveTuple<Ipv6Addr>, bytes: &mut [u8]) {
-        let payload = bytes.len() - IPV6_HEADER;
-        let mut ip = MutableIpv6Packet::new(bytes).expect("room for an IPv6 header");
-        ip.set_version(6);
-        ip.set_payload_length(u16::try_from(payload).expect("simulated hosts send no jumbograms"));
-        ip.set_next_header(IpNextHeaderProtocol(Self::number(tuple.protocol)));
-        ip.set_hop_limit(TTL);
-        ip.set_source(tuple.src);
-        ip.set_destination(tuple.dst);
-    }
-
-    /// RFC 8200 §8.1, for ICMPv6 as for the others.
-    fn pseudo_header(tuple: FiveTuple<Ipv6Addr>, length: usize) -> u32 {
-        let words = |address: Ipv6Addr| address.segments().into_iter().map(u32::from).sum::<u32>();
-        words(tuple.src) + words(tuple.dst) + u32::from(Self::number(tuple.protocol)) + length as u32
-    }
 }
 
 impl Packet {
@@ -261,6 +172,8 @@ impl Packet {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
     use super::*;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::layout::ICMPV6;
+use super::version::Version;
 
 /// The protocols whose packets belong to flows: those that Cloud NAT translates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +166,30 @@ impl Flow {
         match self {
             Flow::V6(FiveTuple { protocol: Protocol::Icmp, .. }) => ICMPV6.protocol,
             flow => flow.protocol().number(),
+        }
+    }
+
+    /// A flow between two addresses; `None` when they are of two versions of IP.
+    pub fn between(src: (IpAddr, u16), dst: (IpAddr, u16), protocol: Protocol) -> Option<Flow> {
+        let (src_port, dst_port) = (src.1, dst.1);
+        match (src.0, dst.0) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => Some(Flow::V4(FiveTuple { src, dst, src_port, dst_port, protocol })),
+            (IpAddr::V6(src), IpAddr::V6(dst)) => Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol })),
+            _ => None,
+        }
+    }
+
+    /// The same with another source, of the same version of IP.
+    pub fn from_source(self, address: IpAddr, port: u16) -> Flow {
+        let dst = (self.dst(), self.dst_port());
+        Flow::between((address, port), dst, self.protocol()).expect("the source keeps its version of IP")
+    }
+
+    /// The largest segment that its ends take of each other, if they speak TCP.
+    pub(crate) const fn mss(self) -> u16 {
+        match self {
+            Flow::V4(_) => Ipv4Addr::MSS,
+            Flow::V6(_) => Ipv6Addr::MSS,
         }
     }
 

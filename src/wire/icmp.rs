@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use pnet_packet::ipv6::Ipv6Packet;
 
-use super::build::Version;
 use super::flow::{FiveTuple, Flow, Protocol};
 use super::ipv6::{Chain, Fragment};
 use super::layout::{ICMP_HEADER, ICMPV4, ICMPV6, IPV4_HEADER, Icmp, PROTOCOL_TCP, PROTOCOL_UDP};
 use super::packet::{Packet, Transport};
-use super::rewrite::{Difference, put_word, word_at};
+use super::rewrite::{Difference, End, put_word, word_at};
+use super::version::Version;
 
 /// RFC 792: an error quotes the IP header and at least these many bytes behind it.
 const QUOTED_TRANSPORT: usize = 8;
@@ -53,11 +53,11 @@ impl IcmpError {
     }
 }
 
-/// The packet that an ICMP error quotes.
+/// The packet that an ICMP error quotes. IPv4, unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Embedded {
+pub struct Embedded<A = Ipv4Addr> {
     /// Its flow, in the direction in which it was sent.
-    pub tuple: FiveTuple,
+    pub tuple: FiveTuple<A>,
     /// Where its IP header starts.
     ip_at: usize,
     /// Where its transport header starts.
@@ -87,16 +87,13 @@ impl Packet {
         Some(Embedded { tuple, ip_at, transport_at: ip_at + header })
     }
 
-    /// The flow that an ICMP error of either version is about, in the direction in which the quoted packet was sent;
-    /// `None` for other packets and for quotations too short to tell.
-    pub fn embedded_flow(&self) -> Option<Flow> {
-        if self.is_ipv4() {
-            return self.embedded().map(|embedded| Flow::V4(embedded.tuple));
-        }
-        if self.transport() != Transport::IcmpError {
+    /// The same for ICMPv6.
+    pub fn embedded_ipv6(&self) -> Option<Embedded<Ipv6Addr>> {
+        if self.is_ipv4() || self.transport() != Transport::IcmpError {
             return None;
         }
-        let quoted = self.bytes.get(self.transport_at + ICMP_HEADER..)?;
+        let ip_at = self.transport_at + ICMP_HEADER;
+        let quoted = self.bytes.get(ip_at..)?;
         let ip = Ipv6Packet::new(quoted).filter(|ip| ip.get_version() == 6)?;
         let chain = Chain::of(quoted);
         // A later fragment has no ports to go by; a cut chain ends at what is no protocol of ours.
@@ -105,32 +102,48 @@ impl Packet {
         }
         let transport = quoted.get(chain.at..).filter(|rest| rest.len() >= QUOTED_TRANSPORT)?;
         let (src_port, dst_port, protocol) = quoted_ports(transport, chain.protocol, ICMPV6)?;
-        let (src, dst) = (ip.get_source(), ip.get_destination());
-        Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol }))
+        let tuple = FiveTuple { src: ip.get_source(), dst: ip.get_destination(), src_port, dst_port, protocol };
+        Some(Embedded { tuple, ip_at, transport_at: ip_at + chain.at })
+    }
+
+    /// The flow that an ICMP error of either version is about, in the direction in which the quoted packet was sent;
+    /// `None` for other packets and for quotations too short to tell.
+    pub fn embedded_flow(&self) -> Option<Flow> {
+        if self.is_ipv4() {
+            return self.embedded().map(|embedded| Flow::V4(embedded.tuple));
+        }
+        self.embedded_ipv6().map(|embedded| Flow::V6(embedded.tuple))
     }
 
     /// Gives the quoted packet another source, as NAT does for an error that comes from outside.
     pub fn set_embedded_source(&mut self, embedded: &Embedded, address: Ipv4Addr, port: u16) {
-        self.set_embedded(embedded, 12, (embedded.tuple.src, address), 0, port);
+        self.set_embedded(embedded, End::Source, address, port);
     }
 
     /// Gives the quoted packet another destination, as NAT does for an error that an instance sends about a packet
     /// from outside.
     pub fn set_embedded_destination(&mut self, embedded: &Embedded, address: Ipv4Addr, port: u16) {
-        self.set_embedded(embedded, 16, (embedded.tuple.dst, address), 2, port);
+        self.set_embedded(embedded, End::Destination, address, port);
     }
 
-    fn set_embedded(
-        &mut self,
-        embedded: &Embedded,
-        address_at: usize,
-        (old_address, address): (Ipv4Addr, Ipv4Addr),
-        port_at: usize,
-        port: u16,
-    ) {
+    /// [`Packet::set_embedded_source`] for IPv6.
+    pub fn set_embedded_source_ipv6(&mut self, embedded: &Embedded<Ipv6Addr>, address: Ipv6Addr, port: u16) {
+        self.set_embedded(embedded, End::Source, address, port);
+    }
+
+    /// [`Packet::set_embedded_destination`] for IPv6.
+    pub fn set_embedded_destination_ipv6(&mut self, embedded: &Embedded<Ipv6Addr>, address: Ipv6Addr, port: u16) {
+        self.set_embedded(embedded, End::Destination, address, port);
+    }
+
+    fn set_embedded<A: Version>(&mut self, embedded: &Embedded<A>, end: End, address: A, port: u16) {
         let Embedded { tuple, ip_at, transport_at } = *embedded;
-        let addresses = Difference::default().address(old_address, address);
-        let ip_checksum = addresses.apply(word_at(&self.bytes, ip_at + 10));
+        let (old, port_at) = match end {
+            End::Source => (tuple.src, 0),
+            End::Destination => (tuple.dst, 2),
+        };
+        let addresses = old.difference(address);
+        let header = A::CHECKSUM_AT.map(|at| ip_at + at);
         let (port_at, checksum_at) = match tuple.protocol {
             Protocol::Tcp => (transport_at + port_at, transport_at + 16),
             Protocol::Udp => (transport_at + port_at, transport_at + 6),
@@ -145,16 +158,18 @@ impl Packet {
                     0 => 0xffff,
                     new => new,
                 }),
-                Protocol::Tcp => Some((addresses + ports).apply(old)),
-                Protocol::Icmp => Some(ports.apply(old)),
+                Protocol::Icmp if !A::ICMP_COVERS_ADDRESSES => Some(ports.apply(old)),
+                Protocol::Tcp | Protocol::Icmp => Some((addresses + ports).apply(old)),
             },
         );
 
         // Every word that changes inside the quotation changes the checksum of the error itself.
         let mut outer = addresses;
-        self.bytes[ip_at + address_at..ip_at + address_at + 4].copy_from_slice(&address.octets());
-        for (at, new) in [(ip_at + 10, Some(ip_checksum)), (port_at, Some(port)), (checksum_at, checksum)] {
-            if let Some(new) = new {
+        let header_checksum = header.map(|at| addresses.apply(word_at(&self.bytes, at)));
+        address.put(&mut self.bytes, ip_at + A::ADDRESSES_AT[end as usize]);
+        let words = [(header, header_checksum), (Some(port_at), Some(port)), (Some(checksum_at), checksum)];
+        for (at, new) in words {
+            if let (Some(at), Some(new)) = (at, new) {
                 outer = outer.word(word_at(&self.bytes, at), new);
                 put_word(&mut self.bytes, at, new);
             }
@@ -276,7 +291,7 @@ mod tests {
                 sent.build_udp(tuple, 20);
             }
             let mut outside = sent.clone();
-            outside.set_source(nat.into(), nat_port);
+            outside.set_source(Ipv4Addr::from(nat), nat_port);
             let cut = cut & !1; // half a checksum cannot be put right
             outside.bytes.truncate(cut);
 

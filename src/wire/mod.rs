@@ -14,8 +14,8 @@ mod packet;
 mod rewrite;
 #[cfg(test)]
 mod testing;
+mod version;
 
-pub(crate) use build::MSS;
 pub use build::{TcpSegment, tcp_flags};
 pub use flow::{Direction, FiveTuple, Flow, Protocol};
 pub use icmp::{Embedded, IcmpError};

@@ -8,7 +8,11 @@ use pnet_packet::tcp::TcpPacket;
 use thiserror::Error;
 
 use super::flow::{FiveTuple, Flow, Protocol};
-use super::layout::{IPV4_HEADER, Layout};
+use super::ipv6::{Chain, Fragment};
+use super::layout::{IPV4_HEADER, Layout, PROTOCOL_TCP, PROTOCOL_UDP};
+
+/// RFC 9260; it has its ports where TCP and UDP have them.
+const PROTOCOL_SCTP: u8 = 132;
 
 /// Why bytes are no packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -201,6 +205,26 @@ impl Packet {
         let ip = self.ipv6();
         let (src, dst) = (ip.get_source(), ip.get_destination());
         Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol }))
+    }
+
+    /// Whether it is a fragment other than the first: it has no transport header.
+    pub fn is_later_fragment(&self) -> bool {
+        if self.transport != Transport::Fragment {
+            return false;
+        }
+        if self.is_v4 {
+            return self.ipv4().get_fragment_offset() != 0;
+        }
+        Chain::of(&self.bytes).fragment == Some(Fragment::Later)
+    }
+
+    /// Source and destination port of a packet that shows them: of TCP, UDP or SCTP, whole or the first fragment.
+    pub fn shown_ports(&self) -> Option<(u16, u16)> {
+        if !matches!(self.protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP) || self.is_later_fragment() {
+            return None;
+        }
+        let [a, b, c, d] = *self.bytes.get(self.transport_at..self.transport_at + 4)?.first_chunk()?;
+        Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
     }
 
     /// Inlined into both of its callers, since every station asks every packet for its five-tuple.

@@ -1,15 +1,15 @@
 //! Changing addresses, ports and TTL, with checksums kept by RFC 1624.
 //!
-//! Addresses and ports are IPv4's: nothing translates IPv6, whose packets only lose a hop.
+//! Stations translate IPv4 only; that a captured client of either version wears an instance's address is rewriting, too.
 //!
 //! A checksum is updated by the difference between old and new words, never computed anew: what was wrong stays exactly
 //! as wrong, and a receiver sees what it would have seen. A UDP checksum of zero means "none" (RFC 768) and stays zero.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use pnet_packet::ipv4::MutableIpv4Packet;
-
+use super::layout::{PROTOCOL_TCP, PROTOCOL_UDP};
 use super::packet::{Packet, Transport};
+use super::version::Version;
 
 /// The sum of the words that left and the words that came, as one's complement: RFC 1624 equation 3 without the old
 /// checksum. Differences add up.
@@ -21,13 +21,6 @@ impl Difference {
     #[inline]
     pub(super) fn word(self, old: u16, new: u16) -> Difference {
         Difference(self.0 + u32::from(!old) + u32::from(new))
-    }
-
-    /// An IPv4 address changed.
-    #[inline]
-    pub(super) fn address(self, old: Ipv4Addr, new: Ipv4Addr) -> Difference {
-        let (old, new) = (u32::from(old), u32::from(new));
-        self.word((old >> 16) as u16, (new >> 16) as u16).word(old as u16, new as u16)
     }
 
     /// The checksum after the change: `~(~HC + ~m + m')`.
@@ -70,44 +63,45 @@ pub(super) fn update_udp_checksum(bytes: &mut [u8], at: usize, difference: Diffe
 
 /// Which end of the packet is rewritten.
 #[derive(Clone, Copy, PartialEq)]
-enum End {
-    Source,
-    Destination,
+pub(super) enum End {
+    Source = 0,
+    Destination = 1,
 }
 
 impl Packet {
-    /// Gives the packet another source address and source port (ICMP echo identifier). The port is ignored by packets
-    /// that have none. IPv4 only: nothing translates IPv6.
+    /// Gives the packet another source address, of its own version, and another source port (ICMP echo identifier). The port
+    /// is ignored by packets that have none.
     #[inline]
-    pub fn set_source(&mut self, address: Ipv4Addr, port: u16) {
-        self.set_end(End::Source, address, port);
+    pub fn set_source(&mut self, address: impl Into<IpAddr>, port: u16) {
+        match address.into() {
+            IpAddr::V4(address) => self.set_end(End::Source, address, port),
+            IpAddr::V6(address) => self.set_end(End::Source, address, port),
+        }
     }
 
-    /// Gives the packet another destination address and destination port (ICMP echo identifier). IPv4 only.
+    /// Gives the packet another destination address, of its own version, and another destination port (ICMP echo
+    /// identifier).
     #[inline]
-    pub fn set_destination(&mut self, address: Ipv4Addr, port: u16) {
-        self.set_end(End::Destination, address, port);
+    pub fn set_destination(&mut self, address: impl Into<IpAddr>, port: u16) {
+        match address.into() {
+            IpAddr::V4(address) => self.set_end(End::Destination, address, port),
+            IpAddr::V6(address) => self.set_end(End::Destination, address, port),
+        }
     }
 
     #[inline]
-    fn set_end(&mut self, end: End, address: Ipv4Addr, port: u16) {
-        debug_assert!(self.is_ipv4(), "only IPv4 packets are translated");
+    fn set_end<A: Version>(&mut self, end: End, address: A, port: u16) {
+        debug_assert_eq!(self.is_ipv4(), A::IS_V4, "an address of the packet's own version");
         let at = self.transport_at;
         let transport = self.transport();
-        let mut ip = MutableIpv4Packet::new(&mut self.bytes).expect("a parsed packet has its header");
-        let old_address = match end {
-            End::Source => ip.get_source(),
-            End::Destination => ip.get_destination(),
-        };
-        let difference = Difference::default().address(old_address, address);
-        match end {
-            End::Source => ip.set_source(address),
-            End::Destination => ip.set_destination(address),
-        }
-        let checksum = difference.apply(ip.get_checksum());
-        ip.set_checksum(checksum);
-
+        let protocol = self.protocol_number();
+        let address_at = A::ADDRESSES_AT[end as usize];
         let bytes = &mut self.bytes[..];
+        let difference = A::read(bytes, address_at).difference(address);
+        address.put(bytes, address_at);
+        if let Some(checksum_at) = A::CHECKSUM_AT {
+            put_word(bytes, checksum_at, difference.apply(word_at(bytes, checksum_at)));
+        }
         match transport {
             Transport::Tcp | Transport::Udp => {
                 let port_at = if end == End::Source { at } else { at + 2 };
@@ -120,18 +114,43 @@ impl Packet {
                     update_udp_checksum(bytes, at + 6, difference);
                 }
             }
-            // ICMP has no pseudo-header: only the identifier counts. The asker's side has it.
+            // The asker's side has the identifier.
             Transport::IcmpEchoRequest | Transport::IcmpEchoReply => {
                 let asks = transport == Transport::IcmpEchoRequest;
+                let mut icmp = if A::ICMP_COVERS_ADDRESSES { difference } else { Difference::default() };
                 if asks == (end == End::Source) {
-                    let difference = Difference::default().word(word_at(bytes, at + 4), port);
+                    icmp = icmp.word(word_at(bytes, at + 4), port);
                     put_word(bytes, at + 4, port);
-                    let checksum = difference.apply(word_at(bytes, at + 2));
-                    put_word(bytes, at + 2, checksum);
+                }
+                put_word(bytes, at + 2, icmp.apply(word_at(bytes, at + 2)));
+            }
+            Transport::IcmpError | Transport::IcmpOther if A::ICMP_COVERS_ADDRESSES => {
+                put_word(bytes, at + 2, difference.apply(word_at(bytes, at + 2)));
+            }
+            // The first fragment has the checksum of the whole.
+            Transport::Fragment => {
+                let checksum_at = self.checksum_of_first_fragment::<A>();
+                let bytes = &mut self.bytes[..];
+                match checksum_at {
+                    Some(at) if protocol == PROTOCOL_UDP => update_udp_checksum(bytes, at, difference),
+                    Some(at) => put_word(bytes, at, difference.apply(word_at(bytes, at))),
+                    None => {}
                 }
             }
-            Transport::IcmpError | Transport::IcmpOther | Transport::Fragment | Transport::Other(_) => {}
+            Transport::IcmpError | Transport::IcmpOther | Transport::Other(_) => {}
         }
+    }
+
+    /// Where a first fragment has a checksum that covers the addresses, if that was captured.
+    fn checksum_of_first_fragment<A: Version>(&self) -> Option<usize> {
+        let offset = match self.protocol_number() {
+            PROTOCOL_TCP => 16,
+            PROTOCOL_UDP => 6,
+            protocol if A::ICMP_COVERS_ADDRESSES && protocol == A::ICMP.protocol => 2,
+            _ => return None,
+        };
+        let at = self.transport_at + offset;
+        (!self.is_later_fragment() && at + 2 <= self.bytes.len()).then_some(at)
     }
 
     /// Takes one from the TTL, or from the hop limit, which no checksum covers. Returns false, and changes nothing, when it would reach zero.
@@ -158,22 +177,46 @@ impl Packet {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::testing::{any_flow, any_tuple, checksums_hold, packet};
+    use crate::wire::testing::{address_like, any_flow, checksums_hold, in_fragments, packet};
     use crate::wire::{FiveTuple, Protocol};
 
     proptest! {
         #[test]
-        fn a_right_checksum_stays_right(tuple in any_tuple(), address: u32, port: u16, payload in 0u16..40, source: bool) {
-            let mut packet = packet(tuple, payload);
+        fn a_right_checksum_stays_right(flow in any_flow(), new in any::<u128>(), port: u16, payload in 0u16..40, source: bool) {
+            let mut packet = packet(flow, payload);
             prop_assert!(checksums_hold(&packet));
-            if source { packet.set_source(address.into(), port) } else { packet.set_destination(address.into(), port) }
+            let address = address_like(flow.src(), new);
+            if source { packet.set_source(address, port) } else { packet.set_destination(address, port) }
             packet.decrement_ttl();
             prop_assert!(checksums_hold(&packet));
+            prop_assert_eq!(if source { packet.source() } else { packet.destination() }, address);
+        }
+
+        /// Both fragments wear the new address, and what is put together again has a right checksum.
+        #[test]
+        fn a_packet_in_fragments_is_right_when_it_is_whole_again(flow in any_flow(), new in any::<u128>(), payload in 16u16..40) {
+            let whole = packet(flow, payload);
+            let (mut first, mut later) = in_fragments(&whole);
+            let address = address_like(flow.src(), new);
+            prop_assert_eq!((first.is_later_fragment(), later.is_later_fragment()), (false, true));
+            prop_assert_eq!(later.shown_ports(), None);
+            for fragment in [&mut first, &mut later] {
+                fragment.set_source(address, 7);
+                prop_assert_eq!((fragment.source(), fragment.destination()), (address, flow.dst()));
+            }
+            let mut expected = whole.clone();
+            let own_port = if flow.protocol() == Protocol::Icmp { flow.src_port() | flow.dst_port() } else { flow.src_port() };
+            expected.set_source(address, own_port);
+            let segment = [&first.bytes()[first.transport_at..], &later.bytes()[later.transport_at..]].concat();
+            let right = &expected.bytes()[expected.transport_at..];
+            // Zero and all ones are the same checksum.
+            let same = segment.iter().zip(right).all(|(a, b)| a == b || (*a | *b == 0xff && *a & *b == 0));
+            prop_assert!(same && segment.len() == right.len(), "{segment:?} {right:?}");
         }
 
         #[test]
@@ -191,16 +234,17 @@ mod tests {
         }
 
         #[test]
-        fn out_and_back_is_the_identity(tuple in any_tuple(), address: u32, port: u16, wrong: u16) {
-            let mut packet = packet(tuple, 5);
+        fn out_and_back_is_the_identity(flow in any_flow(), new in any::<u128>(), port: u16, wrong: u16) {
+            let mut packet = packet(flow, 5);
+            let address = address_like(flow.src(), new);
             // A wrong checksum, but not the "none" of UDP, nor the other spelling of zero.
-            let at = packet.transport_at + match tuple.protocol { Protocol::Tcp => 16, Protocol::Udp => 6, Protocol::Icmp => 2 };
+            let at = packet.transport_at + match flow.protocol() { Protocol::Tcp => 16, Protocol::Udp => 6, Protocol::Icmp => 2 };
             prop_assume!(wrong != 0 && wrong != 0xffff);
             put_word(&mut packet.bytes, at, wrong);
             let before = packet.clone();
-            packet.set_source(address.into(), port);
+            packet.set_source(address, port);
             let checksum = word_at(packet.bytes(), at);
-            packet.set_source(tuple.src, tuple.src_port);
+            packet.set_source(flow.src(), flow.src_port());
             // A word of all ones and one of zero are the same number in one's complement; only they may change places.
             if checksum != 0 && checksum != 0xffff {
                 prop_assert_eq!(packet, before);

@@ -1,6 +1,6 @@
 //! What the properties of this module share: flows and extension headers of all kinds, and checksums by pnet.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use pnet_packet::icmpv6::{Icmpv6Packet, checksum as icmpv6_checksum};
 use pnet_packet::ipv4::{self, Ipv4Packet};
@@ -132,4 +132,36 @@ pub fn extended(packet: &Packet, extensions: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let payload = bytes.len() - 40;
     put_word(&mut bytes, 4, u16::try_from(payload).unwrap());
     bytes
+}
+
+/// An address of the same version as another one.
+pub fn address_like(other: IpAddr, bits: u128) -> IpAddr {
+    match other {
+        IpAddr::V4(_) => Ipv4Addr::from(bits as u32).into(),
+        IpAddr::V6(_) => Ipv6Addr::from(bits).into(),
+    }
+}
+
+/// A packet without options in two fragments, of which the first has 24 bytes.
+pub fn in_fragments(packet: &Packet) -> (Packet, Packet) {
+    const FIRST: usize = 24;
+    let header = packet.transport_at;
+    let fragment = |part: &[u8], offset: u16, more: u16| {
+        let mut bytes = packet.bytes()[..header].to_vec();
+        if packet.is_ipv4() {
+            bytes.extend(part);
+            let length = bytes.len() as u16;
+            put_word(&mut bytes, 2, length);
+            put_word(&mut bytes, 6, (more << 13) | (offset / 8));
+        } else {
+            bytes.extend([bytes[6], 0, 0, 0, 0, 0, 0, 9]);
+            bytes[6] = 44;
+            put_word(&mut bytes, header + 2, offset | more);
+            bytes.extend(part);
+            put_word(&mut bytes, 4, part.len() as u16 + 8);
+        }
+        Packet::parse(&bytes).unwrap()
+    };
+    let segment = &packet.bytes()[header..];
+    (fragment(&segment[..FIRST], 0, 1), fragment(&segment[FIRST..], FIRST as u16, 0))
 }

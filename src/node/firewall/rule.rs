@@ -16,7 +16,6 @@ use crate::wire::{Packet, Transport};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-const SCTP: u8 = 132;
 
 /// What rules look at in a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +46,8 @@ impl Headers {
     pub fn of(packet: &Packet) -> Headers {
         let protocol = packet.protocol_number();
         let port = match packet.transport() {
-            Transport::Fragment if !is_first_fragment(packet) => Port::InFirstFragment,
-            _ => ports(packet).map_or(Port::None, |(_, port)| Port::Known(port)),
+            Transport::Fragment if packet.is_later_fragment() => Port::InFirstFragment,
+            _ => packet.shown_ports().map_or(Port::None, |(_, port)| Port::Known(port)),
         };
         Headers { source: packet.source(), destination: packet.destination(), protocol, port }
     }
@@ -68,30 +67,6 @@ impl Headers {
     pub fn portless(source: impl Into<IpAddr>, destination: impl Into<IpAddr>, protocol: u8) -> Headers {
         Headers { protocol, port: Port::None, ..Headers::tcp(source, destination, 0) }
     }
-}
-
-/// Whether a fragment begins its packet, so that it has the transport header.
-pub(super) fn is_first_fragment(packet: &Packet) -> bool {
-    let offset = u16::from_be_bytes([packet.bytes()[6], packet.bytes()[7]]) & 0x1fff;
-    packet.is_ipv4() && offset == 0
-}
-
-/// Source and destination port of a packet that shows them: whole, or the first fragment.
-pub(super) fn ports(packet: &Packet) -> Option<(u16, u16)> {
-    if let Some(tuple) = packet.five_tuple() {
-        return matches!(packet.protocol_number(), TCP | UDP).then_some((tuple.src_port, tuple.dst_port));
-    }
-    let shows = match packet.transport() {
-        Transport::Fragment => is_first_fragment(packet),
-        Transport::Other(protocol) => protocol == SCTP,
-        _ => false,
-    };
-    if !shows || !packet.is_ipv4() || !matches!(packet.protocol_number(), TCP | UDP | SCTP) {
-        return None;
-    }
-    let at = usize::from(packet.bytes()[0] & 0xf) * 4;
-    let [a, b, c, d] = *packet.bytes().get(at..at + 4)?.first_chunk()?;
-    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// What a rule does with the packets that match.

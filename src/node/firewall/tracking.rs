@@ -14,10 +14,9 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
-use super::rule;
 use crate::time::SimTime;
 use crate::trace::EntryId;
-use crate::wire::{FiveTuple, Packet, Transport};
+use crate::wire::{Flow, Packet, Transport};
 
 /// Google: a tracked connection is forgotten when it was idle for ten minutes.
 const TRACKED: Duration = Duration::from_secs(600);
@@ -47,21 +46,20 @@ impl Key {
         Key { addresses: [low.0, high.0], ports: [low.1, high.1], protocol, interface }
     }
 
-    fn of_tuple(tuple: &FiveTuple, interface: u32) -> Key {
-        let ends = ((tuple.src.into(), tuple.src_port), (tuple.dst.into(), tuple.dst_port));
-        Key::new(ends.0, ends.1, tuple.protocol.number(), interface)
+    fn of_flow(flow: Flow, interface: u32) -> Key {
+        let ends = ((flow.src(), flow.src_port()), (flow.dst(), flow.dst_port()));
+        Key::new(ends.0, ends.1, flow.protocol_number(), interface)
     }
 
     /// The connection that a packet is part of; `None` when packets of its kind are not tracked. A later fragment does not
     /// show its connection.
     pub(super) fn of(packet: &Packet, interface: u32) -> Option<Key> {
-        if let Some(tuple) = packet.five_tuple() {
-            return Some(Key::of_tuple(&tuple, interface));
+        if let Some(flow) = packet.flow() {
+            return Some(Key::of_flow(flow, interface));
         }
         let ports = match packet.transport() {
-            Transport::Fragment => rule::ports(packet)?,
-            // The transport of IPv6 packets is not read.
-            Transport::Other(_) if packet.is_ipv4() => rule::ports(packet).unwrap_or((0, 0)),
+            Transport::Fragment => packet.shown_ports()?,
+            Transport::Other(_) => packet.shown_ports().unwrap_or((0, 0)),
             _ => return None,
         };
         let ends = ((packet.source(), ports.0), (packet.destination(), ports.1));
@@ -70,7 +68,7 @@ impl Key {
 
     /// The connection that an ICMP error is about.
     pub(super) fn quoted_by(packet: &Packet, interface: u32) -> Option<Key> {
-        packet.embedded().map(|embedded| Key::of_tuple(&embedded.tuple, interface))
+        packet.embedded_flow().map(|flow| Key::of_flow(flow, interface))
     }
 
     fn hash(&self, hasher: &FixedState) -> u64 {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::route::{ForwardingRule, ForwardingTarget};
 use crate::trace::info::{ForwardingRuleInfo, Resource};
 use crate::trace::{DropCause, Explain, Memo, State, Verdict};
-use crate::wire::Packet;
+use crate::wire::{Flow, Packet, Protocol};
 
 /// Who sends to a forwarding rule.
 pub(super) struct Client<'a> {
@@ -29,7 +29,7 @@ pub(super) fn forward(
     explain: &mut Explain,
 ) -> Verdict {
     let protocol = packet.protocol_number();
-    let port = packet.five_tuple().filter(|_| protocol != 1).map(|tuple| tuple.dst_port);
+    let port = packet.flow().filter(|flow| flow.protocol() != Protocol::Icmp).map(Flow::dst_port);
     let Some(rule) = rules.iter().find(|rule| rule.takes(protocol, port)) else {
         explain.say(State::Drop, || {
             let names: Vec<&str> = rules.iter().map(|rule| &*rule.rule.name).collect();

@@ -95,7 +95,7 @@ impl Router {
             explain.say(State::Drop, || format!("Google Cloud blocks IP protocol {protocol} to external addresses"));
             return Verdict::Drop(DropCause::TrafficTypeBlocked);
         }
-        if protocol == TCP && packet.five_tuple().is_some_and(|tuple| tuple.dst_port == SMTP) {
+        if protocol == TCP && packet.flow().is_some_and(|flow| flow.dst_port() == SMTP) {
             explain.say(State::Drop, || "Google Cloud blocks TCP port 25 to external addresses");
             return Verdict::Drop(DropCause::TrafficTypeBlocked);
         }

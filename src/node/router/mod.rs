@@ -28,7 +28,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -44,7 +44,7 @@ pub use route::{
 use super::connector::spread;
 use crate::trace::info::ForwardingRuleInfo;
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
-use crate::wire::{IcmpError, Packet};
+use crate::wire::{Flow, IcmpError, Packet};
 use names::{NameId, Names};
 use policy::{Policy, Scope};
 use special::{PscEndpoint, Special};
@@ -56,6 +56,8 @@ pub const FIREWALL: PortId = PortId(0);
 /// Where the network's own ICMP errors come from. No such address shows in a real VPC network; it is a documentation
 /// address.
 const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// The same for IPv6.
+const ROUTER_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 /// What is behind a port, as far as it matters for packets that come from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -478,8 +480,13 @@ fn flow_key<P: Family>(src: P, dst: P, packet: &Packet) -> u128 {
         IpAddr::V4(address) => u128::from(u32::from(address)),
         IpAddr::V6(address) => u128::from(address),
     };
-    match packet.five_tuple() {
-        Some(tuple) => tuple.key(),
+    match packet.flow() {
+        Some(Flow::V4(tuple)) => tuple.key(),
+        Some(Flow::V6(tuple)) => {
+            let ports = u128::from(tuple.src_port) << 24 | u128::from(tuple.dst_port) << 8;
+            let addresses = u128::from(tuple.src).rotate_left(64) ^ u128::from(tuple.dst);
+            addresses ^ ports ^ u128::from(tuple.protocol.number())
+        }
         None => bits(src.address()).rotate_left(64) ^ bits(dst.address()) ^ u128::from(packet.protocol_number()) << 120,
     }
 }
@@ -487,7 +494,8 @@ fn flow_key<P: Family>(src: P, dst: P, packet: &Packet) -> u128 {
 /// Google: without a route the sender gets an ICMP "destination or network unreachable".
 fn no_route(packet: &Packet) -> Verdict {
     let mut error = Packet::empty();
-    if error.build_icmp_error(IcmpError::NetworkUnreachable, packet, ROUTER_ADDRESS) {
+    let router = if packet.is_ipv4() { ROUTER_ADDRESS.into() } else { IpAddr::from(ROUTER_ADDRESS_V6) };
+    if error.build_icmp_error(IcmpError::NetworkUnreachable, packet, router) {
         Verdict::Refuse(DropCause::NoRoute, Box::new(error))
     } else {
         Verdict::Drop(DropCause::NoRoute)

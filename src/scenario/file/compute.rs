@@ -24,6 +24,12 @@ pub struct Network {
     /// Maximum transmission unit in bytes, 1300 to 8896. Default 1460.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<At<i64>>,
+    /// Its subnets may have internal IPv6 ranges. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_ula_internal_ipv6: Option<At<bool>>,
+    /// The /48 of fd20::/20 that internal IPv6 ranges are parts of. Left out, it gets one, always the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal_ipv6_range: Option<At<Cidr>>,
     /// Whether dynamic routing is for each region by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing_config: Option<RoutingConfig>,
@@ -84,6 +90,9 @@ pub struct Peering {
     /// Whether routes of subnets with privately used public addresses are imported. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import_subnet_routes_with_public_ip: Option<bool>,
+    /// `IPV4_IPV6` where both sides say so: IPv6 routes are exchanged, too. Default `IPV4_ONLY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack_type: Option<At<StackType>>,
     /// Only an `ACTIVE` peering exchanges routes. Default: as the networks of the scenario have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<At<PeeringState>>,
@@ -118,9 +127,21 @@ pub struct Subnetwork {
     /// What it is for. Default `PRIVATE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<At<SubnetworkPurpose>>,
-    /// IP versions. Only IPv4 is simulated.
+    /// IP versions. Default `IPV4_ONLY`; Cloud Run uses that and `IPV4_IPV6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack_type: Option<At<StackType>>,
+    /// With `stackType: IPV4_IPV6`: whether the IPv6 range is one of the network's own or is routed on the internet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_access_type: Option<At<Ipv6AccessType>>,
+    /// Its internal IPv6 range, a /64. Left out, it gets one of the network's, always the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal_ipv6_prefix: Option<At<Cidr>>,
+    /// Its external IPv6 range, a /64. Left out, it gets one from 2001:db8::/32, always the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_ipv6_prefix: Option<At<Cidr>>,
+    /// Either of them, as `describe` prints it, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_cidr_range: Option<At<Cidr>>,
     /// A hybrid subnet: what nothing in it has may be reached by routes inside its range. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_subnet_cidr_routes_overlap: Option<bool>,
@@ -132,6 +153,11 @@ google_enum! {
         Private, #[serde(rename = "PRIVATE_RFC_1918")] PrivateRfc1918, PrivateNat, PrivateServiceConnect,
         RegionalManagedProxy, GlobalManagedProxy, InternalHttpsLoadBalancer, PeerMigration, Aggregate, CloudExtension,
     }
+}
+
+google_enum! {
+    /// Kind of the IPv6 range of a subnet.
+    Ipv6AccessType { Internal, External }
 }
 
 google_enum! {
@@ -346,9 +372,24 @@ pub struct InstanceInterface {
     /// Alias ranges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias_ip_ranges: Option<Vec<At<AliasRange>>>,
-    /// IP versions. Only IPv4 is simulated.
+    /// IP versions. Default `IPV4_ONLY`; `IPV4_IPV6` in a dual-stack subnet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack_type: Option<At<StackType>>,
+    /// Internal IPv6 address. Default: of the first free /96 of the subnet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_address: Option<At<Address>>,
+    /// External access by IPv6: what the interface has instead in a subnet with an external range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_access_configs: Option<Vec<At<Ipv6AccessConfig>>>,
+}
+
+/// External access of an interface by IPv6.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ipv6AccessConfig {
+    /// The external address. Default: of the first free /96 of the subnet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_ipv6: Option<At<Address>>,
 }
 
 /// External access of an interface.

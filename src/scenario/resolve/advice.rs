@@ -3,9 +3,10 @@
 //! They look at a finished scenario. Nothing here is simulated: a warning is arithmetic on the configuration, and the run
 //! may still go well, because load is uneven or short.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Details, Resolver};
+use crate::node::router::is_private_v6;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::{Attachment, Covered, Egress, HostLocation, Scenario, TrafficProtocol, Workload};
 
@@ -16,6 +17,7 @@ mod draining;
 mod endpoints;
 mod firewall;
 mod growth;
+mod ipv6;
 mod nat_ips;
 mod reach;
 
@@ -38,6 +40,7 @@ impl Resolver<'_> {
         self.connectors_not_ready();
         self.destinations();
         self.reach();
+        self.ipv6_advice();
         self.firewall_advice();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();
@@ -187,9 +190,16 @@ impl Resolver<'_> {
     fn destinations(&mut self) {
         let mut found = Vec::new();
         for (traffic, (place, _)) in self.out.traffic.iter().zip(&self.details.traffic) {
-            let vm = self.out.vms.iter().any(|vm| vm.address == traffic.to || vm.external_address == Some(traffic.to));
+            let vm = self.out.vms.iter().any(|vm| match traffic.to.address(false) {
+                IpAddr::V4(to) => vm.address == to || vm.external_address == Some(to),
+                IpAddr::V6(to) => vm.ipv6.is_some_and(|range| range.contains(&to)),
+            });
+            let public = match traffic.to.address(false) {
+                IpAddr::V4(to) => is_public(to),
+                IpAddr::V6(to) => !is_private_v6(to),
+            };
             match traffic.host {
-                None if !vm && is_public(traffic.to) => found.push(
+                None if !vm && public => found.push(
                     Diagnostic::warning(
                         "undeclared-destination",
                         format!(
@@ -231,11 +241,11 @@ impl Resolver<'_> {
         for (host, place) in self.out.hosts.iter().zip(&self.details.hosts) {
             let HostLocation::Vpc(network) = host.location else { continue };
             let outside = host.addresses.iter().find(|range| {
-                !self.out.subnetworks.iter().any(|subnet| {
-                    let within = |known: &ipnet::Ipv4Net| known.contains(*range);
-                    subnet.network == network
-                        && (within(&subnet.range) || subnet.secondary.iter().any(|(_, known)| within(known)))
-                })
+                !self
+                    .out
+                    .subnetworks
+                    .iter()
+                    .any(|subnet| subnet.network == network && subnet.ranges().any(|known| known.contains(*range)))
             });
             if let Some(range) = outside {
                 let message =

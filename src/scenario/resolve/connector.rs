@@ -119,6 +119,7 @@ impl Resolver<'_> {
                 let declared = self.subnetworks.declare(&reference, Some(&region), self.out.subnetworks.len());
                 self.ok(declared);
                 self.out.subnetworks.push(Subnetwork {
+                    ipv6: None,
                     name: automatic,
                     network,
                     region,

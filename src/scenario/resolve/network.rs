@@ -32,8 +32,10 @@ impl Resolver<'_> {
                 let order = network.network_firewall_policy_enforcement_order.as_ref();
                 let mode = network.routing_config.as_ref().and_then(|config| config.routing_mode.as_ref());
                 let global = mode.is_some_and(|mode| mode.value == compute::RoutingMode::Global);
+                let internal_ipv6 = self.network_ipv6(network, self.out.networks.len());
                 self.out.networks.push(Network {
                     name: network.name.name().to_owned(),
+                    internal_ipv6,
                     policies_before_rules: order
                         .is_some_and(|order| order.value == EnforcementOrder::BeforeClassicFirewall),
                     routing_mode: if global { RoutingMode::Global } else { RoutingMode::Regional },
@@ -45,6 +47,10 @@ impl Resolver<'_> {
 
     pub(super) fn subnetworks(&mut self) {
         for subnetwork in &self.file.subnetworks {
+            if subnetwork.stack_type.as_ref().is_some_and(|stack| stack.value == StackType::Ipv6Only) {
+                self.subnetworks.lost.insert(subnetwork.name.name().to_owned());
+                continue;
+            }
             let network = self.networks.lookup(&subnetwork.network, None);
             let network = self.ok(network).flatten();
             let region = self.region(subnetwork.region.as_ref(), &subnetwork.name, subnetwork.place);
@@ -80,8 +86,10 @@ impl Resolver<'_> {
                 hosts_vms: matches!(purpose, SubnetworkPurpose::Private | SubnetworkPurpose::PrivateRfc1918),
                 automatic: false,
             });
+            let ipv6 = self.subnetwork_ipv6(subnetwork, network);
             self.out.subnetworks.push(Subnetwork {
                 name: subnetwork.name.name().to_owned(),
+                ipv6,
                 network,
                 region,
                 range,
@@ -186,9 +194,9 @@ impl Resolver<'_> {
             }
         }
         for subnetwork in &file.subnetworks {
-            if let Some(stack) = subnetwork.stack_type.as_ref().filter(|stack| stack.value != StackType::Ipv4Only) {
+            if let Some(stack) = subnetwork.stack_type.as_ref().filter(|stack| stack.value == StackType::Ipv6Only) {
                 let message = format!(
-                    "IPv6 of subnet `{}` is not simulated, only its IPv4 range is used",
+                    "subnet `{}` has IPv6 only, which Cloud Run does not use: it is left out, and whatever is in it",
                     subnetwork.name.name()
                 );
                 self.push(Diagnostic::warning("not-simulated", message).at(stack.place));

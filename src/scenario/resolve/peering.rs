@@ -9,7 +9,7 @@ use prefix_trie::PrefixMap;
 
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::compute::{self, AddressPurpose, PeeringState};
+use crate::scenario::file::compute::{self, AddressPurpose, PeeringState, StackType};
 use crate::scenario::routing::OutsidePeer;
 use crate::scenario::value::At;
 use crate::scenario::{Peer, Peering};
@@ -80,6 +80,7 @@ impl Resolver<'_> {
             exchange_subnet_routes: peering.exchange_subnet_routes.unwrap_or(true),
             export_public_subnets: peering.export_subnet_routes_with_public_ip.unwrap_or(true),
             import_public_subnets: peering.import_subnet_routes_with_public_ip.unwrap_or(false),
+            ipv6: peering.stack_type.as_ref().is_some_and(|stack| stack.value == StackType::Ipv4Ipv6),
         }
     }
 
@@ -167,7 +168,7 @@ impl Resolver<'_> {
         // The service network's, if there is one.
         let chosen = outside.max_by_key(|outside| outside.managed);
         match chosen {
-            Some(outside) => outside.ranges.push(range),
+            Some(outside) => outside.ranges.push(range.into()),
             None => {
                 let message = format!(
                     "range `{name}` is allocated for a peering, and network `{}` has none with a service network",

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 
 use super::Resolver;
@@ -12,7 +12,7 @@ use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::compute::{Route as File, RouteType};
 use crate::scenario::routing::{Dynamic, OutsidePeer};
 use crate::scenario::value::{At, Reference};
-use crate::scenario::{InterconnectAttachment, NextHop, Peer, Peering, Route, VpnTunnel};
+use crate::scenario::{InterconnectAttachment, NextHop, Peer, Peering, Route, Subnetwork, VpnTunnel};
 
 /// Priority of a route that gives none, and of the automatic default route.
 const DEFAULT_PRIORITY: u16 = 1000;
@@ -318,7 +318,7 @@ impl Resolver<'_> {
 
     /// A subnet route of a peer. Of one that is not described, it says what is in it.
     fn next_hop_peering(&mut self, network: usize, hop: &At<Reference>, route: &At<File>) {
-        let Some(IpNet::V4(dest)) = route.dest_range.as_ref().map(|dest| dest.net()) else { return };
+        let Some(dest) = route.dest_range.as_ref().map(|dest| dest.net()) else { return };
         let name = hop.name();
         let peering = self.out.networks[network].peerings.iter_mut().find(|peering| peering.name == name);
         match peering.map(|peering| &mut peering.peer) {
@@ -372,38 +372,44 @@ impl Resolver<'_> {
 
     /// The system default route of each network, unless it was deleted or is written out.
     fn default_routes(&mut self) {
+        let (v4, v6) = (IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default()));
         let mut written = HashSet::new();
         for route in &self.out.routes {
-            let is_default = route.dest == IpNet::V4(Ipv4Net::default())
+            let is_default = (route.dest == v4 || route.dest == v6)
                 && route.priority == u32::from(DEFAULT_PRIORITY)
                 && route.tags.is_empty()
                 && route.next_hop == NextHop::DefaultInternetGateway;
             if is_default {
-                written.insert(route.network);
+                written.insert((route.network, route.dest));
             }
         }
         for network in &self.file.networks {
             let Ok(Some(at)) = self.networks.lookup(&network.name, None) else { continue };
             let deleted = network.delete_default_routes_on_create.as_ref().is_some_and(|deleted| deleted.value);
-            if deleted || written.contains(&at) {
-                continue;
+            // Google makes that of IPv6 with the first subnet that has an external range.
+            let external = |subnet: &Subnetwork| subnet.ipv6.as_ref().is_some_and(|ipv6| ipv6.external);
+            let external = self.out.subnetworks.iter().any(|subnet| subnet.network == at && external(subnet));
+            for (dest, suffix, exists) in [(v4, "", true), (v6, "-ipv6", external)] {
+                if deleted || !exists || written.contains(&(at, dest)) {
+                    continue;
+                }
+                self.details.routes.push(Place::NOWHERE);
+                self.out.routes.push(Route {
+                    name: format!("default-route-{}{suffix}", network.name.name()),
+                    network: at,
+                    dest,
+                    priority: DEFAULT_PRIORITY.into(),
+                    tags: Vec::new(),
+                    next_hop: NextHop::DefaultInternetGateway,
+                    dynamic: None,
+                });
             }
-            self.details.routes.push(Place::NOWHERE);
-            self.out.routes.push(Route {
-                name: format!("default-route-{}", network.name.name()),
-                network: at,
-                dest: Ipv4Net::default().into(),
-                priority: DEFAULT_PRIORITY.into(),
-                tags: Vec::new(),
-                next_hop: NextHop::DefaultInternetGateway,
-                dynamic: None,
-            });
         }
     }
 }
 
 /// A peering that an exported route names, with what is known of the other side.
-fn outside_peering(name: &str, range: Ipv4Net) -> Peering {
+fn outside_peering(name: &str, range: IpNet) -> Peering {
     let managed = name.contains(super::peering::MANAGED);
     Peering {
         name: name.to_owned(),
@@ -414,5 +420,7 @@ fn outside_peering(name: &str, range: Ipv4Net) -> Peering {
         exchange_subnet_routes: true,
         export_public_subnets: true,
         import_public_subnets: false,
+        // What it exports may be of either version, or it would not be there.
+        ipv6: true,
     }
 }

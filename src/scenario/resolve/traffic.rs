@@ -1,24 +1,26 @@
 //! What the simulator adds: hosts, load, events, expectations.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::Resolver;
 use crate::scenario::decode::nearest;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::simulation as file;
 use crate::scenario::value::{At, Reference};
-use crate::scenario::{Arrivals, ClosedBy, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol};
+use crate::scenario::{
+    Arrivals, ClosedBy, Destination, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol,
+};
 
 /// Connections that begin at one instant: each is in memory at once.
 const MOST_AT_ONCE: u64 = 10_000_000;
 
 impl Resolver<'_> {
     pub(super) fn hosts(&mut self) {
-        let mut taken: HashMap<Ipv4Net, Place> = HashMap::new();
+        let mut taken: HashMap<IpNet, Place> = HashMap::new();
         for host in &self.file.hosts {
             let name = match host.name.parse::<Reference>() {
                 Ok(name) => At { value: name, place: host.name.place },
@@ -43,16 +45,10 @@ impl Resolver<'_> {
         }
     }
 
-    fn host(&mut self, host: &At<file::Host>, taken: &mut HashMap<Ipv4Net, Place>) -> Option<Host> {
+    fn host(&mut self, host: &At<file::Host>, taken: &mut HashMap<IpNet, Place>) -> Option<Host> {
         let mut addresses = Vec::new();
         for range in host.address.iter().chain(host.addresses.iter().flatten()) {
-            let Some(net) = self.range(range) else {
-                self.push(
-                    Diagnostic::warning("not-simulated", "IPv6 is not simulated, the address is left out")
-                        .at(range.place),
-                );
-                continue;
-            };
+            let net = self.net(range);
             if let Some(first) = taken.insert(net, range.place) {
                 self.push(
                     Diagnostic::unusable("duplicate-address", format!("two hosts have the address {net}"))
@@ -236,37 +232,32 @@ impl Resolver<'_> {
     }
 
     /// `host:port` or `ip:port`; for ICMP the port is absent.
-    fn target(&mut self, to: &At<String>, protocol: TrafficProtocol) -> Option<(Ipv4Addr, u16, Option<usize>)> {
-        let (name, port) = match (to.rsplit_once(':'), protocol) {
-            (None, TrafficProtocol::Icmp) => (to.as_str(), Some(0)),
-            (Some((name, _)), TrafficProtocol::Icmp) => (name, Some(0)),
-            (Some((name, port)), _) => (name, port.parse().ok().filter(|port: &u16| *port > 0)),
-            (None, _) => (to.as_str(), None),
+    fn target(&mut self, to: &At<String>, protocol: TrafficProtocol) -> Option<(Destination, u16, Option<usize>)> {
+        let (name, port) = host_and_port(to);
+        let port = match protocol {
+            TrafficProtocol::Icmp => Some(0),
+            _ => port.and_then(|port| port.parse().ok()).filter(|port: &u16| *port > 0),
         };
-        let address = name.parse::<Ipv4Addr>().ok();
+        let address = name.parse::<IpAddr>().ok();
         let known = address.is_some() || self.hosts.index.contains_key(name) || self.vms.index.contains_key(name);
         let Some(port) = port else {
             let message = format!("found `{}`, expected a host and a port from 1 to 65535", to.value);
             let help = if known {
-                format!("write `{name}:443`")
+                format!("write `{}:443`", if name.contains(':') { format!("[{name}]") } else { name.to_owned() })
             } else {
-                "write `partner-api:443` or `198.51.100.7:443`".into()
+                "write `partner-api:443`, `198.51.100.7:443` or `[2001:db8::7]:443`".into()
             };
             self.push(Diagnostic::unusable("invalid-value", message).at(to.place).help(help));
             return None;
         };
         if let Some(address) = address {
-            return Some((address, port, self.host_of(address)));
+            return Some((address.into(), port, self.host_of(address)));
         }
         if let Some(known) = self.hosts.index.get(name).and_then(|known| known.first()) {
-            let range = self.out.hosts[known.at].addresses[0];
-            // Of a range, its first address that a machine can have.
-            let address =
-                if range.prefix_len() >= 31 { range.addr() } else { range.hosts().next().unwrap_or(range.addr()) };
-            return Some((address, port, Some(known.at)));
+            return Some((self.out.hosts[known.at].destination(), port, Some(known.at)));
         }
         if let Some(known) = self.vms.index.get(name).and_then(|known| known.first()) {
-            return Some((self.out.vms[known.at].address, port, None));
+            return Some((self.out.vms[known.at].destination(), port, None));
         }
         if self.hosts.lost.contains(name) || self.vms.lost.contains(name) {
             return None;
@@ -282,7 +273,7 @@ impl Resolver<'_> {
     }
 
     /// The host that answers for an address: the one with the narrowest range.
-    fn host_of(&self, address: Ipv4Addr) -> Option<usize> {
+    fn host_of(&self, address: IpAddr) -> Option<usize> {
         let ranges = self
             .out
             .hosts
@@ -322,5 +313,16 @@ impl Resolver<'_> {
                 }
             }
         }
+    }
+}
+
+/// `host:port`, `198.51.100.7:443`, `[2001:db8::7]:443`, or without a port; an IPv6 address may do without brackets then.
+pub(crate) fn host_and_port(text: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => (host, Some(port)),
+        _ => (text, None),
     }
 }

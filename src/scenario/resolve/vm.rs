@@ -1,11 +1,13 @@
 //! Compute Engine VMs.
 
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv6Net;
 
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::compute::{Instance, InstanceStatus, StackType};
+use crate::scenario::file::compute::{Instance, InstanceInterface, InstanceStatus, StackType};
 use crate::scenario::value::At;
 use crate::scenario::{MachineCpus, Vm};
 
@@ -34,10 +36,6 @@ impl Resolver<'_> {
         if instance.network_interfaces.len() > 1 {
             let message = format!("only the first interface of VM instance `{name}` is simulated");
             self.push(Diagnostic::warning("not-simulated", message).at(instance.network_interfaces[1].place));
-        }
-        if let Some(stack) = nic.stack_type.as_ref().filter(|stack| stack.value != StackType::Ipv4Only) {
-            let message = format!("IPv6 of VM instance `{name}` is not simulated");
-            self.push(Diagnostic::warning("not-simulated", message).at(stack.place));
         }
         let subnetwork =
             self.interface_subnetwork(nic.network.as_ref(), nic.subnetwork.as_ref(), region.as_deref(), nic.place)?;
@@ -89,6 +87,7 @@ impl Resolver<'_> {
                 }
             }
         }
+        let ipv6 = self.vm_ipv6(nic, subnetwork, name);
         let access = nic.access_configs.as_ref().and_then(|configs| configs.first());
         let external_address = access.map(|config| {
             let given = config.nat_ip.as_ref().and_then(|address| address.v4());
@@ -105,6 +104,7 @@ impl Resolver<'_> {
             address,
             alias_ranges,
             external_address,
+            ipv6,
             tags: instance
                 .tags
                 .iter()
@@ -128,6 +128,25 @@ impl Resolver<'_> {
             running: instance.status.as_ref().is_none_or(|status| status.value == InstanceStatus::Running),
         });
         Some(())
+    }
+
+    /// The IPv6 addresses of an interface, if it is dual-stack.
+    fn vm_ipv6(&mut self, nic: &InstanceInterface, subnetwork: usize, name: &str) -> Option<Ipv6Net> {
+        let stack = nic.stack_type.as_ref().filter(|stack| stack.value != StackType::Ipv4Only);
+        let external = nic.ipv6_access_configs.iter().flatten().find_map(|config| config.external_ipv6.as_ref());
+        let written = external.or(nic.ipv6_address.as_ref()).and_then(|address| match address.ip() {
+            IpAddr::V6(ip) => Some((ip, address.place)),
+            IpAddr::V4(_) => None,
+        });
+        let place = stack.map(|stack| stack.place).or(written.map(|(_, place)| place))?;
+        if self.out.subnetworks[subnetwork].ipv6.is_none() {
+            let subnet = &self.out.subnetworks[subnetwork].name;
+            let message = format!("VM instance `{name}` has IPv6, and its subnet `{subnet}` is not dual-stack");
+            let help = "add `stackType: IPV4_IPV6` and `ipv6AccessType` to the subnet";
+            self.push(Diagnostic::rejected("no-ipv6", message).at(place).help(help));
+            return None;
+        }
+        self.interface_ipv6(subnetwork, written)
     }
 
     /// vCPUs of the machine type; one, when none is given.

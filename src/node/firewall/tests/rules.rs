@@ -17,7 +17,9 @@ fn the_implied_rules_hold_for_ipv6_too() {
     let interface = Interface::vm("six".into(), ["fd20::5/128".parse::<IpNet>().unwrap()]);
     let six = firewall.attach(interface);
     assert_eq!(verdict(&mut firewall, &raw_ipv6("fd20::5", "2001:db8::1", 17), six, 0), Ok(ROUTES));
-    let stranger = raw_ipv6("2001:db8::1", "fd20::5", 17);
+    let answer = raw_ipv6("2001:db8::1", "fd20::5", 17);
+    assert_eq!(verdict(&mut firewall, &answer, ROUTES, 0), Ok(six));
+    let stranger = raw_ipv6("2001:db8::2", "fd20::5", 17);
     assert_eq!(verdict(&mut firewall, &stranger, ROUTES, 0), Err(DropCause::FirewallRule));
 }
 

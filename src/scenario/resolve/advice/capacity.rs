@@ -115,7 +115,8 @@ impl NatAdvice<'_> {
         let mut loads: BTreeMap<(Endpoints, Ipv4Addr, u16, u8), Vec<usize>> = BTreeMap::new();
         for (at, traffic) in scenario.traffic.iter().enumerate() {
             let Some(endpoints) = through_the_vpc(scenario, traffic) else { continue };
-            loads.entry((endpoints, traffic.to, traffic.port, traffic.protocol as u8)).or_default().push(at);
+            let Some(to) = scenario.ipv4_address_of(traffic) else { continue };
+            loads.entry((endpoints, to, traffic.port, traffic.protocol as u8)).or_default().push(at);
         }
         let loads = loads.into_iter().filter_map(|((endpoints, to, port, _), traffic)| {
             let subnetwork = endpoints.subnetwork(scenario)?;

@@ -113,8 +113,8 @@ impl NatAdvice<'_> {
         let endpoints = through_the_vpc(self.scenario, traffic)?;
         let subnetwork = endpoints.subnetwork(self.scenario)?;
         let is_there = before.shares(rule, endpoints).is_some_and(|shares| shares.ips.contains(&ip));
-        if !is_there || traffic.start >= since || rule_of(self.scenario, before.config, subnetwork, traffic.to) != rule
-        {
+        let to = self.scenario.ipv4_address_of(traffic)?;
+        if !is_there || traffic.start >= since || rule_of(self.scenario, before.config, subnetwork, to) != rule {
             return None;
         }
         let last = match traffic.arrivals {

@@ -2,6 +2,7 @@
 //! just started, connectors that carry less than is asked of them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{gateway_of, is_public};
@@ -107,7 +108,7 @@ impl Resolver<'_> {
             let workload = &scenario.workloads[traffic.from];
             let Attachment::Direct { subnetwork, .. } = *workload.attachment() else { continue };
             let through_nat = workload.egress() == Egress::AllTraffic
-                && is_public(traffic.to)
+                && scenario.ipv4_address_of(traffic).is_some_and(is_public)
                 && gateway_of(scenario, subnetwork).is_some();
             let starts = plan.iter().filter(|it| it.workload == traffic.from && !it.at.is_zero() && it.starts > 0);
             let first = starts.map(|it| it.at).find(|at| *at < traffic.stop);
@@ -299,7 +300,10 @@ impl Resolver<'_> {
 
 /// Whether a destination is one of the ranges that always go into the VPC network.
 fn is_private(traffic: &Traffic) -> bool {
-    crate::node::instance::goes_to_vpc(traffic.to, false)
+    match traffic.to.address(false) {
+        IpAddr::V4(address) => crate::node::instance::goes_to_vpc(address, false),
+        IpAddr::V6(address) => crate::node::instance::goes_to_vpc_ipv6(address),
+    }
 }
 
 /// The larger of both directions, on average, with headers of 40 bytes for each 1,420 of payload and six packets beside.
