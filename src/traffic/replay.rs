@@ -216,7 +216,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         match self.packet.flow() {
-            Some(flow) => self.of_flow(flow, frame.time),
+            Some(flow) => self.of_flow(&flow, frame.time),
             None => self.without_flow(frame.time),
         }
     }
@@ -246,11 +246,11 @@ impl<'a> Replay<'a> {
 
     /// TCP, UDP and echo.
     #[inline]
-    fn of_flow(&mut self, seen: Flow, time: u64) -> Result<(), CaptureError> {
+    fn of_flow(&mut self, seen: &Flow, time: u64) -> Result<(), CaptureError> {
         let now = self.network.engine().now();
-        let slot = match self.find(&seen) {
+        let slot = match self.find(seen) {
             Some(slot) => slot,
-            None => match self.begin(seen, now) {
+            None => match self.begin(*seen, now) {
                 Ok(slot) => slot,
                 Err(cause) => {
                     self.unsent(cause);
@@ -259,7 +259,7 @@ impl<'a> Replay<'a> {
             },
         };
         self.flows[slot as usize].last_seen = now;
-        if self.flows[slot as usize].captured == seen {
+        if self.flows[slot as usize].captured == *seen {
             self.outbound(slot, time, now)
         } else {
             self.inbound(slot, time, now)
@@ -268,12 +268,18 @@ impl<'a> Replay<'a> {
 
     #[inline]
     fn find(&self, flow: &Flow) -> Option<u32> {
-        let hash = flow_hash(&self.hasher, flow);
-        let is_same = |&slot: &u32| {
-            let captured = &self.flows[slot as usize].captured;
-            captured == flow || captured.reversed() == *flow
-        };
-        self.index.find(hash, is_same).copied()
+        let captured = |slot: u32| &self.flows[slot as usize].captured;
+        match flow {
+            Flow::V4(tuple) => {
+                let key = flow_key(tuple);
+                let is_same = |&slot: &u32| matches!(captured(slot), Flow::V4(other) if flow_key(other) == key);
+                self.index.find(self.hasher.hash_one(key), is_same).copied()
+            }
+            Flow::V6(_) => {
+                let is_same = |&slot: &u32| captured(slot) == flow || captured(slot).reversed() == *flow;
+                self.index.find(flow_hash(&self.hasher, flow), is_same).copied()
+            }
+        }
     }
 
     /// A flow that was not seen before.
@@ -389,8 +395,7 @@ impl<'a> Replay<'a> {
     /// Remembers where a flow came out, and as what. Returns whether that is on the internet.
     #[inline]
     fn see(&mut self, slot: u32, node: NodeId, port: PortId, opens: bool) -> bool {
-        let Some(came) = self.packet.flow() else { return false };
-        let seen = (came.src(), came.src_port());
+        let Some(seen) = self.packet.flow_source() else { return false };
         let flow = &mut self.flows[slot as usize];
         if flow.stage != Stage::Established {
             flow.stage = Stage::Asked;

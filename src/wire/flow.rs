@@ -122,6 +122,7 @@ pub enum Flow {
 
 impl Flow {
     /// Source address.
+    #[inline]
     pub const fn src(self) -> IpAddr {
         match self {
             Flow::V4(tuple) => IpAddr::V4(tuple.src),
@@ -130,6 +131,7 @@ impl Flow {
     }
 
     /// Destination address.
+    #[inline]
     pub const fn dst(self) -> IpAddr {
         match self {
             Flow::V4(tuple) => IpAddr::V4(tuple.dst),
@@ -138,6 +140,7 @@ impl Flow {
     }
 
     /// Source port, or the identifier of an echo request.
+    #[inline]
     pub const fn src_port(self) -> u16 {
         match self {
             Flow::V4(tuple) => tuple.src_port,
@@ -146,6 +149,7 @@ impl Flow {
     }
 
     /// Destination port, or the identifier of an echo reply.
+    #[inline]
     pub const fn dst_port(self) -> u16 {
         match self {
             Flow::V4(tuple) => tuple.dst_port,
@@ -154,6 +158,7 @@ impl Flow {
     }
 
     /// Protocol.
+    #[inline]
     pub const fn protocol(self) -> Protocol {
         match self {
             Flow::V4(tuple) => tuple.protocol,
@@ -194,6 +199,7 @@ impl Flow {
     }
 
     /// The flow of the answers.
+    #[inline]
     pub const fn reversed(self) -> Flow {
         match self {
             Flow::V4(tuple) => Flow::V4(tuple.reversed()),

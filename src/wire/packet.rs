@@ -198,13 +198,14 @@ impl Packet {
     /// also where an IPv6 routing header has another destination in store.
     #[inline]
     pub fn flow(&self) -> Option<Flow> {
-        if self.is_v4 {
-            return self.five_tuple().map(Flow::V4);
-        }
         let (src_port, dst_port, protocol) = self.ports()?;
-        let ip = self.ipv6();
-        let (src, dst) = (ip.get_source(), ip.get_destination());
-        Some(Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol }))
+        Some(if self.is_v4 {
+            Flow::V4(FiveTuple { src: self.src(), dst: self.dst(), src_port, dst_port, protocol })
+        } else {
+            let ip = self.ipv6();
+            let (src, dst) = (ip.get_source(), ip.get_destination());
+            Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol })
+        })
     }
 
     /// Whether it is a fragment other than the first: it has no transport header.
@@ -227,7 +228,13 @@ impl Packet {
         Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
     }
 
-    /// Inlined into both of its callers, since every station asks every packet for its five-tuple.
+    /// Source address and port of the flow.
+    #[inline]
+    pub fn flow_source(&self) -> Option<(IpAddr, u16)> {
+        self.ports().map(|(port, ..)| (self.source(), port))
+    }
+
+    /// Inlined into its callers, since every station asks every packet for its five-tuple.
     #[inline(always)]
     fn ports(&self) -> Option<(u16, u16, Protocol)> {
         let at = self.transport_at;

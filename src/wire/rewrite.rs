@@ -94,7 +94,6 @@ impl Packet {
         debug_assert_eq!(self.is_ipv4(), A::IS_V4, "an address of the packet's own version");
         let at = self.transport_at;
         let transport = self.transport();
-        let protocol = self.protocol_number();
         let address_at = A::ADDRESSES_AT[end as usize];
         let bytes = &mut self.bytes[..];
         let difference = A::read(bytes, address_at).difference(address);
@@ -102,20 +101,29 @@ impl Packet {
         if let Some(checksum_at) = A::CHECKSUM_AT {
             put_word(bytes, checksum_at, difference.apply(word_at(bytes, checksum_at)));
         }
-        match transport {
-            Transport::Tcp | Transport::Udp => {
-                let port_at = if end == End::Source { at } else { at + 2 };
-                let difference = difference.word(word_at(bytes, port_at), port);
-                put_word(bytes, port_at, port);
-                if transport == Transport::Tcp {
-                    let checksum = difference.apply(word_at(bytes, at + 16));
-                    put_word(bytes, at + 16, checksum);
-                } else {
-                    update_udp_checksum(bytes, at + 6, difference);
-                }
-            }
+        if !matches!(transport, Transport::Tcp | Transport::Udp) {
+            self.set_end_without_ports::<A>(end, difference, port);
+            return;
+        }
+        let port_at = if end == End::Source { at } else { at + 2 };
+        let difference = difference.word(word_at(bytes, port_at), port);
+        put_word(bytes, port_at, port);
+        if transport == Transport::Tcp {
+            let checksum = difference.apply(word_at(bytes, at + 16));
+            put_word(bytes, at + 16, checksum);
+        } else {
+            update_udp_checksum(bytes, at + 6, difference);
+        }
+    }
+
+    /// What [`Packet::set_end`] has to do behind the IP header of a packet that shows no ports to be set, when its addresses
+    /// have changed by `difference`.
+    fn set_end_without_ports<A: Version>(&mut self, end: End, difference: Difference, port: u16) {
+        let at = self.transport_at;
+        match self.transport() {
             // The asker's side has the identifier.
-            Transport::IcmpEchoRequest | Transport::IcmpEchoReply => {
+            transport @ (Transport::IcmpEchoRequest | Transport::IcmpEchoReply) => {
+                let bytes = &mut self.bytes[..];
                 let asks = transport == Transport::IcmpEchoRequest;
                 let mut icmp = if A::ICMP_COVERS_ADDRESSES { difference } else { Difference::default() };
                 if asks == (end == End::Source) {
@@ -125,19 +133,21 @@ impl Packet {
                 put_word(bytes, at + 2, icmp.apply(word_at(bytes, at + 2)));
             }
             Transport::IcmpError | Transport::IcmpOther if A::ICMP_COVERS_ADDRESSES => {
-                put_word(bytes, at + 2, difference.apply(word_at(bytes, at + 2)));
+                let checksum = difference.apply(word_at(&self.bytes, at + 2));
+                put_word(&mut self.bytes, at + 2, checksum);
             }
             // The first fragment has the checksum of the whole.
             Transport::Fragment => {
                 let checksum_at = self.checksum_of_first_fragment::<A>();
+                let udp = self.protocol_number() == PROTOCOL_UDP;
                 let bytes = &mut self.bytes[..];
                 match checksum_at {
-                    Some(at) if protocol == PROTOCOL_UDP => update_udp_checksum(bytes, at, difference),
+                    Some(at) if udp => update_udp_checksum(bytes, at, difference),
                     Some(at) => put_word(bytes, at, difference.apply(word_at(bytes, at))),
                     None => {}
                 }
             }
-            Transport::IcmpError | Transport::IcmpOther | Transport::Other(_) => {}
+            _ => {}
         }
     }
 
