@@ -1,0 +1,286 @@
+//! The scenario's own load: light, scripted connections by the thousand.
+//!
+//! Each sends real packets: TCP with its handshake, a request and a response, and the close; UDP and ICMP echo with a
+//! question and an answer. A SYN without an answer is sent again by the client's schedule until the application gives
+//! up. Servers see only what the network delivers to them, and answer to the address that they see. A connection is
+//! identified by a tag that travels beside its packets, never by peeking at what NAT did.
+
+mod begin;
+mod connection;
+mod record;
+mod script;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use rand_chacha::ChaCha8Rng;
+
+use super::connect_times::ConnectTimes;
+use super::timer_wheel::TimerWheel;
+use crate::network::Network;
+use crate::node::{Node, instance::METADATA};
+use crate::scenario::model::SynSchedule;
+use crate::scenario::{ClosedBy, Scenario, Traffic};
+use crate::sim::rng;
+use crate::time::SimTime;
+use crate::topology::NodeId;
+use crate::trace::{DropCause, PortId};
+use crate::wire::{Packet, Protocol, tcp_flags};
+
+pub use crate::trace::Failure;
+pub use record::{Counts, Fate, Record};
+
+use connection::{Connection, Kind, Phase, tag, untag};
+use sources::Sources;
+
+/// The load of a scenario.
+pub struct Flows {
+    specs: Vec<Traffic>,
+    schedule: SynSchedule,
+    timers: TimerWheel,
+    connections: Vec<Connection>,
+    free: Vec<u32>,
+    sources: Sources,
+    arrivals: Vec<ChaCha8Rng>,
+    choice: ChaCha8Rng,
+    counts: Vec<Counts>,
+    connect_times: ConnectTimes,
+    records: Option<Vec<Record>>,
+    open: usize,
+}
+
+impl Flows {
+    /// The load of a scenario, and the first wakes for it.
+    pub fn new(scenario: &Scenario, network: &mut Network) -> Flows {
+        let flows = Flows {
+            specs: scenario.traffic.clone(),
+            schedule: scenario.model.client.syn_schedule,
+            timers: TimerWheel::new(scenario.model.client.timers),
+            connections: Vec::new(),
+            free: Vec::new(),
+            sources: Sources::default(),
+            arrivals: (scenario.traffic.iter().enumerate())
+                .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
+                .collect(),
+            choice: rng::stream(scenario.seed, "instance and port choice"),
+            counts: vec![Counts::default(); scenario.traffic.len()],
+            connect_times: ConnectTimes::default(),
+            records: None,
+            open: 0,
+        };
+        for (index, traffic) in flows.specs.iter().enumerate() {
+            network.engine_mut().wake_at(SimTime::from(traffic.start), tag(Kind::Arrival, 0, index as u32));
+        }
+        flows
+    }
+
+    /// From now on keep a record of every connection that ends, for [`Flows::take_records`].
+    pub fn keep_records(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// Takes the records of connections that have ended since the last call.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        self.records.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Records of connections that have not ended.
+    pub fn unfinished(&self) -> Vec<Record> {
+        let live = self.connections.iter().filter(|connection| connection.phase != Phase::Free);
+        let mut records: Vec<_> = live
+            .map(|connection| {
+                let open = connection.phase == Phase::Open;
+                connection.record(None, if open { Fate::Established } else { Fate::Pending })
+            })
+            .collect();
+        records.sort_by_key(|record| record.started);
+        records
+    }
+
+    /// Counts by load.
+    pub fn counts(&self) -> &[Counts] {
+        &self.counts
+    }
+
+    /// Connections of a load that are still trying.
+    pub fn pending(&self, traffic: usize) -> u64 {
+        let counts = &self.counts[traffic];
+        counts.attempted - counts.established - counts.failed
+    }
+
+    /// Connections that are trying or open.
+    pub fn live(&self) -> usize {
+        self.open
+    }
+
+    /// Times to connect.
+    pub fn connect_times(&self) -> &ConnectTimes {
+        &self.connect_times
+    }
+
+    /// A time that was asked for has come. False when it was not asked for here.
+    pub fn wake(&mut self, network: &mut Network, token: u64) -> bool {
+        let Some((kind, generation, slot)) = untag(token) else { return false };
+        if kind == Kind::Arrival {
+            self.arrive(network, slot as usize);
+            return true;
+        }
+        if !self.is_current(generation, slot) {
+            return true;
+        }
+        match kind {
+            Kind::Retry => self.retry(network, slot),
+            Kind::GiveUp => {
+                let connection = &self.connections[slot as usize];
+                if connection.phase == Phase::Connecting {
+                    let failure = connection.last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
+                    self.fail(network, slot, failure);
+                }
+            }
+            Kind::Lifetime => self.end_of_life(network, slot),
+            Kind::ClientTimeout => self.client_timeout(network, slot),
+            Kind::ServerTimeout => self.server_timeout(network, slot),
+            Kind::ClientPacket | Kind::ServerPacket | Kind::Arrival => unreachable!("packets do not wake"),
+        }
+        true
+    }
+
+    /// A packet of a connection was dropped.
+    pub fn dropped(&mut self, token: u64, cause: DropCause, packet: &Packet) {
+        // A dropped reset says nothing about why a connection did not come to be.
+        if let Some((_, generation, slot)) = untag(token)
+            && self.is_current(generation, slot)
+            && packet.tcp_flags() & tcp_flags::RST == 0
+        {
+            self.connections[slot as usize].last_drop = Some(cause);
+        }
+    }
+
+    /// A packet of a connection arrived.
+    pub fn delivered(&mut self, network: &mut Network, node: NodeId, from: PortId, packet: &Packet, token: u64) {
+        let Some((_, generation, slot)) = untag(token) else { return };
+        if !self.is_current(generation, slot) {
+            return;
+        }
+        let connection = &self.connections[slot as usize];
+        let Some(flow) = packet.flow() else {
+            // "Port unreachable" ends a UDP exchange. TCP takes ICMP errors for passing trouble and tries again.
+            let quoted = packet.embedded_flow();
+            if quoted == Some(connection.flow) && connection.flow.protocol() == Protocol::Udp {
+                self.fail(network, slot, Failure::Refused);
+            }
+            return;
+        };
+        if node == connection.instance && flow == connection.flow.reversed() {
+            self.at_client(network, slot, packet);
+        } else if matches!(network.engine().node(node), Node::Host(_)) {
+            self.at_server(network, slot, (node, from), flow, packet);
+        } else if node == connection.instance && flow.dst() == METADATA {
+            // Answered inside the sandbox; nothing to wait for.
+            self.establish(network, slot);
+        }
+        // An undeclared internet host takes the packet and stays silent.
+    }
+
+    /// Cloud Run's infrastructure has ended all connections of these instances.
+    pub fn disconnect(&mut self, network: &mut Network, instances: &[NodeId]) {
+        for slot in 0..self.connections.len() as u32 {
+            let connection = &self.connections[slot as usize];
+            if connection.phase != Phase::Free && instances.contains(&connection.instance) {
+                self.fail(network, slot, Failure::InfrastructureReset);
+            }
+        }
+    }
+
+    fn is_current(&self, generation: u32, slot: u32) -> bool {
+        self.connections.get(slot as usize).is_some_and(|connection| {
+            connection.phase != Phase::Free && connection.generation & 0x00ff_ffff == generation
+        })
+    }
+
+    fn wake_at(&self, network: &mut Network, at: SimTime, kind: Kind, slot: u32) {
+        let generation = self.connections[slot as usize].generation;
+        network.engine_mut().wake_at(at, tag(kind, generation, slot));
+    }
+
+    /// The connection has come to be.
+    fn establish(&mut self, network: &mut Network, slot: u32) {
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        if connection.phase != Phase::Connecting {
+            return;
+        }
+        connection.phase = Phase::Open;
+        connection.established = Some(now);
+        connection.last_drop = None;
+        let traffic = connection.traffic as usize;
+        self.connect_times.record(now - connection.started);
+        self.counts[traffic].established += 1;
+        let spec = &self.specs[traffic];
+        if spec.closed_by != ClosedBy::Nobody {
+            let at = now + spec.lifetime;
+            self.wake_at(network, at, Kind::Lifetime, slot);
+        }
+    }
+
+    /// The connection has been open for as long as it should.
+    fn end_of_life(&mut self, network: &mut Network, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let spec = &self.specs[connection.traffic as usize];
+        match (connection.flow.protocol(), spec.closed_by) {
+            (Protocol::Udp | Protocol::Icmp, _) => self.finish(network, slot, Fate::Established),
+            (Protocol::Tcp, ClosedBy::Server) => {
+                if let Some(server) = &mut connection.server {
+                    server.half.close();
+                }
+                self.continue_server(network, slot, false);
+            }
+            (Protocol::Tcp, _) => {
+                connection.client.close();
+                self.continue_client(network, slot, false);
+            }
+        }
+    }
+
+    fn end_if_done(&mut self, network: &mut Network, slot: u32) {
+        let connection = &self.connections[slot as usize];
+        if connection.phase == Phase::Open
+            && connection.client.is_done()
+            && connection.client.peer_closed
+            && connection.server.is_some_and(|server| server.half.is_done() && server.half.peer_closed)
+        {
+            self.finish(network, slot, Fate::Established);
+        }
+    }
+
+    fn fail(&mut self, network: &mut Network, slot: u32, failure: Failure) {
+        let connection = &self.connections[slot as usize];
+        let counts = &mut self.counts[connection.traffic as usize];
+        *counts.failed_by.entry(failure).or_default() += 1;
+        let fate = if connection.phase == Phase::Connecting {
+            counts.failed += 1;
+            Fate::Failed(failure)
+        } else {
+            counts.broken += 1;
+            Fate::Broken(failure)
+        };
+        self.finish(network, slot, fate);
+    }
+
+    /// The connection is over.
+    fn finish(&mut self, network: &mut Network, slot: u32, fate: Fate) {
+        let now = network.engine().now();
+        let connection = &mut self.connections[slot as usize];
+        if let Some(records) = &mut self.records {
+            records.push(connection.record(Some(now), fate));
+        }
+        connection.phase = Phase::Free;
+        self.sources.release(connection.flow);
+        let (client_flow, server_flow) = (connection.client_flow, connection.server_flow);
+        // The generation goes up when the slot is used again; until then stragglers find it free.
+        self.free.push(slot);
+        self.open -= 1;
+        network.engine_mut().remove_flow(client_flow);
+        network.engine_mut().remove_flow(server_flow);
+    }
+}

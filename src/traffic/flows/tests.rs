@@ -1,0 +1,76 @@
+//! The scripted load, packet by packet.
+
+use std::ops::ControlFlow;
+
+use crate::report::summary::Summary;
+use crate::scenario::load::{Source, load};
+use crate::simulation;
+
+/// Ten connections of one service without VPC to a host with TCP port 443 open.
+fn run(traffic: &str) -> Summary {
+    let text = format!(
+        "duration: 300s
+services: [{{name: api, region: us-central1}}]
+hosts:
+- {{name: open, address: 198.51.100.7, ports: [443], rtt: 20ms}}
+- {{name: hole, address: 198.51.100.8, unreachable: true}}
+traffic: [{{name: t, from: api, {traffic}}}]
+"
+    );
+    let loaded = load(Source::Text { name: "test.yaml", text: &text });
+    let scenario = loaded.scenario.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(&loaded.sources, false)));
+    let summary = simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    let (packets, connections) = (&summary.packets, &summary.connections);
+    assert_eq!(packets.sent, packets.delivered + packets.dropped + packets.in_flight);
+    assert_eq!(connections.attempted, connections.established + connections.failed + connections.pending);
+    summary
+}
+
+#[test]
+fn a_lossless_exchange_has_the_packets_it_should_have() {
+    let summary = run("to: \"open:443\", count: 10, lifetime: 500ms");
+    assert_eq!((summary.connections.established, summary.packets.dropped), (10, 0));
+    // SYN, SYN-ACK, ACK; a request of 512 bytes; 4096 bytes in three segments, the second and third acknowledged;
+    // FIN, FIN-ACK, ACK.
+    assert_eq!(summary.packets.sent, 10 * (3 + 1 + 3 + 2 + 3));
+    assert_eq!(summary.connections.connect_time_ms.max.round(), 20.0);
+}
+
+#[test]
+fn a_closed_port_refuses_and_establishes_nothing() {
+    for (protocol, port) in [("tcp", 80), ("udp", 53)] {
+        let summary = run(&format!("to: \"open:{port}\", protocol: {protocol}, count: 10"));
+        assert_eq!((summary.connections.established, summary.connections.failed), (0, 10), "{protocol}");
+        assert_eq!(summary.connections.failed_by["SIM_CONNECTION_REFUSED"], 10);
+        // One packet there and one back.
+        assert_eq!(summary.packets.sent, 20);
+    }
+}
+
+#[test]
+fn an_unanswered_syn_is_sent_again_by_the_schedule_until_the_application_gives_up() {
+    // At 0, 1, 2, 3, 4, 5, 7, 11 and 19 s; giving up comes before the retry at the same instant.
+    for (timeout, syns) in [("19s", 8), ("20s", 9), ("200s", 11)] {
+        let summary = run(&format!("to: \"hole:443\", count: 1, connectTimeout: {timeout}"));
+        assert_eq!(summary.packets.sent, syns, "{timeout}");
+        assert_eq!(summary.connections.failed_by["SIM_HOST_UNREACHABLE"], 1);
+    }
+}
+
+#[test]
+fn the_server_may_close_and_nobody_need() {
+    let server = run("to: \"open:443\", count: 3, lifetime: 1s, closedBy: server");
+    assert_eq!((server.packets.sent, server.connections.broken), (3 * 12, 0));
+    let nobody = run("to: \"open:443\", count: 3, closedBy: nobody");
+    assert_eq!((nobody.packets.sent, nobody.connections.established), (3 * 9, 3));
+}
+
+#[test]
+fn udp_and_echo_ask_once_and_are_answered() {
+    // A request of 3,000 bytes is three datagrams of at most 1,400, an answer of 100 is one.
+    let text = "\"198.51.100.9:53\"";
+    let silent = run(&format!("to: {text}, protocol: udp, count: 2, connectTimeout: 5s"));
+    assert_eq!(silent.connections.failed_by["SIM_NO_ANSWER"], 2);
+    let ping = run("to: open, protocol: icmp, count: 4");
+    assert_eq!((ping.connections.established, ping.packets.sent), (4, 8));
+}
