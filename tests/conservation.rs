@@ -23,6 +23,7 @@ struct Load {
     closed_by: &'static str,
     connect_timeout_s: u32,
     start_s: u32,
+    endpoints: &'static str,
 }
 
 /// Something that changes while the scenario runs.
@@ -70,16 +71,10 @@ fn load() -> impl Strategy<Value = Load> {
         prop::sample::select(vec!["client", "server", "nobody"]),
         1..15u32,
         0..10u32,
+        prop::sample::select(vec!["flow", "stack"]),
     )
-        .prop_map(|(from, (protocol, to), pace, lifetime_ms, closed_by, connect_timeout_s, start_s)| Load {
-            from,
-            to,
-            protocol,
-            pace,
-            lifetime_ms,
-            closed_by,
-            connect_timeout_s,
-            start_s,
+        .prop_map(|(from, (protocol, to), pace, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints)| {
+            Load { from, to, protocol, pace, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints }
         })
 }
 
@@ -178,7 +173,7 @@ traffic:
             choose(self.rst_frees, "immediate", "time-wait"),
         );
         for (number, load) in self.loads.iter().enumerate() {
-            let Load { from, to, protocol, lifetime_ms, closed_by, connect_timeout_s, start_s, .. } = load;
+            let Load { from, to, protocol, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints, .. } = load;
             let pace = match load.pace {
                 Ok(rate) => format!("rate: {rate}/s"),
                 Err(count) => format!("count: {count}"),
@@ -186,7 +181,7 @@ traffic:
             let _ = writeln!(
                 yaml,
                 "- {{name: load-{number}, from: {from}, to: '{to}', protocol: {protocol}, {pace}, start: {start_s}s, \
-                 lifetime: {lifetime_ms}ms, closedBy: {closed_by}, connectTimeout: {connect_timeout_s}s}}"
+                 lifetime: {lifetime_ms}ms, closedBy: {closed_by}, connectTimeout: {connect_timeout_s}s, endpoints: {endpoints}}}"
             );
         }
         let mut events: Vec<_> = self.events.iter().filter(|(at, _)| at < duration_s).collect();

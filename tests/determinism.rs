@@ -50,6 +50,7 @@ hosts:
 traffic:
 - {name: tcp, from: conn-api, to: far:443, rate: 8/s, lifetime: 300ms}
 - {name: burst, from: direct-api, to: far:443, start: 10s, rate: 10/s, closedBy: server}
+- {name: stacks, from: direct-api, to: far:443, rate: 5/s, endpoints: stack, responseBytes: 60000}
 - {name: udp, from: direct-api, to: far:53, protocol: udp, rate: 3/s}
 - {name: ping, from: direct-api, to: far, protocol: icmp, rate: 1/s}
 - {name: vain, from: lone-api, to: hole:443, rate: 1/s, connectTimeout: 5s}

@@ -561,6 +561,17 @@ pub struct Traffic {
     pub closed_by: ClosedBy,
     /// When the application gives up connecting.
     pub connect_timeout: Duration,
+    /// What the ends are.
+    pub endpoints: Endpoints,
+}
+
+/// What the ends of simulated connections are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoints {
+    /// A light script: millions of them.
+    Flow,
+    /// A TCP stack each.
+    Stack,
 }
 
 /// What a client finds when it looks up where to connect to: an address, or one of each version.

@@ -129,6 +129,20 @@ pub struct Traffic {
     /// When the application gives up connecting. Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<At<Dur>>,
+    /// What the ends of TCP connections are: `flow` (default), a light script, for millions of them, or `stack`, a TCP stack
+    /// each, with its retransmissions and windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<At<Endpoints>>,
+}
+
+/// What the ends of TCP connections are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoints {
+    /// A light script.
+    Flow,
+    /// A TCP stack.
+    Stack,
 }
 
 /// Protocol of a load.

@@ -12,7 +12,7 @@ use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::simulation as file;
 use crate::scenario::value::{At, Reference};
 use crate::scenario::{
-    Arrivals, ClosedBy, Destination, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol,
+    Arrivals, ClosedBy, Destination, Endpoints, ExpectTest, Expectation, Host, HostLocation, Traffic, TrafficProtocol,
 };
 
 /// Connections that begin at one instant: each is in memory at once.
@@ -228,6 +228,10 @@ impl Resolver<'_> {
                 .connect_timeout
                 .as_ref()
                 .map_or(Duration::from_secs(30), |timeout| timeout.value.0),
+            endpoints: match traffic.endpoints.as_ref().map(|endpoints| endpoints.value) {
+                None | Some(file::Endpoints::Flow) => Endpoints::Flow,
+                Some(file::Endpoints::Stack) => Endpoints::Stack,
+            },
         })
     }
 

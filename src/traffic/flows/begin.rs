@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::connection::{Connection, Kind, Phase, tag};
+use super::connection::{Connection, Ends, Kind, Phase, Script, Side, tag};
 use super::record::{Fate, Record};
 use super::{Failure, Flows};
 use crate::network::Network;
-use crate::scenario::{Arrivals, TrafficProtocol};
+use crate::scenario::{Arrivals, Endpoints, TrafficProtocol};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::NodeId;
@@ -75,6 +75,12 @@ impl Flows {
             return;
         };
         let initial = rng::below(&mut self.choice, 1 << 32) as u32;
+        let ends = if self.specs[traffic].endpoints == Endpoints::Stack && protocol == Protocol::Tcp {
+            Ends::Stack(Box::new(self.stacks(traffic, flow, initial, now)))
+        } else {
+            let client = Side::new(Half::new(initial, 0, flow.mss()));
+            Ends::Script(Script { client, server: None, peer: 0, round_trip: Duration::ZERO })
+        };
         let engine = network.engine_mut();
         let connection = Connection {
             generation: 0,
@@ -87,13 +93,11 @@ impl Flows {
             client_flow: engine.add_flow(),
             server_flow: engine.add_flow(),
             syns: 0,
-            client: Half::new(initial, 0, flow.mss()),
-            client_timer: false,
-            client_deadline: SimTime::NEVER,
-            server: None,
+            ends,
+            far: None,
             outside: None,
             last_drop: None,
-            round_trip: Duration::ZERO,
+            answered: 0,
         };
         self.open += 1;
         let slot = match self.free.pop() {

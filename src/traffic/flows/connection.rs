@@ -6,8 +6,9 @@ use super::record::{Fate, Record};
 use crate::sim::FlowId;
 use crate::time::SimTime;
 use crate::topology::NodeId;
-use crate::trace::{DropCause, PortId};
+use crate::trace::{DropCause, Failure, PortId};
 use crate::traffic::half::Half;
+use crate::traffic::stack::End;
 use crate::wire::Flow;
 
 /// What a wake or a packet is about: kind, generation and slot of a connection in one number.
@@ -22,9 +23,10 @@ pub(super) enum Kind {
     ClientTimeout = 6,
     ServerTimeout = 7,
     Lifetime = 8,
+    SynAck = 9,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::ClientPacket,
     Kind::ServerPacket,
     Kind::Arrival,
@@ -33,6 +35,7 @@ const KINDS: [Kind; 8] = [
     Kind::ClientTimeout,
     Kind::ServerTimeout,
     Kind::Lifetime,
+    Kind::SynAck,
 ];
 
 pub(super) fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {
@@ -51,22 +54,63 @@ pub(super) enum Phase {
     Open,
 }
 
-/// The far end, as far as it knows of the connection.
+/// Where the far end is, and as what it sees the connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Server {
+pub(super) struct Far {
     pub(super) node: NodeId,
     pub(super) port: PortId,
     /// The flow as it comes in.
     pub(super) flow: Flow,
+}
+
+/// Both ends of a connection.
+#[derive(Debug)]
+pub(super) enum Ends {
+    /// A few bytes of script each.
+    Script(Script),
+    /// A TCP stack each.
+    Stack(Box<Stack>),
+}
+
+/// Ends by script.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Script {
+    pub(super) client: Side,
+    /// Once something of the client has come to it.
+    pub(super) server: Option<Side>,
     /// The client's SYN number.
     pub(super) peer: u32,
+    pub(super) round_trip: Duration,
+}
+
+/// One end by script.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Side {
     pub(super) half: Half,
-    pub(super) answered: bool,
+    /// A wake is on its way.
     pub(super) timer: bool,
     pub(super) deadline: SimTime,
 }
 
-#[derive(Debug, Clone, Copy)]
+impl Side {
+    pub(super) fn new(half: Half) -> Side {
+        Side { half, timer: false, deadline: SimTime::NEVER }
+    }
+}
+
+/// Ends with stacks.
+#[derive(Debug)]
+pub(super) struct Stack {
+    pub(super) client: End,
+    pub(super) server: Option<End>,
+    /// SYN-ACKs that the server has sent.
+    pub(super) syn_acks: u8,
+    /// When the stacks last got on: anything acknowledged or received.
+    pub(super) progress: SimTime,
+}
+
+/// A connection.
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) generation: u32,
     pub(super) phase: Phase,
@@ -78,17 +122,48 @@ pub(super) struct Connection {
     pub(super) client_flow: FlowId,
     pub(super) server_flow: FlowId,
     pub(super) syns: u8,
-    pub(super) client: Half,
-    pub(super) client_timer: bool,
-    pub(super) client_deadline: SimTime,
-    pub(super) server: Option<Server>,
+    pub(super) ends: Ends,
+    pub(super) far: Option<Far>,
     /// The far side as last seen.
     pub(super) outside: Option<Flow>,
     pub(super) last_drop: Option<DropCause>,
-    pub(super) round_trip: Duration,
+    /// Requests that the server has answered.
+    pub(super) answered: u32,
 }
 
 impl Connection {
+    /// The ends, of which the caller knows that they are scripted.
+    pub(super) fn script(&mut self) -> &mut Script {
+        match &mut self.ends {
+            Ends::Script(script) => script,
+            Ends::Stack(_) => unreachable!("a connection keeps its kind of ends"),
+        }
+    }
+
+    /// The ends, of which the caller knows that they are stacks.
+    pub(super) fn stack(&mut self) -> &mut Stack {
+        match &mut self.ends {
+            Ends::Stack(stack) => stack,
+            Ends::Script(_) => unreachable!("a connection keeps its kind of ends"),
+        }
+    }
+
+    /// Why it failed when nobody answers any more.
+    pub(super) fn unanswered(&self) -> Failure {
+        self.last_drop.map_or(Failure::NoAnswer, Failure::Dropped)
+    }
+
+    /// Why it failed when a reset came.
+    pub(super) fn was_reset(&self) -> Failure {
+        match self.last_drop {
+            // A connector without ports refuses on its own; then the drop says more than the reset.
+            Some(cause @ DropCause::SimConnectorPortsExhausted) => Failure::Dropped(cause),
+            _ if self.phase == Phase::Connecting => Failure::Refused,
+            Some(cause) => Failure::Dropped(cause),
+            None => Failure::Reset,
+        }
+    }
+
     pub(super) fn record(&self, ended: Option<SimTime>, fate: Fate) -> Record {
         Record {
             traffic: Some(self.traffic as usize),

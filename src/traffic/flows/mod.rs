@@ -10,8 +10,11 @@ mod connection;
 mod record;
 mod script;
 mod sources;
+mod stacks;
 #[cfg(test)]
 mod tests;
+
+use std::collections::VecDeque;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -30,8 +33,9 @@ use crate::wire::{Packet, Protocol, tcp_flags};
 pub use crate::trace::Failure;
 pub use record::{Counts, Fate, Record};
 
-use connection::{Connection, Kind, Phase, tag, untag};
+use connection::{Connection, Ends, Far, Kind, Phase, tag, untag};
 use sources::Sources;
+use stacks::Outgoing;
 
 /// The load of a scenario.
 pub struct Flows {
@@ -47,6 +51,9 @@ pub struct Flows {
     connect_times: ConnectTimes,
     records: Option<Vec<Record>>,
     open: usize,
+    /// Packets of stacks that are still to be sent, in order.
+    outbox: VecDeque<Outgoing>,
+    sending: bool,
 }
 
 impl Flows {
@@ -67,6 +74,8 @@ impl Flows {
             connect_times: ConnectTimes::default(),
             records: None,
             open: 0,
+            outbox: VecDeque::new(),
+            sending: false,
         };
         for (index, traffic) in flows.specs.iter().enumerate() {
             network.engine_mut().wake_at(SimTime::from(traffic.start), tag(Kind::Arrival, 0, index as u32));
@@ -133,13 +142,15 @@ impl Flows {
             Kind::GiveUp => {
                 let connection = &self.connections[slot as usize];
                 if connection.phase == Phase::Connecting {
-                    let failure = connection.last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
-                    self.fail(network, slot, failure);
+                    self.fail(network, slot, connection.unanswered());
                 }
             }
             Kind::Lifetime => self.end_of_life(network, slot),
+            Kind::ClientTimeout if self.has_stacks(slot) => self.run_client(network, slot),
+            Kind::ServerTimeout if self.has_stacks(slot) => self.run_server(network, slot),
             Kind::ClientTimeout => self.client_timeout(network, slot),
             Kind::ServerTimeout => self.server_timeout(network, slot),
+            Kind::SynAck => self.repeat_syn_ack(network, slot),
             Kind::ClientPacket | Kind::ServerPacket | Kind::Arrival => unreachable!("packets do not wake"),
         }
         true
@@ -171,10 +182,17 @@ impl Flows {
             }
             return;
         };
+        let stacks = matches!(connection.ends, Ends::Stack(_));
         if node == connection.instance && flow == connection.flow.reversed() {
-            self.at_client(network, slot, packet);
+            if stacks { self.at_client_stack(network, slot, packet) } else { self.at_client(network, slot, packet) }
         } else if matches!(network.engine().node(node), Node::Host(_)) {
-            self.at_server(network, slot, (node, from), flow, packet);
+            let far = Far { node, port: from, flow };
+            self.connections[slot as usize].outside = Some(flow);
+            if stacks {
+                self.at_server_stack(network, slot, far, packet);
+            } else {
+                self.at_server(network, slot, far, packet);
+            }
         } else if node == connection.instance && flow.dst() == METADATA {
             // Answered inside the sandbox; nothing to wait for.
             self.establish(network, slot);
@@ -226,31 +244,43 @@ impl Flows {
     /// The connection has been open for as long as it should.
     fn end_of_life(&mut self, network: &mut Network, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        let spec = &self.specs[connection.traffic as usize];
-        match (connection.flow.protocol(), spec.closed_by) {
-            (Protocol::Udp | Protocol::Icmp, _) => self.finish(network, slot, Fate::Established),
-            (Protocol::Tcp, ClosedBy::Server) => {
-                if let Some(server) = &mut connection.server {
+        let by_server = self.specs[connection.traffic as usize].closed_by == ClosedBy::Server;
+        match &mut connection.ends {
+            Ends::Script(_) if connection.flow.protocol() != Protocol::Tcp => {
+                self.finish(network, slot, Fate::Established);
+            }
+            Ends::Script(script) if by_server => {
+                if let Some(server) = &mut script.server {
                     server.half.close();
                 }
                 self.continue_server(network, slot, false);
             }
-            (Protocol::Tcp, _) => {
-                connection.client.close();
+            Ends::Script(script) => {
+                script.client.half.close();
                 self.continue_client(network, slot, false);
+            }
+            Ends::Stack(stack) if by_server => {
+                if let Some(server) = &mut stack.server {
+                    server.close();
+                }
+                self.run_server(network, slot);
+            }
+            Ends::Stack(stack) => {
+                stack.client.close();
+                self.run_client(network, slot);
             }
         }
     }
 
-    fn end_if_done(&mut self, network: &mut Network, slot: u32) {
-        let connection = &self.connections[slot as usize];
-        if connection.phase == Phase::Open
-            && connection.client.is_done()
-            && connection.client.peer_closed
-            && connection.server.is_some_and(|server| server.half.is_done() && server.half.peer_closed)
-        {
-            self.finish(network, slot, Fate::Established);
+    /// What the server writes now that so many bytes of the client's have come to it.
+    fn respond(&mut self, slot: u32, received: u64) -> u64 {
+        let connection = &mut self.connections[slot as usize];
+        let spec = &self.specs[connection.traffic as usize];
+        if connection.answered > 0 || received < spec.request_bytes {
+            return 0;
         }
+        connection.answered += 1;
+        spec.response_bytes
     }
 
     fn fail(&mut self, network: &mut Network, slot: u32, failure: Failure) {

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use super::Flows;
-use super::connection::{Connection, Kind, Phase, Server, tag, untag};
+use super::connection::{Connection, Far, Kind, Phase, Script, Side, tag, untag};
+use super::record::Fate;
 use crate::network::Network;
 use crate::node::instance::SOCKETS;
 use crate::sim::{Outcome, rng};
-use crate::time::SimTime;
-use crate::topology::NodeId;
-use crate::trace::{DropCause, Failure, PortId};
+use crate::trace::{DropCause, Failure};
 use crate::traffic::half::Half;
-use crate::wire::{Flow, Packet, Protocol, TcpSegment, tcp_flags};
+use crate::wire::{Packet, Protocol, TcpSegment, tcp_flags};
 
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
@@ -27,7 +26,7 @@ impl Flows {
         connection.syns = connection.syns.saturating_add(1);
         match connection.flow.protocol() {
             Protocol::Tcp => {
-                let (started, seq) = (connection.started, connection.client.bare_ack().seq.wrapping_sub(1));
+                let started = connection.started;
                 let retries = self.schedule.retries();
                 if let Some(&seconds) = retries.get(usize::from(attempt)) {
                     let before = usize::from(attempt).checked_sub(1).map_or(0, |before| retries[before]);
@@ -37,7 +36,13 @@ impl Flows {
                     let at = self.timers.fires(now, Duration::from_secs(seconds - before), due, booted);
                     self.wake_at(network, at, Kind::Retry, slot);
                 }
-                self.send_segment(network, slot, TcpSegment { flags: tcp_flags::SYN, seq, ack: 0, payload: 0 });
+                if self.has_stacks(slot) {
+                    self.send_syn_of_stack(network, slot);
+                } else {
+                    let client = &mut self.connections[slot as usize].script().client.half;
+                    let seq = client.bare_ack().seq.wrapping_sub(1);
+                    self.send_segment(network, slot, TcpSegment { flags: tcp_flags::SYN, seq, ack: 0, payload: 0 });
+                }
             }
             Protocol::Udp => {
                 let bytes = spec.request_bytes;
@@ -77,7 +82,7 @@ impl Flows {
     }
 
     /// Sends a packet of the client.
-    fn send(&mut self, network: &mut Network, slot: u32, mut packet: Packet) {
+    pub(super) fn send(&mut self, network: &mut Network, slot: u32, mut packet: Packet) {
         let Connection { generation, instance, client_flow, .. } = self.connections[slot as usize];
         let token = tag(Kind::ClientPacket, generation, slot);
         let outcome = network.engine_mut().send(instance, SOCKETS, &mut packet, token, Some(client_flow));
@@ -85,18 +90,18 @@ impl Flows {
     }
 
     /// Sends a packet of the server.
-    fn send_from_server(
+    pub(super) fn send_from_server(
         &mut self,
         network: &mut Network,
         slot: u32,
-        at: (NodeId, PortId),
+        far: Far,
         mut packet: Packet,
         known: bool,
     ) {
         let Connection { generation, server_flow, .. } = self.connections[slot as usize];
         let token = tag(Kind::ServerPacket, generation, slot);
         let flow = known.then_some(server_flow);
-        let outcome = network.engine_mut().emit(at.0, at.1, &mut packet, token, flow);
+        let outcome = network.engine_mut().emit(far.node, far.port, &mut packet, token, flow);
         self.settle(network, outcome, packet, token);
     }
 
@@ -126,44 +131,39 @@ impl Flows {
         let flags = packet.tcp_flags();
         let connection = &mut self.connections[slot as usize];
         if flags & tcp_flags::RST != 0 {
-            let connecting = connection.phase == Phase::Connecting;
-            // A connector without ports refuses on its own; then the drop says more than the reset.
-            let refused = match connection.last_drop {
-                Some(cause @ DropCause::SimConnectorPortsExhausted) => Failure::Dropped(cause),
-                _ if connecting => Failure::Refused,
-                Some(cause) => Failure::Dropped(cause),
-                None => Failure::Reset,
-            };
-            self.fail(network, slot, refused);
+            let failure = connection.was_reset();
+            self.fail(network, slot, failure);
             return;
         }
         if flags & tcp_flags::SYN != 0 {
             if connection.phase == Phase::Connecting {
-                connection.client.set_peer(seq);
-                connection.round_trip = network.engine().now() - connection.started;
+                let round_trip = network.engine().now() - connection.started;
                 let bytes = self.specs[connection.traffic as usize].request_bytes;
-                connection.client.write(bytes);
+                let script = connection.script();
+                script.client.half.set_peer(seq);
+                script.round_trip = round_trip;
+                script.client.half.write(bytes);
                 self.establish(network, slot);
             }
-            let segment = self.connections[slot as usize].client.bare_ack();
+            let segment = self.connections[slot as usize].script().client.half.bare_ack();
             self.send_segment(network, slot, segment);
             self.push_client(network, slot);
             return;
         }
-        let due = connection.client.receive(flags, seq, ack, payload);
+        let due = connection.script().client.half.receive(flags, seq, ack, payload);
         connection.last_drop = None;
         self.continue_client(network, slot, due);
     }
 
     /// After something changed at the client: close in turn, send what may be sent, acknowledge, end.
     pub(super) fn continue_client(&mut self, network: &mut Network, slot: u32, acknowledge: bool) {
-        let connection = &mut self.connections[slot as usize];
-        if connection.client.peer_closed {
-            connection.client.close();
+        let client = &mut self.connections[slot as usize].script().client.half;
+        if client.peer_closed {
+            client.close();
         }
         let sent = self.push_client(network, slot);
         if acknowledge && !sent && self.connections[slot as usize].phase != Phase::Free {
-            let segment = self.connections[slot as usize].client.bare_ack();
+            let segment = self.connections[slot as usize].script().client.half.bare_ack();
             self.send_segment(network, slot, segment);
         }
         self.end_if_done(network, slot);
@@ -173,133 +173,149 @@ impl Flows {
     fn push_client(&mut self, network: &mut Network, slot: u32) -> bool {
         let mut sent = false;
         while self.connections[slot as usize].phase == Phase::Open
-            && let Some(segment) = self.connections[slot as usize].client.next_segment()
+            && let Some(segment) = self.connections[slot as usize].script().client.half.next_segment()
         {
             sent = true;
             self.send_segment(network, slot, segment);
         }
-        let now = network.engine().now();
-        let connection = &mut self.connections[slot as usize];
-        if connection.phase == Phase::Open && connection.client.is_waiting() {
-            connection.client_deadline = now + connection.client.timeout(connection.round_trip);
-            if !std::mem::replace(&mut connection.client_timer, true) {
-                let at = connection.client_deadline;
-                self.wake_at(network, at, Kind::ClientTimeout, slot);
-            }
+        if self.connections[slot as usize].phase == Phase::Open {
+            self.watch(network, slot, Kind::ClientTimeout);
         }
         sent
     }
 
-    pub(super) fn client_timeout(&mut self, network: &mut Network, slot: u32) {
+    /// The side that a timeout is about.
+    fn side(&mut self, slot: u32, kind: Kind) -> Option<&mut Side> {
+        let script = self.connections[slot as usize].script();
+        if kind == Kind::ClientTimeout { Some(&mut script.client) } else { script.server.as_mut() }
+    }
+
+    /// Waits for an acknowledgement of what a side has sent, if there is any to come.
+    fn watch(&mut self, network: &mut Network, slot: u32, kind: Kind) {
         let now = network.engine().now();
-        let connection = &mut self.connections[slot as usize];
-        connection.client_timer = false;
-        if !connection.client.is_waiting() {
-            return;
+        let round_trip = self.connections[slot as usize].script().round_trip;
+        let Some(side) = self.side(slot, kind).filter(|side| side.half.is_waiting()) else { return };
+        side.deadline = now + side.half.timeout(round_trip);
+        if !std::mem::replace(&mut side.timer, true) {
+            let at = side.deadline;
+            self.wake_at(network, at, kind, slot);
         }
-        if connection.client_deadline > now {
-            connection.client_timer = true;
-            let at = connection.client_deadline;
-            self.wake_at(network, at, Kind::ClientTimeout, slot);
-        } else if connection.client.time_out() {
+    }
+
+    /// A side has waited: true when everything is to be sent again. It waits on when there was progress meanwhile, and gives
+    /// the connection up after too many times.
+    fn has_waited(&mut self, network: &mut Network, slot: u32, kind: Kind) -> bool {
+        let now = network.engine().now();
+        let Some(side) = self.side(slot, kind) else { return false };
+        side.timer = false;
+        if !side.half.is_waiting() {
+            return false;
+        }
+        if side.deadline > now {
+            side.timer = true;
+            let at = side.deadline;
+            self.wake_at(network, at, kind, slot);
+            return false;
+        }
+        if side.half.time_out() {
+            return true;
+        }
+        let failure = self.connections[slot as usize].unanswered();
+        self.fail(network, slot, failure);
+        false
+    }
+
+    pub(super) fn client_timeout(&mut self, network: &mut Network, slot: u32) {
+        if self.has_waited(network, slot, Kind::ClientTimeout) {
             self.push_client(network, slot);
-        } else {
-            let failure = connection.last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
-            self.fail(network, slot, failure);
         }
     }
 
     /// The server gets a packet.
-    pub(super) fn at_server(
-        &mut self,
-        network: &mut Network,
-        slot: u32,
-        at: (NodeId, PortId),
-        flow: Flow,
-        packet: &Packet,
-    ) {
-        self.connections[slot as usize].outside = Some(flow);
-        let spec = &self.specs[self.connections[slot as usize].traffic as usize];
+    pub(super) fn at_server(&mut self, network: &mut Network, slot: u32, far: Far, packet: &Packet) {
         let Some((seq, ack, payload)) = packet.tcp_numbers() else {
-            // A request datagram or an echo request: answer each echo, and each request once.
-            let response = spec.response_bytes;
-            if flow.protocol() == Protocol::Icmp {
-                let mut reply = network.engine_mut().spare_packet();
-                let payload = packet.wire_length().saturating_sub(if packet.is_ipv4() { 28 } else { 48 }) as u16;
-                reply.build_echo(flow.reversed(), 1, payload);
-                self.send_from_server(network, slot, at, reply, true);
-            } else if self.connections[slot as usize].server.is_none() {
-                let half = Half::new(0, 0, 0);
-                let server = Server {
-                    node: at.0,
-                    port: at.1,
-                    flow,
-                    peer: 0,
-                    half,
-                    answered: true,
-                    timer: false,
-                    deadline: SimTime::NEVER,
-                };
-                self.connections[slot as usize].server = Some(server);
-                for payload in datagrams(response) {
-                    let mut reply = network.engine_mut().spare_packet();
-                    reply.build_udp(flow.reversed(), payload);
-                    self.send_from_server(network, slot, at, reply, true);
-                    if self.connections[slot as usize].phase == Phase::Free {
-                        return;
-                    }
-                }
-            }
+            self.answer_datagram(network, slot, far, packet);
             return;
         };
         let flags = packet.tcp_flags();
         if flags & tcp_flags::RST != 0 {
             return;
         }
-        let connection = &mut self.connections[slot as usize];
+        let known = self.connections[slot as usize].far.is_some_and(|known| known.flow == far.flow);
         if flags & tcp_flags::SYN != 0 {
-            let known = connection.server.is_some_and(|server| server.flow == flow);
             if !known {
                 let initial = rng::below(&mut self.choice, 1 << 32) as u32;
-                connection.server = Some(Server {
-                    node: at.0,
-                    port: at.1,
-                    flow,
-                    peer: seq,
-                    half: Half::new(initial, seq, flow.mss()),
-                    answered: false,
-                    timer: false,
-                    deadline: SimTime::NEVER,
-                });
+                let connection = &mut self.connections[slot as usize];
+                let script = connection.script();
+                script.server = Some(Side::new(Half::new(initial, seq, far.flow.mss())));
+                script.peer = seq;
+                (connection.far, connection.answered) = (Some(far), 0);
                 connection.server_flow = network.engine_mut().reset_flow(connection.server_flow);
             }
-            let half = connection.server.as_mut().map(|server| server.half).expect("it was just there");
+            let script = self.connections[slot as usize].script();
+            let mut half = script.server.map(|server| server.half).expect("it was just there");
             let segment = TcpSegment {
                 flags: tcp_flags::SYN | tcp_flags::ACK,
-                seq: half.clone().bare_ack().seq.wrapping_sub(1),
+                seq: half.bare_ack().seq.wrapping_sub(1),
                 ack: half.acknowledgement(),
                 payload: 0,
             };
             self.send_server_segment(network, slot, segment);
             return;
         }
-        let Some(server) = connection.server.as_mut().filter(|server| server.flow == flow) else {
+        let connection = &mut self.connections[slot as usize];
+        let Some(server) = connection.script().server.as_mut().filter(|_| known) else {
             // To the server this is another connection, of which it knows nothing: the mapping has changed.
-            let mut reset = network.engine_mut().spare_packet();
-            reset.build_reset(packet);
-            self.send_from_server(network, slot, at, reset, false);
+            self.refuse(network, slot, far, packet);
             return;
         };
         let due = server.half.receive(flags, seq, ack, payload);
-        if !server.answered && u64::from(server.half.received(server.peer)) >= spec.request_bytes {
-            server.answered = true;
-            server.half.write(spec.response_bytes);
+        let half = server.half;
+        let received = u64::from(half.received(connection.script().peer));
+        let response = self.respond(slot, received);
+        if response > 0
+            && let Some(server) = &mut self.connections[slot as usize].script().server
+        {
+            server.half.write(response);
         }
         self.continue_server(network, slot, due);
     }
 
+    /// A request datagram or an echo request: answers each echo, and each request once.
+    fn answer_datagram(&mut self, network: &mut Network, slot: u32, far: Far, packet: &Packet) {
+        let flow = far.flow;
+        if flow.protocol() == Protocol::Icmp {
+            let mut reply = network.engine_mut().spare_packet();
+            let payload = packet.wire_length().saturating_sub(if packet.is_ipv4() { 28 } else { 48 }) as u16;
+            reply.build_echo(flow.reversed(), 1, payload);
+            self.send_from_server(network, slot, far, reply, true);
+            return;
+        }
+        let connection = &mut self.connections[slot as usize];
+        if connection.far.is_some() {
+            return;
+        }
+        connection.far = Some(far);
+        let response = self.specs[connection.traffic as usize].response_bytes;
+        for payload in datagrams(response) {
+            let mut reply = network.engine_mut().spare_packet();
+            reply.build_udp(flow.reversed(), payload);
+            self.send_from_server(network, slot, far, reply, true);
+            if self.connections[slot as usize].phase == Phase::Free {
+                return;
+            }
+        }
+    }
+
+    /// The far end knows nothing of the connection that a segment is part of.
+    pub(super) fn refuse(&mut self, network: &mut Network, slot: u32, far: Far, packet: &Packet) {
+        let mut reset = network.engine_mut().spare_packet();
+        reset.build_reset(packet);
+        self.send_from_server(network, slot, far, reset, false);
+    }
+
     pub(super) fn continue_server(&mut self, network: &mut Network, slot: u32, acknowledge: bool) {
-        let Some(server) = self.connections[slot as usize].server.as_mut() else { return };
+        let Some(server) = self.connections[slot as usize].script().server.as_mut() else { return };
         if server.half.peer_closed {
             server.half.close();
         }
@@ -308,7 +324,7 @@ impl Flows {
         if acknowledge
             && !sent
             && connection.phase != Phase::Free
-            && let Some(server) = &mut connection.server
+            && let Some(server) = &mut connection.script().server
         {
             let segment = server.half.bare_ack();
             self.send_server_segment(network, slot, segment);
@@ -317,53 +333,42 @@ impl Flows {
     }
 
     fn send_server_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
-        let Some(Server { node, port, flow, .. }) = self.connections[slot as usize].server else { return };
+        let Some(far) = self.connections[slot as usize].far else { return };
         let mut packet = network.engine_mut().spare_packet();
-        packet.build_tcp(flow.reversed(), segment);
-        self.send_from_server(network, slot, (node, port), packet, true);
+        packet.build_tcp(far.flow.reversed(), segment);
+        self.send_from_server(network, slot, far, packet, true);
     }
 
     fn push_server(&mut self, network: &mut Network, slot: u32) -> bool {
         let mut sent = false;
         while self.connections[slot as usize].phase != Phase::Free
-            && let Some(server) = &mut self.connections[slot as usize].server
+            && let Some(server) = &mut self.connections[slot as usize].script().server
             && let Some(segment) = server.half.next_segment()
         {
             sent = true;
             self.send_server_segment(network, slot, segment);
         }
-        let now = network.engine().now();
-        let connection = &mut self.connections[slot as usize];
-        let round_trip = connection.round_trip;
-        if connection.phase != Phase::Free
-            && let Some(server) = &mut connection.server
-            && server.half.is_waiting()
-        {
-            server.deadline = now + server.half.timeout(round_trip);
-            if !std::mem::replace(&mut server.timer, true) {
-                let at = server.deadline;
-                self.wake_at(network, at, Kind::ServerTimeout, slot);
-            }
+        if self.connections[slot as usize].phase != Phase::Free {
+            self.watch(network, slot, Kind::ServerTimeout);
         }
         sent
     }
 
     pub(super) fn server_timeout(&mut self, network: &mut Network, slot: u32) {
-        let now = network.engine().now();
-        let Some(server) = self.connections[slot as usize].server.as_mut() else { return };
-        server.timer = false;
-        if !server.half.is_waiting() {
+        if self.has_waited(network, slot, Kind::ServerTimeout) {
+            self.push_server(network, slot);
+        }
+    }
+
+    fn end_if_done(&mut self, network: &mut Network, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.phase != Phase::Open {
             return;
         }
-        if server.deadline > now {
-            server.timer = true;
-            let at = server.deadline;
-            self.wake_at(network, at, Kind::ServerTimeout, slot);
-        } else if server.half.time_out() {
-            self.push_server(network, slot);
-        } else {
-            let failure = self.connections[slot as usize].last_drop.map_or(Failure::NoAnswer, Failure::Dropped);
-            self.fail(network, slot, failure);
+        let Script { client, server, .. } = connection.script();
+        let done = |side: &Side| side.half.is_done() && side.half.peer_closed;
+        if done(client) && server.as_ref().is_some_and(done) {
+            self.finish(network, slot, Fate::Established);
         }
     }
 }

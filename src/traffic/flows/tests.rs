@@ -74,3 +74,55 @@ fn udp_and_echo_ask_once_and_are_answered() {
     let ping = run("to: open, protocol: icmp, count: 4");
     assert_eq!((ping.connections.established, ping.packets.sent), (4, 8));
 }
+
+/// The outcome of a load with either kind of ends.
+fn both(traffic: &str) -> [Summary; 2] {
+    ["flow", "stack"].map(|ends| run(&format!("{traffic}, endpoints: {ends}")))
+}
+
+#[test]
+fn scripts_and_stacks_agree_where_nothing_is_lost() {
+    for traffic in [
+        "to: \"open:443\", count: 10, lifetime: 500ms",
+        "to: \"open:443\", count: 10, lifetime: 2s, closedBy: server",
+        "to: \"open:443\", count: 10, closedBy: nobody",
+        "to: \"open:443\", rate: 5/s, stop: 60s, lifetime: 3s, requestBytes: 20000, responseBytes: 100000",
+        "to: \"open:443\", count: 3, requestBytes: 0, responseBytes: 0",
+        "to: \"open:80\", count: 10",
+        "to: \"hole:443\", count: 2, connectTimeout: 90s",
+        "to: \"198.51.100.9:443\", count: 2, connectTimeout: 10s",
+    ] {
+        let [script, stack] = both(traffic).map(|summary| {
+            let connections = &summary.connections;
+            assert_eq!(summary.packets.dropped_by.get("SIM_MALFORMED_PACKET"), None);
+            (
+                [connections.attempted, connections.established, connections.failed, connections.broken],
+                connections.failed_by.clone(),
+                connections.connect_time_ms.max.round(),
+            )
+        });
+        assert_eq!(script, stack, "{traffic}");
+    }
+}
+
+#[test]
+fn a_stack_repeats_its_syn_by_the_clients_schedule_and_not_by_its_own() {
+    for (timeout, syns) in [("19s", 8), ("20s", 9), ("200s", 11)] {
+        let summary = run(&format!("to: \"hole:443\", count: 1, connectTimeout: {timeout}, endpoints: stack"));
+        assert_eq!(
+            (summary.packets.sent, summary.connections.failed_by["SIM_HOST_UNREACHABLE"]),
+            (syns, 1),
+            "{timeout}"
+        );
+    }
+}
+
+#[test]
+fn a_stacks_exchange_is_a_handshake_data_and_a_close() {
+    let summary = run("to: \"open:443\", count: 10, lifetime: 500ms, endpoints: stack");
+    assert_eq!((summary.connections.established, summary.packets.dropped), (10, 0));
+    // SYN, SYN-ACK, ACK; a request in one segment, a response of 4,096 bytes in three; FIN, FIN, and acknowledgements, of
+    // which stacks send some with data and delay others.
+    let each = summary.packets.sent as f64 / 10.0;
+    assert!((11.0..=14.0).contains(&each), "{each}");
+}
