@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
+use crate::node::instance::{METADATA, METADATA_HOST, METADATA_PORT};
 use crate::probe::{Probe, probe};
 use crate::report::connectivity;
 use crate::report::identity::PROJECT;
@@ -23,7 +24,8 @@ pub(super) struct Arguments {
     /// The workload that sends; the scenario's first when left out.
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// Destination: a declared host or an IPv4 address, and a port.
+    /// Destination: a declared host or an IPv4 address, and a port. `metadata.google.internal` tells what the metadata server
+    /// says of the instance's interface.
     #[arg(long, value_name = "HOST[:PORT]")]
     to: String,
     /// What the packet is.
@@ -86,6 +88,9 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(I
         },
         None => (text, None),
     };
+    if name == METADATA_HOST || name.parse() == Ok(METADATA) {
+        return Ok((METADATA, port.unwrap_or(METADATA_PORT)));
+    }
     let port = port.unwrap_or(match protocol {
         Protocol::Tcp => 443,
         Protocol::Udp => 53,

@@ -36,7 +36,7 @@ use crate::addresses::AddressPool;
 use crate::node::firewall::{Firewall, FullTable};
 use crate::node::google::GoogleServices;
 use crate::node::host::Host;
-use crate::node::instance::Instance;
+use crate::node::instance::{Instance, PrivateRanges};
 use crate::node::internet::{INTERNET, Internet, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
 use crate::node::router::Router;
@@ -135,6 +135,9 @@ pub struct Network {
     hosts: Vec<Site<Host>>,
     pools: Vec<AddressPool>,
     rng: ChaCha8Rng,
+    /// Which new instances Private Google Access stalls for.
+    stalls: ChaCha8Rng,
+    private_ranges: Arc<PrivateRanges>,
     agenda: Agenda,
     log: Vec<RunLog>,
     /// Instances whose connections the infrastructure has ended.
@@ -178,6 +181,8 @@ impl Network {
             hosts: Vec::new(),
             pools: Vec::new(),
             rng: rng::stream(scenario.seed, "start-up"),
+            stalls: rng::stream(scenario.seed, "stalls of Private Google Access"),
+            private_ranges: Arc::new(scenario.model.cloud_run.private_ranges()),
             agenda: Agenda::default(),
             log: Vec::new(),
             disconnected: Vec::new(),

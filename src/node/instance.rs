@@ -4,16 +4,22 @@
 //! different ranges; [`goes_to_vpc`] takes the union that all of them allow. Each container sees itself as 169.254.8.1 (behind a
 //! connector) or 169.254.9.1 (Direct VPC egress); here every instance has a link-local address of its own, so that
 //! captures can be told apart, and with Direct VPC egress its packets wear its subnet address from the start.
+//!
+//! Of some special ranges no page says which way they go; a trace says so ([`PrivateRanges::ambiguous`]). Public ranges that a
+//! VPC network uses privately are public here, too, as they were seen to be.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
+use super::startup::Opening;
 use crate::time::SimTime;
-use crate::trace::info::{DeliverInfo, DeliverTarget, DirectVpcEgressInfo, Resource, WorkloadInfo, WorkloadKind};
-use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
-use crate::wire::Packet;
+use crate::trace::info::{
+    DeliverInfo, DeliverTarget, DirectVpcEgressInfo, MetadataAnswer, MetadataInfo, Resource, WorkloadInfo, WorkloadKind,
+};
+use crate::trace::{DropCause, Explain, Memo, PortId, State, Told, Verdict};
+use crate::wire::{Packet, Protocol};
 
 /// The application's own sockets.
 pub const SOCKETS: PortId = PortId(0);
@@ -24,6 +30,10 @@ pub const EXTERNAL: PortId = PortId(2);
 
 /// The metadata server and DNS resolver: always reachable, never on any network.
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Its name inside an instance.
+pub const METADATA_HOST: &str = "metadata.google.internal";
+/// The metadata server's port.
+pub const METADATA_PORT: u16 = 80;
 
 /// RFC 1918, RFC 6598 and the two Private Google Access addresses, the union of what Google's pages name
 /// (Cloud Functions: RFC 1918; gcloud: and Private Google Access; Serverless VPC Access: and RFC 6598), as of 2026.
@@ -44,8 +54,56 @@ pub fn goes_to_vpc(destination: Ipv4Addr, direct: bool) -> bool {
     PRIVATE_RANGES.iter().any(within) || direct && bits >> 28 == 0xf && destination != Ipv4Addr::BROADCAST
 }
 
-/// How an instance is attached to a VPC network.
+/// Ranges without a word of Google's on which way `private-ranges-only` sends them: Class E, IETF protocol assignments,
+/// the former 6to4 relays, benchmarks. Not the ranges for documentation (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24): no
+/// network has them, and in scenarios they stand for public addresses.
+const UNCONFIRMED: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+];
+
+/// Which destinations `private-ranges-only` sends to the VPC network: the documented ranges, and what a scenario says of
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateRanges {
+    /// More ranges.
+    pub extra: Vec<Ipv4Net>,
+    /// Class E, with Direct VPC egress.
+    pub class_e_direct: bool,
+}
+
+impl Default for PrivateRanges {
+    fn default() -> Self {
+        PrivateRanges { extra: Vec::new(), class_e_direct: true }
+    }
+}
+
+impl PrivateRanges {
+    /// Whether a destination goes to the VPC network; `direct`: with Direct VPC egress.
+    pub fn contain(&self, destination: Ipv4Addr, direct: bool) -> bool {
+        let class_e = u32::from(destination) >> 28 == 0xf;
+        goes_to_vpc(destination, direct) && (self.class_e_direct || !class_e) || self.adds(destination)
+    }
+
+    fn adds(&self, destination: Ipv4Addr) -> bool {
+        self.extra.iter().any(|range| range.contains(&destination))
+    }
+
+    /// The range of a destination of which Google does not say which way it goes, nor the scenario.
+    pub fn ambiguous(&self, destination: Ipv4Addr) -> Option<Ipv4Net> {
+        let ranges = UNCONFIRMED.map(|(net, length)| Ipv4Net::new(net, length).expect("the constants are ranges"));
+        ranges.into_iter().find(|range| range.contains(&destination) && !self.adds(destination))
+    }
+}
+
+/// What the metadata server says of the first interface, whose path this is
+/// (<https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026, of worker pools).
+const INTERFACE_METADATA: &str = "/computeMetadata/v1/instance/network-interfaces/0/";
+
+/// How an instance is attached to a VPC network.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Attachment {
     /// Not at all.
     None,
@@ -60,7 +118,7 @@ pub enum Attachment {
         /// The reserved block that its address is from.
         block: Ipv4Net,
         /// When its way into the VPC network opens.
-        opens_at: SimTime,
+        opens: Opening,
     },
 }
 
@@ -77,6 +135,8 @@ pub struct InstanceConfig {
     pub attachment: Attachment,
     /// Everything takes that way, not only what is private.
     pub all_traffic: bool,
+    /// What is private.
+    pub private_ranges: Arc<PrivateRanges>,
 }
 
 /// One instance.
@@ -121,7 +181,7 @@ impl Instance {
         if self.stopped {
             return Verdict::Drop(DropCause::SimInstanceStopped);
         }
-        let InstanceConfig { name, workload, address, attachment, all_traffic } = &self.config;
+        let InstanceConfig { name, workload, address, attachment, all_traffic, private_ranges } = &self.config;
         let (of, all_traffic) =
             (workload.service.as_ref().map_or(&workload.resource.name, |it| &it.name), *all_traffic);
         if from != SOCKETS {
@@ -138,7 +198,7 @@ impl Instance {
         }
         let dst = packet.dst();
         let direct = matches!(attachment, Attachment::Direct { .. });
-        let private = goes_to_vpc(dst, direct);
+        let private = private_ranges.contain(dst, direct);
         let start = match workload.kind {
             WorkloadKind::Revision => State::StartFromCloudRunRevision,
             WorkloadKind::Job => State::StartFromCloudRunJob,
@@ -154,7 +214,13 @@ impl Instance {
                     format!("egress setting private-ranges-only: {dst} is public and does not go to the VPC")
                 }
             };
-            (format!("leaves {name} of {of} with source {source}, {way}"), workload.clone())
+            let undecided = *attachment != Attachment::None && !all_traffic;
+            let doubt = private_ranges.ambiguous(dst).filter(|_| undecided).map(|range| {
+                let value = if range.prefix_len() == 4 { "classEDirect" } else { "extraPrivateRanges" };
+                format!(" (assumed: Google does not say which way {range} goes, see model.cloudRun.{value})")
+            });
+            let doubt = doubt.unwrap_or_default();
+            (format!("leaves {name} of {of} with source {source}, {way}{doubt}"), workload.clone())
         });
         if !packet.is_ipv4() {
             explain.say(State::Drop, || "the instance has IPv4 only");
@@ -165,7 +231,7 @@ impl Instance {
             return Verdict::Drop(DropCause::ForeignIpDisallowed);
         }
         if dst == METADATA || dst.is_loopback() {
-            explain.say(State::Deliver, || format!("{dst} is answered inside the sandbox"));
+            explain.say(State::Deliver, || self.sandbox(packet));
             return Verdict::Deliver(Memo::Pure);
         }
         if dst.is_multicast() || dst.is_broadcast() || dst.is_unspecified() || dst.is_link_local() {
@@ -177,7 +243,7 @@ impl Instance {
                 explain.say(State::Drop, || format!("{dst} is private, and {of} has no VPC attachment"));
                 Verdict::Drop(DropCause::VpcConnectorNotSet)
             }
-            Attachment::Direct { network, subnetwork, block, opens_at } if all_traffic || private => {
+            Attachment::Direct { network, subnetwork, block, opens } if all_traffic || private => {
                 explain.say(State::DirectVpcEgressConnection, || {
                     let info = DirectVpcEgressInfo {
                         network: network.clone(),
@@ -187,7 +253,8 @@ impl Instance {
                     };
                     (format!("enters the VPC by Direct VPC egress in subnet {}", subnetwork.name), info)
                 });
-                if *opens_at > now {
+                let opens_at = opens.to(dst);
+                if opens_at > now {
                     explain.say(State::Drop, || format!("the instance's egress opens at {opens_at}"));
                     return Verdict::Drop(DropCause::SimEgressNotOpen);
                 }
@@ -198,6 +265,25 @@ impl Instance {
                 Verdict::Forward(EXTERNAL, Memo::Pure)
             }
         }
+    }
+
+    /// What answers inside the sandbox, and what the metadata server says of the instance's interface.
+    fn sandbox(&self, packet: &Packet) -> Told {
+        let asked = packet.five_tuple().is_some_and(|it| it.protocol == Protocol::Tcp && it.dst_port == METADATA_PORT);
+        let dst = packet.dst();
+        let text = format!("{dst} is answered inside the sandbox");
+        if dst != METADATA || !asked {
+            return text.into();
+        }
+        let attached = matches!(self.config.attachment, Attachment::Direct { .. });
+        let answers = [("ip", Some(self.config.address.into()).filter(|_| attached)), ("ipv6", None)];
+        let answers =
+            answers.map(|(field, address)| MetadataAnswer { path: format!("{INTERFACE_METADATA}{field}"), address });
+        let listed = answers.each_ref().map(|MetadataAnswer { path, address }| match address {
+            Some(address) => format!("{path} is {address}"),
+            None => format!("{path} is not there (404)"),
+        });
+        (format!("{text}: {}", listed.join(", ")), MetadataInfo { answers: answers.into() }).into()
     }
 }
 
@@ -228,6 +314,36 @@ mod tests {
         for last in 0..=255u8 {
             assert_eq!(goes_to_vpc(Ipv4Addr::new(199, 36, 153, last), true), (4..=11).contains(&last), "{last}");
         }
+    }
+
+    #[test]
+    fn what_a_scenario_says_of_other_ranges_counts() {
+        let (documented, class_e) = (PrivateRanges::default(), ip("240.0.0.1"));
+        assert!(documented.contain(class_e, true) && !documented.contain(class_e, false));
+        let other = PrivateRanges { extra: vec!["203.0.113.0/24".parse().unwrap()], class_e_direct: false };
+        assert!(!other.contain(class_e, true));
+        for (address, there) in [("203.0.113.0", true), ("203.0.112.255", false), ("10.0.0.1", true)] {
+            assert_eq!(other.contain(ip(address), false), there, "{address}");
+        }
+        let both = PrivateRanges { extra: vec!["240.0.0.0/8".parse().unwrap()], ..other };
+        assert!(both.contain(class_e, false), "what is added counts whatever the attachment");
+    }
+
+    #[test]
+    fn a_range_is_ambiguous_when_neither_google_nor_the_scenario_says_which_way_it_goes() {
+        let plain = PrivateRanges::default();
+        let range = |ranges: &PrivateRanges, address| ranges.ambiguous(ip(address)).map(|range| range.to_string());
+        assert_eq!(range(&plain, "240.1.2.3").as_deref(), Some("240.0.0.0/4"));
+        assert_eq!(range(&plain, "192.0.0.9").as_deref(), Some("192.0.0.0/24"));
+        assert_eq!(range(&plain, "198.19.0.1").as_deref(), Some("198.18.0.0/15"));
+        assert_eq!(range(&plain, "192.88.99.1").as_deref(), Some("192.88.99.0/24"));
+        // Documentation addresses stand for public ones, and these are no question.
+        for address in ["198.51.100.7", "203.0.113.10", "192.0.2.30", "10.0.0.1", "8.8.8.8", "198.20.0.1"] {
+            assert_eq!(range(&plain, address), None, "{address}");
+        }
+        let said = PrivateRanges { extra: vec!["198.18.0.0/16".parse().unwrap()], ..plain };
+        assert_eq!(range(&said, "198.18.0.1"), None);
+        assert!(range(&said, "198.19.0.1").is_some());
     }
 
     #[test]

@@ -33,6 +33,8 @@ const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Ticks that the kernels of two instances are apart: a prime, so that they meet the steps of the timer wheel anywhere.
 const BOOTED_APART: u64 = 7_919;
 
@@ -173,6 +175,10 @@ pub struct Flows {
     connections: Vec<Connection>,
     free: Vec<u32>,
     ports: HashMap<NodeId, u16, FixedState>,
+    /// By workload: connections that an instance may begin in a second.
+    limits: Vec<Option<u32>>,
+    /// By instance with such a limit: when its second began, and how many connections it has begun since.
+    rates: HashMap<NodeId, (SimTime, u32), FixedState>,
     in_use: HashSet<u128, FixedState>,
     arrivals: Vec<ChaCha8Rng>,
     choice: ChaCha8Rng,
@@ -192,6 +198,8 @@ impl Flows {
             connections: Vec::new(),
             free: Vec::new(),
             ports: HashMap::default(),
+            limits: (0..scenario.workloads.len()).map(|workload| scenario.connections_per_second(workload)).collect(),
+            rates: HashMap::default(),
             in_use: HashSet::default(),
             arrivals: (scenario.traffic.iter().enumerate())
                 .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
@@ -378,6 +386,12 @@ impl Flows {
         }
         let instance = instances[rng::below(&mut self.choice, instances.len() as u64) as usize].clone();
         let tuple = FiveTuple { src: instance.address, ..nobody };
+        if let Some(most) = self.limits[from].filter(|_| protocol != Protocol::Icmp)
+            && !self.may_begin(instance.site.node, most, now)
+        {
+            self.fail_at_once(traffic, Some(instance.site.node), tuple, now, Failure::ConnectionRate);
+            return;
+        }
         let Some(src_port) = self.source_port(instance.site.node, tuple) else {
             self.fail_at_once(traffic, Some(instance.site.node), tuple, now, Failure::NoSourcePort);
             return;
@@ -449,6 +463,16 @@ impl Flows {
                 attempts: 0,
             });
         }
+    }
+
+    /// Whether an instance may begin one more connection. Its seconds begin with the first connection after the last one.
+    fn may_begin(&mut self, instance: NodeId, most: u32, now: SimTime) -> bool {
+        let (since, begun) = self.rates.entry(instance).or_insert((now, 0));
+        if now - *since >= SECOND {
+            (*since, *begun) = (now, 0);
+        }
+        *begun += 1;
+        *begun <= most
     }
 
     /// The next ephemeral port of an instance that is free for this destination.

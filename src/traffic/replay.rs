@@ -21,6 +21,7 @@ use super::connect_times::ConnectTimes;
 use super::flows::{Failure, Fate, Record};
 use crate::capture::{CaptureError, Frame, NotIp, PacketWriter, network_layer};
 use crate::network::Network;
+use crate::node::connector::MTU;
 use crate::node::instance::SOCKETS;
 use crate::node::router::is_private;
 use crate::report::summary::Summary;
@@ -115,6 +116,8 @@ pub(crate) struct Replay<'a> {
     writer: Option<PacketWriter>,
     skipped: BTreeMap<NotIp, u64>,
     flow_count: u64,
+    /// Packets larger than any that an instance sends or gets.
+    above_mtu: u64,
     tally: Tally,
     /// Connections that are over, when somebody wants to know.
     records: Option<Vec<Record>>,
@@ -131,6 +134,8 @@ pub(crate) struct Done {
     pub(crate) clients: u64,
     /// Flows seen.
     pub(crate) flows: u64,
+    /// Packets larger than Cloud Run's MTU.
+    pub(crate) above_mtu: u64,
     pub(crate) tally: Tally,
     pub(crate) records: Vec<Record>,
 }
@@ -160,6 +165,7 @@ impl<'a> Replay<'a> {
             writer,
             skipped: BTreeMap::new(),
             flow_count: 0,
+            above_mtu: 0,
             tally: Tally {
                 attempted: 0,
                 established: 0,
@@ -243,6 +249,7 @@ impl<'a> Replay<'a> {
     #[inline]
     fn of_flow(&mut self, tuple: FiveTuple, time: u64) -> Result<(), CaptureError> {
         let now = self.network.engine().now();
+        self.above_mtu += u64::from(self.packet.wire_length() > MTU);
         let Some(slot) = self.find(&tuple).or_else(|| self.begin(tuple, now)) else {
             self.unsent(DropCause::SimNoClient);
             return Ok(());
@@ -652,6 +659,7 @@ impl<'a> Replay<'a> {
             skipped: self.skipped,
             clients: self.instances.len() as u64,
             flows: self.flow_count,
+            above_mtu: self.above_mtu,
             tally: self.tally,
             records,
         }
