@@ -207,6 +207,7 @@ impl Instance {
         explain.say(start, || {
             let source = packet.source();
             let way = match (attachment, all_traffic, private) {
+                _ if dst == METADATA || dst.is_loopback() => format!("to {dst}, which no setting sends elsewhere"),
                 (Attachment::None, _, _) => "without VPC attachment".to_owned(),
                 (_, true, _) => "egress setting all-traffic: everything goes to the VPC".to_owned(),
                 (_, false, true) => format!("egress setting private-ranges-only: {dst} is private and goes to the VPC"),

@@ -10,6 +10,21 @@ fn loaded(nat: &str, instances: u32, load: &str) -> String {
 }
 
 #[test]
+fn s1_one_address_has_room_for_seven_endpoints_at_a_maximum_of_8192() {
+    // 5,000 connections on each instance are 8,192 ports; 7 of these and as many addresses that are merely held fit.
+    let nat = "enableDynamicPortAllocation: true, minPortsPerVm: 128, maxPortsPerVm: 8192, tcpTimeWaitTimeoutSec: 30";
+    let text = |instances: u32| {
+        let load = format!("rate: {}/s, lifetime: 470s, connectTimeout: 2m", instances * 10);
+        loaded(nat, instances, &load).replace("duration: 5m", "duration: 10m")
+    };
+    found("growth-without-ips", &text(8), &text(7));
+    let more = text(8)
+        .replace("natIps: [ip]", "natIps: [ip, ip-2]")
+        .replace("{name: ip, region: r1}", "{name: ip, region: r1}, {name: ip-2, region: r1}");
+    found("growth-without-ips", &text(8), &more);
+}
+
+#[test]
 fn s4_one_api_from_64_static_ports_with_endpoint_independent_mapping() {
     let text = |ports: u32, independent: bool| {
         let nat = format!("minPortsPerVm: {ports}, enableEndpointIndependentMapping: {independent}");
