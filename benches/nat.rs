@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use egressim::node::nat::{Behaviour, Config, EndpointConfig, Gateway, INSIDE, OUTSIDE, Rule, RuleMatch};
+use egressim::node::startup::Opening;
 use egressim::time::SimTime;
 use egressim::trace::{EntryId, Explain, Memo, PortId, Verdict};
 use egressim::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
@@ -58,7 +59,7 @@ fn endpoint(index: u16) -> EndpointConfig {
         serves_primary: true,
         alias_ranges: vec![],
         held: false,
-        opens_at: SimTime::ZERO,
+        opens: Opening::OPEN,
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Capacity {
     pub burst_bits_per_second: u64,
     /// The most credit, in bits; full at the start.
     pub credit_bits: u64,
+    /// The shortest time from one packet to the next: by packets a second, where there is such a limit.
+    pub packet_time: Duration,
     /// How long a packet may wait for those before it; then it is dropped.
     pub queue: Duration,
 }
@@ -54,7 +56,8 @@ pub struct Capacity {
 impl Capacity {
     /// One rate, whatever was before.
     pub const fn steady(bits_per_second: u64, queue: Duration) -> Capacity {
-        Capacity { bits_per_second, burst_bits_per_second: bits_per_second, credit_bits: 0, queue }
+        let (burst_bits_per_second, packet_time) = (bits_per_second, Duration::ZERO);
+        Capacity { bits_per_second, burst_bits_per_second, credit_bits: 0, packet_time, queue }
     }
 }
 

@@ -166,3 +166,21 @@ fn packets_are_dropped_for_want_of_ports_if_and_only_if_it_was_foretold() {
     }
     assert!(late > 10, "{late} of them were late");
 }
+
+#[test]
+fn of_endpoints_that_grow_to_8192_ports_one_address_has_room_for_seven() {
+    let text = |instances: usize| {
+        let nat = "enableDynamicPortAllocation: true\n    minPortsPerVm: 128\n    maxPortsPerVm: 8192";
+        let load = format!(
+            "{{from: api, to: \"partner:443\", rate: {}/s, lifetime: 470s, connectTimeout: 2m}}",
+            10 * instances
+        );
+        format!("duration: 10m\n{}traffic: [{load}]\n", network(nat, 1, instances))
+    };
+    for (instances, short) in [(7, false), (8, true)] {
+        let text = text(instances);
+        assert_eq!(warnings(&text).contains_key("growth-without-ips"), short, "{instances}");
+        let found = &run(&text).gateways[0].exhaustions;
+        assert_eq!(found.iter().any(|shortage| shortage.limit == "gateway-ips"), short, "{instances}: {found:#?}");
+    }
+}

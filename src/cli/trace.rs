@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
+use crate::node::instance::{METADATA, METADATA_HOST, METADATA_PORT};
 use crate::probe::{Probe, probe};
 use crate::report::connectivity;
 use crate::report::identity::PROJECT;
@@ -24,6 +25,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
     /// Destination: a declared host or an address, and a port; an IPv6 address in brackets before a port.
+    /// `metadata.google.internal` tells what the metadata server says of the instance's interface.
     #[arg(long, value_name = "HOST[:PORT]")]
     to: String,
     /// What the packet is.
@@ -88,6 +90,9 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(D
         Some((_, Ok(port))) => Some(port),
         None => None,
     };
+    if name == METADATA_HOST || name.parse() == Ok(METADATA) {
+        return Ok((METADATA.into(), port.unwrap_or(METADATA_PORT)));
+    }
     let port = port.unwrap_or(match protocol {
         Protocol::Tcp => 443,
         Protocol::Udp => 53,

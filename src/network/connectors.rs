@@ -16,6 +16,7 @@ use super::{Network, QUEUE, firewalls, idle_policy};
 use crate::node::connector::{self, Connector, ConnectorVm, VmConfig};
 use crate::node::firewall::{Interface, InterfaceKind};
 use crate::node::nat;
+use crate::node::startup::Opening;
 use crate::scenario::model::{ConnectorAffinity, ConnectorModel};
 use crate::scenario::{self, MachineType};
 use crate::sim::{Site, rng};
@@ -69,7 +70,10 @@ impl Network {
         for (index, config) in scenario.connectors.iter().enumerate() {
             let resource = Resource::located("connectors", &*config.region, &*config.name);
             let by_instance = model.affinity == ConnectorAffinity::Instance;
-            let dispatcher = Connector::new(resource, config.ready, by_instance, scenario.seed);
+            let mut dispatcher = Connector::new(resource, config.ready, by_instance, scenario.seed);
+            if scenario.networks[config.network].mtu != connector::MTU {
+                dispatcher.limit_packets();
+            }
             let dispatcher = self.engine.add(config.name.clone(), dispatcher);
             self.connectors.push(ConnectorStations {
                 dispatcher,
@@ -85,6 +89,7 @@ impl Network {
                 self.agenda.add(SimTime::from(model.maintenance_every), Due::MaintainConnector { connector });
             }
         }
+        self.ask_rules_for_connectors();
         if !scenario.connectors.is_empty() {
             self.agenda.add(SimTime::ZERO + LOOK_EVERY, Due::LookAtConnectors);
         }
@@ -139,11 +144,23 @@ impl Network {
             serves_primary: true,
             alias_ranges: vec![],
             held: false,
-            opens_at: SimTime::ZERO,
+            opens: Opening::OPEN,
         });
         let vm = Vm { site, address, port, links, firewall_port, carried: [0; 2], busy: false };
         self.connectors[index].vms.push(vm);
         self.spread_flows(index);
+    }
+
+    /// Tells the dispatchers whether firewall rules let Google reach their VMs.
+    pub(super) fn ask_rules_for_connectors(&mut self) {
+        let now = self.engine.now();
+        for index in 0..self.connectors.len() {
+            let ConnectorStations { dispatcher, config, vms, .. } = &self.connectors[index];
+            let Some(vm) = vms.first() else { continue };
+            let firewall = self.engine.at(self.vpcs[config.network].firewall);
+            let blocked = firewalls::connector_blocked(firewall, vm.firewall_port, vm.address, now);
+            self.engine.change(*dispatcher, |connector| connector.set_blocked(blocked));
+        }
     }
 
     /// Tells the dispatcher which VMs there are, and which flows stay where they are.
@@ -262,12 +279,7 @@ fn capacity(machine_type: MachineType, model: &ConnectorModel) -> Capacity {
         MachineType::F1Micro | MachineType::E2Micro => {
             let burst = times(model.burst);
             let credit = (burst - documented) as f64 * model.burst_duration.as_secs_f64();
-            Capacity {
-                bits_per_second: documented,
-                burst_bits_per_second: burst,
-                credit_bits: credit as u64,
-                queue: QUEUE,
-            }
+            Capacity { burst_bits_per_second: burst, credit_bits: credit as u64, ..Capacity::steady(documented, QUEUE) }
         }
         MachineType::E2Standard4 => Capacity::steady(times(model.dedicated_burst), QUEUE),
     }

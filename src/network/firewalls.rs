@@ -1,13 +1,14 @@
 //! The firewall of each network: from the scenario's rules and policies, and those that Google makes for connectors.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
 
 use super::Network;
 use crate::node::firewall::{
-    Action, Cpus, Firewall, InterfaceKind, Layer, LayerKind, Peers, Policy, ProtocolMatch, Ranges, Rule, Targets,
-    WhenFull,
+    Action, Cpus, Firewall, Headers, InterfaceKind, Layer, LayerKind, Peers, Policy, ProtocolMatch, Ranges, Rule,
+    Targets, WhenFull,
 };
 use crate::scenario::model::{FullTable, SourceServiceAccount};
 use crate::scenario::{
@@ -16,6 +17,7 @@ use crate::scenario::{
 };
 use crate::time::SimTime;
 use crate::trace::info::{Resource, Scope};
+use crate::trace::{DropCause, PortId};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -26,6 +28,10 @@ const UDP: u8 = 17;
 const SERVERLESS: &[&str] = &["35.199.224.0/19"];
 /// Where connector VMs are checked from.
 const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
+
+/// The tunnel's first port, of UDP, and that of health checks, of TCP.
+const TUNNEL_PORT: u16 = 665;
+const HEALTH_PORT: u16 = 667;
 
 /// The firewall of a network, without interfaces.
 pub(super) fn firewall(scenario: &Scenario, network: usize) -> Firewall {
@@ -40,7 +46,9 @@ pub(super) fn firewall(scenario: &Scenario, network: usize) -> Firewall {
 
 fn layers(scenario: &Scenario, network: usize) -> Vec<Layer> {
     let own = scenario.firewall_rules.iter().filter(|it| it.network == network).map(|it| rule(scenario, &it.rule));
-    let connectors = scenario.connectors.iter().filter(|connector| connector.network == network);
+    // In a service project Google makes none: whoever administers the host project has to.
+    let connectors =
+        (scenario.connectors.iter()).filter(|connector| connector.network == network && !connector.in_service_project);
     let automatic =
         connectors.flat_map(|connector| automatic_rules(connector, scenario.subnetworks[connector.subnetwork].range));
     let policies = scenario.firewall_policies.iter().filter(|policy| policy.networks.contains(&network));
@@ -186,6 +194,34 @@ fn automatic_rules(connector: &Connector, range: Ipv4Net) -> [Rule; 6] {
     ]
 }
 
+/// Why Google cannot reach a connector VM at this port, if rules are in the way: the tunnel from the serverless side and back,
+/// then health checks. Of each range its first addresses stand for all.
+pub(super) fn connector_blocked(
+    firewall: &Firewall,
+    port: PortId,
+    vm: Ipv4Addr,
+    now: SimTime,
+) -> Option<(DropCause, String)> {
+    let first = |range: &str| -> IpAddr {
+        let range: Ipv4Net = range.parse().expect("the constants are ranges");
+        Ipv4Addr::from(u32::from(range.network()) + 1).into()
+    };
+    let tunnel = DropCause::VpcConnectorServerlessTrafficBlocked;
+    let health = DropCause::VpcConnectorHealthCheckTrafficBlocked;
+    let google = SERVERLESS.iter().map(|range| first(range)).flat_map(|google| {
+        [
+            (tunnel, true, Headers::udp(google, vm, TUNNEL_PORT)),
+            (tunnel, false, Headers::udp(vm, google, TUNNEL_PORT)),
+            (health, true, Headers::tcp(google, vm, HEALTH_PORT)),
+        ]
+    });
+    let checks = HEALTH_CHECKS.iter().map(|range| (health, true, Headers::tcp(first(range), vm, HEALTH_PORT)));
+    google.chain(checks).find_map(|(cause, ingress, headers)| {
+        let ruling = firewall.permits(port, ingress, &headers, now);
+        ruling.cause.map(|_| (cause, ruling.description))
+    })
+}
+
 /// vCPUs of a VM.
 pub(super) fn vm_cpus(cpus: MachineCpus) -> Cpus {
     match cpus {
@@ -230,5 +266,6 @@ impl Network {
         let policies_first = scenario.networks[network].policies_before_rules;
         let layers = layers(scenario, network);
         self.engine.change(self.vpcs[network].firewall, |firewall| firewall.replace(layers, policies_first));
+        self.ask_rules_for_connectors();
     }
 }

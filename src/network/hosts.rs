@@ -10,9 +10,9 @@ use crate::node::beyond::{Beyond, Place};
 use crate::node::firewall::Interface;
 use crate::node::host::{Host, HostPlace, UPLINK};
 use crate::node::nat;
+use crate::node::startup::Opening;
 use crate::scenario::{self, ForwardingTarget, HostLocation};
 use crate::sim::Site;
-use crate::time::SimTime;
 use crate::topology::LinkConfig;
 use crate::trace::PortId;
 use crate::trace::info::{DeliverInfo, DeliverTarget, InstanceInfo, Resource, Scope};
@@ -211,7 +211,7 @@ impl Network {
                         .filter(|range| self.gateway_for(range.addr()).is_some())
                         .collect(),
                     held: false,
-                    opens_at: SimTime::ZERO,
+                    opens: Opening::OPEN,
                 };
                 if endpoint.serves_primary || !endpoint.alias_ranges.is_empty() {
                     self.add_endpoint(endpoint);

@@ -1,9 +1,11 @@
 //! Cloud Run instances of a network: how they start and stop while it runs.
 
+use std::hash::BuildHasher;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::quality::FixedState;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::agenda::Due;
@@ -12,11 +14,13 @@ use crate::addresses::{AddressPool, Owner};
 use crate::node::firewall::Interface;
 use crate::node::instance::{self, Instance, InstanceConfig};
 use crate::node::nat;
+use crate::node::startup::{Opening, Spread, Stall};
 use crate::scenario::lifecycle::Turnover;
-use crate::scenario::model::AddressBlocks;
-use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind, interface_of, interfaces};
+use crate::scenario::model::{AddressBlocks, OpenScope};
+use crate::scenario::{
+    Attachment, Egress, FIRST_GENERATION, FirstGeneration, Revision, Workload, WorkloadKind, interface_of, interfaces,
+};
 use crate::sim::rng;
-use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig};
 use crate::trace::info::{self, Resource, WorkloadInfo};
 
@@ -72,7 +76,6 @@ impl Network {
 
     /// Starts one more instance; false when there are no addresses for it.
     fn start_instance(&mut self, workload: usize, revision: usize, warm: bool) -> bool {
-        let now = self.engine.now();
         let scenario = Arc::clone(&self.scenario);
         let spec = &scenario.workloads[workload];
         let model = &scenario.model.cloud_run;
@@ -97,16 +100,7 @@ impl Network {
         let name: Arc<str> = format!("{}-{}", spec.name, self.started[workload]).into();
         let address = held.first().copied().unwrap_or_else(|| sandbox_address(index));
 
-        // One draw for both windows: the way into the VPC opens in proportion to the way through NAT.
-        let (median, p90) = (model.egress_open_nat_median.as_secs_f64(), model.egress_open_nat_p90.as_secs_f64());
-        let drawn = rng::log_normal(&mut self.rng, median, p90).min(model.egress_open_nat_max.as_secs_f64());
-        let (opens_vpc, opens_nat) = if warm {
-            (SimTime::ZERO, SimTime::ZERO)
-        } else {
-            let vpc = drawn * model.egress_open_vpc_median.as_secs_f64() / median;
-            (now + Duration::from_secs_f64(vpc), now + Duration::from_secs_f64(drawn))
-        };
-
+        let (opens_vpc, opens_nat) = if warm { (Opening::OPEN, Opening::OPEN) } else { self.openings(index) };
         let ipv6 = match of.attachment {
             Attachment::Direct { subnetwork, .. } => self.next_ipv6(subnetwork),
             _ => None,
@@ -120,7 +114,7 @@ impl Network {
                     network: Resource::network(&*scenario.networks[*network].name),
                     subnetwork: Resource::regional("subnetworks", &*subnetwork.region, &*subnetwork.name),
                     block: AddressPool::block_of(address),
-                    opens_at: opens_vpc,
+                    opens: opens_vpc,
                 }
             }
         };
@@ -133,11 +127,13 @@ impl Network {
                 ipv6: ipv6.map(|(range, _)| range),
                 attachment,
                 all_traffic: of.egress == Egress::AllTraffic,
+                private_ranges: Arc::clone(&self.private_ranges),
             }),
         );
 
         let port = self.engine.topology().free_port(self.serverless.node, 1);
-        self.engine.connect((site, instance::EXTERNAL), (self.serverless, port), LinkConfig::default());
+        let link = instance_link(spec);
+        self.engine.connect((site, instance::EXTERNAL), (self.serverless, port), link);
         self.engine.change(self.serverless, |egress| egress.add_instance(address, port));
 
         let mut firewall_port = None;
@@ -146,7 +142,7 @@ impl Network {
             Attachment::Connector(connector) => {
                 let dispatcher = self.connectors[*connector].dispatcher;
                 let port = self.engine.topology().free_port(dispatcher.node, 0);
-                self.engine.connect((site, instance::VPC), (dispatcher, port), LinkConfig::default());
+                self.engine.connect((site, instance::VPC), (dispatcher, port), link);
                 self.engine.change(dispatcher, |connector| connector.add_instance(address, port));
             }
             Attachment::Direct { network, tags, .. } => {
@@ -165,6 +161,9 @@ impl Network {
                     ..Interface::vm(name.clone(), addresses)
                 };
                 firewall_port = Some(self.attach(*network, interface, (site, instance::VPC), link));
+                if !warm {
+                    self.stall_google_apis(*network, address, index);
+                }
                 for (number, &address) in held.iter().enumerate() {
                     if number == 0 || model.count_held_addresses {
                         self.add_endpoint(nat::EndpointConfig {
@@ -173,7 +172,7 @@ impl Network {
                             serves_primary: true,
                             alias_ranges: vec![],
                             held: number > 0,
-                            opens_at: opens_nat,
+                            opens: opens_nat,
                         });
                     }
                 }
@@ -212,6 +211,49 @@ impl Network {
         None
     }
 
+    /// When the ways of an instance that starts now open, into the VPC network and through NAT.
+    fn openings(&mut self, index: u32) -> (Opening, Opening) {
+        let (model, now) = (&self.scenario.model.cloud_run, self.engine.now());
+        let (median, p90) = (model.egress_open_nat_median, model.egress_open_nat_p90);
+        // One draw for both windows: the way into the VPC opens in proportion to the way through NAT.
+        let vpc =
+            if median.is_zero() { 1.0 } else { model.egress_open_vpc_median.as_secs_f64() / median.as_secs_f64() };
+        let drawn = match median.is_zero() {
+            true => 0.0,
+            false => rng::log_normal(&mut self.rng, median.as_secs_f64(), p90.as_secs_f64()),
+        };
+        match model.egress_open_scope {
+            OpenScope::Instance => {
+                let nat = drawn.min(model.egress_open_nat_max.as_secs_f64());
+                let at = |seconds| Opening::At(now + Duration::from_secs_f64(seconds));
+                (at(nat * vpc), at(nat))
+            }
+            OpenScope::Destination => {
+                let seed = FixedState::with_seed(self.scenario.seed).hash_one(("egress opens", index));
+                let nat = Spread { from: now, seed, median, p90, max: model.egress_open_nat_max };
+                let times = |span: Duration| span.mul_f64(vpc);
+                let vpc = Spread { median: times(nat.median), p90: times(nat.p90), max: times(nat.max), ..nat };
+                (Opening::Each(vpc), Opening::Each(nat))
+            }
+        }
+    }
+
+    /// Private Google Access does not answer some connections of one new instance in a thousand.
+    fn stall_google_apis(&mut self, network: usize, address: Ipv4Addr, index: u32) {
+        let model = &self.scenario.model.cloud_run;
+        if rng::unit(&mut self.stalls) > model.pga_stall_probability {
+            return;
+        }
+        let stall = Stall {
+            from: self.engine.now(),
+            seed: FixedState::with_seed(self.scenario.seed).hash_one(("stalls", index)),
+            share: model.pga_stall_share,
+            shortest: model.pga_stall_min,
+            longest: model.pga_stall_max,
+        };
+        self.engine.change(self.vpcs[network].google, |google| google.stall(address.into(), stall));
+    }
+
     /// Shuts an instance of a revision down: the youngest, those that still wait for addresses before all; of a job the task
     /// that has run for longest.
     fn stop_one(&mut self, workload: usize, revision: usize) {
@@ -247,11 +289,27 @@ impl Network {
                     router.detach(Ipv4Net::from(gone.address));
                     gone.ipv6.into_iter().for_each(|first| router.detach(interface_of(first)));
                 });
+                let google = self.vpcs[network].google;
+                if self.engine.at(google).has_stall(gone.address.into()) {
+                    self.engine.change(google, |google| google.end_stall(gone.address.into()));
+                }
                 let until = self.engine.now() + scenario.address_hold(workload);
                 self.agenda.add(until, Due::Release { subnetwork, addresses: gone.held });
             }
         }
     }
+}
+
+/// What an instance's way out carries, if not by Direct VPC egress. The limits of a 1st generation function are for all of its
+/// traffic together; here each of its two ways out, and each direction, has them.
+fn instance_link(workload: &Workload) -> LinkConfig {
+    if !workload.first_generation {
+        return LinkConfig::default();
+    }
+    let FirstGeneration { packets_per_second, bits_per_second, .. } = FIRST_GENERATION;
+    let packet_time = Duration::from_secs(1) / packets_per_second;
+    let capacity = Capacity { packet_time, ..Capacity::steady(bits_per_second, QUEUE) };
+    LinkConfig { capacity: Some(capacity), ..LinkConfig::default() }
 }
 
 /// How a trace names a revision, job or function.

@@ -35,7 +35,7 @@ use crate::addresses::AddressPool;
 use crate::node::firewall::{Firewall, FullTable};
 use crate::node::google::GoogleServices;
 use crate::node::host::Host;
-use crate::node::instance::Instance;
+use crate::node::instance::{Instance, PrivateRanges};
 use crate::node::internet::{INTERNET, Internet, InternetGateway, ServerlessEgress};
 use crate::node::nat::Gateway;
 use crate::node::router::Router;
@@ -151,6 +151,9 @@ pub struct Network {
     /// By subnet: how many IPv6 ranges instances have had.
     ipv6_given: Vec<u32>,
     rng: ChaCha8Rng,
+    /// Which new instances Private Google Access stalls for.
+    stalls: ChaCha8Rng,
+    private_ranges: Arc<PrivateRanges>,
     agenda: Agenda,
     log: Vec<RunLog>,
     /// Instances whose connections the infrastructure has ended.
@@ -195,6 +198,8 @@ impl Network {
             pools: Vec::new(),
             ipv6_given: vec![0; scenario.subnetworks.len()],
             rng: rng::stream(scenario.seed, "start-up"),
+            stalls: rng::stream(scenario.seed, "stalls of Private Google Access"),
+            private_ranges: Arc::new(scenario.model.cloud_run.private_ranges()),
             agenda: Agenda::default(),
             log: Vec::new(),
             disconnected: Vec::new(),

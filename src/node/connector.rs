@@ -22,6 +22,10 @@ use crate::trace::info::{Resource, VpcConnectorInfo};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{Direction, FiveTuple, Packet, Protocol, Transport};
 
+/// MTU on both sides of a connector, whatever the network's. Google: leave the network at this, its default; with a custom
+/// MTU there may be issues (<https://docs.cloud.google.com/run/docs/configuring/networking-best-practices>, 2026).
+pub const MTU: u32 = 1460;
+
 /// First of Linux' default ephemeral ports (`ip_local_port_range`).
 const FIRST_PORT: u16 = 32_768;
 /// Google: connections from a container to the VPC are dropped after 10 minutes of idleness.
@@ -36,6 +40,10 @@ pub struct Connector {
     /// Ports that lead to VMs, in the order in which flows are spread over them.
     vms: Vec<PortId>,
     ready: bool,
+    /// Why it does not work, though it is READY, with the sentence that says so.
+    blocked: Option<(DropCause, String)>,
+    /// Which packets pass is asked of each one.
+    limited: bool,
     by_instance: bool,
     seed: u64,
     instances: HashMap<Ipv4Addr, PortId, FixedState>,
@@ -47,7 +55,18 @@ impl Connector {
     /// A connector without VMs. `seed` decides which flow takes which.
     pub fn new(connector: Resource, ready: bool, by_instance: bool, seed: u64) -> Self {
         let (vms, instances, pinned) = (Vec::new(), HashMap::default(), HashMap::default());
-        Connector { connector, vms, ready, by_instance, seed, instances, pinned }
+        Connector { connector, vms, ready, blocked: None, limited: false, by_instance, seed, instances, pinned }
+    }
+
+    /// Larger packets than [`MTU`] that must not be fragmented do not pass the tunnel, in either direction. That happens
+    /// where the network has another MTU, and so lets such packets be made; elsewhere only captures of other networks have
+    /// them, and they pass. Whether somebody is told, Google does not say; a connector carries no ICMP, so nobody is.
+    pub fn limit_packets(&mut self) {
+        self.limited = true;
+    }
+
+    fn memo(&self) -> Memo {
+        if self.limited { Memo::Never } else { Memo::Pure }
     }
 
     /// Gives it these VMs from now on, behind these ports. `live` are the flows that the VMs which stay carry now: flows that
@@ -67,6 +86,11 @@ impl Connector {
         self.ready = ready;
     }
 
+    /// Firewall rules keep Google from reaching its VMs: why, and the sentence that names the rule. `None`: they do not.
+    pub fn set_blocked(&mut self, blocked: Option<(DropCause, String)>) {
+        self.blocked = blocked;
+    }
+
     /// Tells where an instance is reached.
     pub fn add_instance(&mut self, address: Ipv4Addr, port: PortId) {
         self.instances.insert(address, port);
@@ -79,9 +103,16 @@ impl Connector {
 
     /// Handles a packet that came through `from`.
     pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+        if self.limited && packet.wire_length() > MTU && packet.dont_fragment() {
+            explain.say(State::Drop, || {
+                let (name, length) = (&self.connector.name, packet.wire_length());
+                format!("{length} bytes do not pass the tunnel of connector {name}: its MTU is {MTU}")
+            });
+            return Verdict::Drop(DropCause::SimMtuExceeded);
+        }
         if self.vms.contains(&from) {
             return match self.instances.get(&packet.dst()) {
-                Some(&port) => Verdict::Forward(port, Memo::Pure),
+                Some(&port) => Verdict::Forward(port, self.memo()),
                 None => Verdict::Drop(DropCause::SimInstanceGone),
             };
         }
@@ -89,6 +120,11 @@ impl Connector {
             explain.say(State::ArriveAtVpcConnector, || self.reached());
             explain.say(State::Drop, || format!("connector {} is not READY", self.connector.name));
             return Verdict::Drop(DropCause::VpcConnectorNotRunning);
+        }
+        if let Some((cause, why)) = &self.blocked {
+            explain.say(State::ArriveAtVpcConnector, || self.reached());
+            explain.say(State::Drop, || why.clone());
+            return Verdict::Drop(*cause);
         }
         let Some(tuple) = packet.five_tuple().filter(|tuple| tuple.protocol != Protocol::Icmp) else {
             explain.say(State::ArriveAtVpcConnector, || self.reached());
@@ -103,7 +139,7 @@ impl Connector {
             let key = if self.by_instance { u128::from(u32::from(tuple.src)) } else { tuple.key() };
             self.vms[spread(key, self.seed, self.vms.len() as u32) as usize]
         });
-        Verdict::Forward(vm, Memo::Pure)
+        Verdict::Forward(vm, self.memo())
     }
 
     fn reached(&self) -> (String, VpcConnectorInfo) {
@@ -327,6 +363,29 @@ mod tests {
         assert_eq!(before, after);
         let new: Vec<_> = (100..200).map(|port| way(&mut connector, port)).collect();
         assert!(new.contains(&PortId(20)));
+    }
+
+    #[test]
+    fn large_packets_are_held_back_only_where_the_network_has_another_mtu() {
+        let large = |bytes: u16| {
+            let mut packet = syn(1);
+            let tuple = packet.five_tuple().unwrap();
+            packet.build_tcp(tuple, TcpSegment { flags: tcp_flags::ACK, seq: 8, ack: 1, payload: bytes - 40 });
+            packet
+        };
+        let mut connector = Connector::new(resource(), true, false, 1);
+        connector.set_vms(vec![PortId(0)], []);
+        connector.add_instance(Ipv4Addr::new(198, 51, 100, 7), PortId(9));
+        let way = |connector: &mut Connector, bytes, from| {
+            connector.handle_packet(&mut large(bytes), PortId(from), &mut Explain::silent())
+        };
+        assert_eq!(way(&mut connector, 1500, 9), Verdict::Forward(PortId(0), Memo::Pure));
+        connector.limit_packets();
+        // Each packet is asked for its size, so nothing is to be remembered.
+        assert_eq!(way(&mut connector, 1460, 9), Verdict::Forward(PortId(0), Memo::Never));
+        for from in [9, 0] {
+            assert_eq!(way(&mut connector, 1461, from), Verdict::Drop(DropCause::SimMtuExceeded), "{from}");
+        }
     }
 
     #[test]

@@ -13,8 +13,10 @@ use ipnet::IpNet;
 use prefix_trie::joint::map::JointPrefixMap;
 
 use super::router::special::{self, PscEndpoint};
+use super::startup::Stall;
+use crate::time::SimTime;
 use crate::trace::info::{DeliverInfo, DeliverTarget, GoogleServiceType};
-use crate::trace::{Explain, Memo, PortId, State, Verdict};
+use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::Packet;
 
 /// Towards the network's routes.
@@ -26,13 +28,20 @@ pub struct GoogleServices {
     services: JointPrefixMap<IpNet, GoogleServiceType>,
     endpoints: HashMap<IpAddr, Arc<PscEndpoint>, FixedState>,
     hosts: JointPrefixMap<IpNet, PortId>,
+    /// New instances some of whose connections to APIs are not answered yet.
+    stalls: HashMap<IpAddr, Stall, FixedState>,
 }
 
 impl Default for GoogleServices {
     fn default() -> Self {
         let range = |range: &str| range.parse::<IpNet>().expect("the constants are ranges");
         let services = special::SERVICES.iter().map(|&(text, service, _)| (range(text), service)).collect();
-        GoogleServices { services, endpoints: HashMap::default(), hosts: JointPrefixMap::new() }
+        GoogleServices {
+            services,
+            endpoints: HashMap::default(),
+            hosts: JointPrefixMap::new(),
+            stalls: HashMap::default(),
+        }
     }
 }
 
@@ -45,6 +54,29 @@ impl GoogleServices {
     /// Packets to this range go through this port, to a host.
     pub fn add_host(&mut self, range: IpNet, port: PortId) {
         self.hosts.insert(range, port);
+    }
+
+    /// Some connections of a new instance to APIs are not answered for a time.
+    pub fn stall(&mut self, instance: IpAddr, stall: Stall) {
+        self.stalls.insert(instance, stall);
+    }
+
+    /// Whether there was such a stall for the instance with an address.
+    pub fn has_stall(&self, instance: IpAddr) -> bool {
+        self.stalls.contains_key(&instance)
+    }
+
+    /// The instance is gone.
+    pub fn end_stall(&mut self, instance: IpAddr) {
+        self.stalls.remove(&instance);
+    }
+
+    /// Until when the packets of a connection vanish here. Endpoints of Private Service Connect, and services that are no
+    /// APIs, answer always.
+    fn stalled_until(&self, packet: &Packet) -> Option<SimTime> {
+        let stall = self.stalls.get(&packet.source())?;
+        let until = stall.until(&packet.five_tuple()?)?;
+        (self.service_at(packet.destination()) == GoogleServiceType::GoogleApi).then_some(until)
     }
 
     /// What answers at an address, in the words of a reply.
@@ -89,9 +121,20 @@ impl GoogleServices {
     }
 
     /// Handles a packet that came through `from`.
-    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, explain: &mut Explain) -> Verdict {
+    pub fn handle_packet(&mut self, packet: &mut Packet, from: PortId, now: SimTime, explain: &mut Explain) -> Verdict {
         if from != ROUTES {
             return Verdict::Forward(ROUTES, Memo::Pure);
+        }
+        if !self.stalls.is_empty()
+            && let Some(until) = self.stalled_until(packet).filter(|until| *until > now)
+        {
+            explain.say(State::Drop, || {
+                let (source, destination) = (packet.source(), packet.destination());
+                format!(
+                    "{destination} does not answer this connection of {source}, which has just started, before {until}"
+                )
+            });
+            return Verdict::Drop(DropCause::SimEgressNotOpen);
         }
         let address = packet.destination();
         if let Some((_, &port)) = self.hosts.get_lpm(&address.into()) {

@@ -16,6 +16,7 @@ pub mod internet;
 pub mod nat;
 pub mod router;
 mod snat;
+pub mod startup;
 
 use crate::time::SimTime;
 #[cfg(doc)]
@@ -145,7 +146,7 @@ impl Node {
             Node::InternetGateway(node) => node.handle_packet(packet, from, explain),
             Node::ServerlessEgress(node) => node.handle_packet(packet, from, now, explain),
             Node::Internet(node) => node.handle_packet(packet, explain),
-            Node::Google(node) => node.handle_packet(packet, from, explain),
+            Node::Google(node) => node.handle_packet(packet, from, now, explain),
             Node::Beyond(node) => node.handle_packet(packet, from, explain),
             Node::Host(node) => node.handle_packet(packet, from, explain),
         }

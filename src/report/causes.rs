@@ -22,6 +22,7 @@ const fn advice(failure: Failure) -> Option<&'static str> {
         Failure::NoAnswer => "is the host declared under `hosts:`, or, in a replay, is the answer in the capture?",
         Failure::NoInstance => "give it instances, or let the load begin later",
         Failure::NoSourcePort => "fewer connections at a time to one destination, or more instances",
+        Failure::ConnectionRate => "keep connections open, or use more instances",
         Failure::InfrastructureReset => "it happens: connect again, with backoff",
         Failure::Dropped(cause) => match cause {
             DropCause::FirewallRule => "`egressim trace` names the rule, or the implied one",
@@ -57,6 +58,9 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::ForeignIpDisallowed => "set `canIpForward` of a VM that is a next hop",
             DropCause::VpcConnectorNotSet => "attach it with a connector or Direct VPC egress",
             DropCause::VpcConnectorNotRunning => "see its `state`",
+            DropCause::VpcConnectorServerlessTrafficBlocked | DropCause::VpcConnectorHealthCheckTrafficBlocked => {
+                "allow what Google's automatic rules would; a Shared VPC connector has none"
+            }
             DropCause::CloudNatNoAddresses => "give it one, or let it allocate them",
             DropCause::CloudNatProtocolUnsupported => return None,
             DropCause::InstanceNotRunning => "start it",
@@ -74,6 +78,7 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::SimEgressNotOpen => "retry at start-up, or keep instances warm",
             DropCause::SimConnectorProtocolUnsupported => "use Direct VPC egress",
             DropCause::SimConnectorPortsExhausted => "more connector instances, or Direct VPC egress",
+            DropCause::SimMtuExceeded => "leave the network's `mtu` at 1460",
             DropCause::SimThroughputExceeded => {
                 "more or larger connector instances, Direct VPC egress, or more Cloud Run instances"
             }

@@ -2,8 +2,8 @@
 //! `gcloud network-management connectivity-tests describe --format=json` prints.
 //!
 //! Steps have Google's states, descriptions of our own, and the payload that belongs to the state under Google's field
-//! names (`trace.proto`, v1). What Google's steps do not have is `node`: the station. Fields without a value are left out, as
-//! there.
+//! names (`trace.proto`, v1). What Google's steps do not have is `node`, the station, and `metadata`, the metadata server's
+//! answers. Fields without a value are left out, as there.
 
 use serde_json::{Map, Value, json};
 
@@ -75,6 +75,13 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.set("selectedIpAddress", info.selected_ip_address.to_string());
             fields.set("region", info.subnetwork.region());
             "directVpcEgressConnection"
+        }
+        StepInfo::Metadata(info) => {
+            let answers = info.answers.iter().map(|answer| match answer.address {
+                Some(address) => json!({"path": answer.path, "status": 200, "body": address.to_string()}),
+                None => json!({"path": answer.path, "status": 404}),
+            });
+            return ("metadata", answers.collect());
         }
         StepInfo::ServerlessExternal(info) => {
             fields.set("selectedIpAddress", info.selected_ip_address.to_string());

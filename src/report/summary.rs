@@ -297,6 +297,13 @@ pub struct CaptureSummary {
     pub clients: u64,
     /// Distinct flows seen.
     pub flows: u64,
+    /// Packets of more than 1,460 bytes, Cloud Run's MTU: captured elsewhere, or before a network card had cut them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub above_mtu: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One capture file.

@@ -16,6 +16,7 @@ pub mod firewall;
 pub(crate) mod ignored;
 pub mod model;
 pub mod nat;
+pub mod organization;
 pub mod run;
 pub mod simulation;
 
@@ -119,8 +120,10 @@ scenario_file! {
         jobs: run::Job = "jobs",
         /// Cloud Run worker pools.
         worker_pools: run::WorkerPool = "workerPools",
-        /// Functions (2nd generation).
+        /// Functions.
         functions: run::Function = "functions",
+        /// Organization policies: which egress settings may be deployed.
+        org_policies: organization::OrgPolicy = "orgPolicies",
         /// Simulated destinations.
         hosts: simulation::Host = "hosts",
         /// Simulated load.

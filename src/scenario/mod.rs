@@ -90,6 +90,8 @@ pub struct Scenario {
 pub struct Network {
     /// Its name.
     pub name: String,
+    /// Maximum transmission unit in bytes.
+    pub mtu: u32,
     /// `BEFORE_CLASSIC_FIREWALL`: network firewall policies are evaluated before VPC firewall rules.
     pub policies_before_rules: bool,
     /// Whether dynamic routing is for each region by itself.
@@ -310,6 +312,8 @@ pub struct Workload {
     pub name: String,
     /// Service, job, worker pool or function.
     pub kind: WorkloadKind,
+    /// A function of the 1st generation.
+    pub first_generation: bool,
     /// Region name.
     pub region: String,
     /// The revision at the start, then those that `deploy` events make.
@@ -340,6 +344,22 @@ impl Workload {
 /// (<https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc>, 2026).
 const TASK_ADDRESS_HOLD: Duration = Duration::from_secs(7 * 60);
 
+/// Limits of each instance of a function of the 1st generation (<https://docs.cloud.google.com/functions/quotas>, networking
+/// limits, 2026; none of them can be raised). Google's 100 DNS resolutions a second are left out: nobody resolves anything here.
+pub const FIRST_GENERATION: FirstGeneration =
+    FirstGeneration { connections_per_second: 500, packets_per_second: 80_000, bits_per_second: 100_000_000 };
+
+/// See [`FIRST_GENERATION`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstGeneration {
+    /// New connections to anywhere.
+    pub connections_per_second: u32,
+    /// Packets.
+    pub packets_per_second: u32,
+    /// Bits.
+    pub bits_per_second: u64,
+}
+
 impl Scenario {
     /// The address that a load connects to, as long as its workload is what it is at the start.
     pub fn address_of(&self, traffic: &Traffic) -> IpAddr {
@@ -359,6 +379,13 @@ impl Scenario {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }
+    }
+
+    /// New connections that an instance of a workload may begin in a second, if there is a limit.
+    pub fn connections_per_second(&self, workload: usize) -> Option<u32> {
+        let documented = self.workloads[workload].first_generation.then_some(FIRST_GENERATION.connections_per_second);
+        let given = Some(self.model.cloud_run.connections_per_second).filter(|limit| *limit > 0);
+        documented.into_iter().chain(given).min()
     }
 
     /// How long addresses of a workload's instance are held when it is gone.
@@ -396,7 +423,7 @@ pub enum WorkloadKind {
     Job,
     /// A worker pool.
     WorkerPool,
-    /// A function (2nd generation).
+    /// A function.
     Function,
 }
 

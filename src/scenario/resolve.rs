@@ -20,6 +20,7 @@ use super::{Model, NetworkTier, Scenario};
 
 mod address;
 mod advice;
+mod allocation;
 mod connector;
 mod event;
 mod events;
@@ -30,6 +31,7 @@ pub(crate) mod ipv6;
 mod model;
 mod nat;
 mod network;
+mod org_policy;
 mod peering;
 mod policy_route;
 mod route;
@@ -66,6 +68,7 @@ pub(crate) fn resolve(
     resolver.firewalls();
     resolver.firewall_policies();
     resolver.gateways();
+    resolver.org_policies();
     resolver.workloads();
     resolver.hosts();
     resolver.ranges_of_outside_hosts();
@@ -103,6 +106,8 @@ struct Resolver<'a> {
     hosts: Names,
     details: Details,
     lookups: route::Lookups,
+    /// Policies on egress settings, the project's own first.
+    egress_policies: Vec<org_policy::EgressPolicy>,
 }
 
 /// What checks need to know beyond the finished scenario; vectors run parallel to those of [`Scenario`].
@@ -118,6 +123,10 @@ struct Details {
     connectors: Vec<Place>,
     /// By workload: the file's own, which deployments change.
     deployed: HashMap<usize, workload::Deployed>,
+    /// Workloads whose requests are allocated to revisions by name.
+    pinned: HashSet<usize>,
+    /// Workloads with manual scaling.
+    manual: HashSet<usize>,
     /// By job: tasks and how many at once (0: all), for executions that say neither.
     executions: HashMap<usize, (u32, u32)>,
     /// Place of each load's `to`, then of its rate or count.
@@ -326,6 +335,7 @@ impl<'a> Resolver<'a> {
             hosts: Names::new("host", "hosts", &lost),
             details: Details::default(),
             lookups: route::Lookups::default(),
+            egress_policies: Vec::new(),
         }
     }
 

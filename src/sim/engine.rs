@@ -659,6 +659,7 @@ mod tests {
             ipv6: None,
             attachment,
             all_traffic: false,
+            private_ranges: Default::default(),
         };
         let instance = Instance::new(instance);
         let instance = engine.add("i", instance);

@@ -40,7 +40,7 @@ impl LinkState {
                 return None;
             }
             let bits = u64::from(bytes) * 8;
-            leaves = starts + transmission(bits, self.rate(capacity, bits, starts));
+            leaves = starts + transmission(bits, self.rate(capacity, bits, starts)).max(capacity.packet_time);
             self.busy_until = leaves;
             self.carried += bits;
         }
@@ -116,18 +116,34 @@ mod tests {
     fn credit_lasts_for_as_long_as_the_difference_of_the_rates_takes_to_use_it_up() {
         // 6 Mbps as long as there is credit of 5 Mbps for 3 s, then 1 Mbps.
         let queue = Duration::from_millis(50);
-        let capacity =
-            Capacity { bits_per_second: 1_000_000, burst_bits_per_second: 6_000_000, credit_bits: 15_000_000, queue };
+        let steady = Capacity::steady(1_000_000, queue);
+        let capacity = Capacity { burst_bits_per_second: 6_000_000, credit_bits: 15_000_000, ..steady };
         let rates: Vec<_> = carried(capacity, 10_000_000, 6).iter().map(|bits| bits / 100_000).collect();
         // Tenths of a megabit. For the last packet of the third second there is no credit any more.
         assert_eq!(rates, [60, 60, 59, 10, 10, 10]);
     }
 
     #[test]
+    fn small_packets_are_as_many_as_the_limit_on_packets_says() {
+        // 1,000 packets a second, of which small ones take a tenth of the 10 Mbps.
+        let steady = Capacity::steady(10_000_000, Duration::from_millis(50));
+        let link = link(Capacity { packet_time: Duration::from_millis(1), ..steady });
+        let mut rng = rng::stream(1, "test");
+        let mut passed = |bytes: u32| {
+            let mut state = LinkState::default();
+            let arrivals = (0..5_000)
+                .filter_map(|number| state.pass(&link, bytes, SimTime::from_nanos(number * 200_000), &mut rng));
+            arrivals.filter(|at| *at <= SimTime::from_secs(1)).count()
+        };
+        // 12,500 bytes take 10 ms each.
+        assert_eq!((passed(125), passed(12_500)), (1_000, 100));
+    }
+
+    #[test]
     fn credit_comes_back_when_less_than_the_sustained_rate_is_sent() {
         let queue = Duration::from_millis(50);
-        let capacity =
-            Capacity { bits_per_second: 1_000_000, burst_bits_per_second: 6_000_000, credit_bits: 5_000_000, queue };
+        let steady = Capacity::steady(1_000_000, queue);
+        let capacity = Capacity { burst_bits_per_second: 6_000_000, credit_bits: 5_000_000, ..steady };
         let (link, mut state, mut rng) = (link(capacity), LinkState::default(), rng::stream(1, "test"));
         // Uses all credit in a second.
         for number in 0..600 {

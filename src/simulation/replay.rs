@@ -105,6 +105,7 @@ pub fn replay(
         skipped: done.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
         clients: done.clients,
         flows: done.flows,
+        above_mtu: done.above_mtu,
         ..CaptureSummary::default()
     };
     let nothing = readers.iter().all(|(_, reader)| reader.records() == 0);

@@ -87,6 +87,10 @@ drop_causes! {
     VpcConnectorNotSet = "VPC_CONNECTOR_NOT_SET", "a private address, but the workload is not attached to a VPC network";
     /// The connector is not READY.
     VpcConnectorNotRunning = "VPC_CONNECTOR_NOT_RUNNING", "the connector is not READY";
+    /// Firewall rules keep Cloud Run from the connector's VMs.
+    VpcConnectorServerlessTrafficBlocked = "VPC_CONNECTOR_SERVERLESS_TRAFFIC_BLOCKED", "a firewall keeps Google's serverless ranges from the connector's VMs";
+    /// Firewall rules keep health checks from the connector's VMs.
+    VpcConnectorHealthCheckTrafficBlocked = "VPC_CONNECTOR_HEALTH_CHECK_TRAFFIC_BLOCKED", "a firewall keeps health checks from the connector's VMs";
     /// The gateway has no NAT IP at all.
     CloudNatNoAddresses = "CLOUD_NAT_NO_ADDRESSES", "the Cloud NAT gateway has no NAT IP";
     /// The gateway translates TCP, UDP and ICMP only.
@@ -117,6 +121,8 @@ drop_causes! {
     SimConnectorProtocolUnsupported = "SIM_CONNECTOR_PROTOCOL_UNSUPPORTED", "a Serverless VPC Access connector carries TCP and UDP only";
     /// The connector VM has no source port left for this destination; the client is refused.
     SimConnectorPortsExhausted = "SIM_CONNECTOR_PORTS_EXHAUSTED", "the connector VM had no free source port for this destination";
+    /// More bytes than the MTU of the connector's tunnel, and not to be fragmented, in a network with another MTU.
+    SimMtuExceeded = "SIM_MTU_EXCEEDED", "larger than the MTU of Cloud Run's side of the connector, and not to be fragmented";
     /// More than a link carries, for longer than its queue holds.
     SimThroughputExceeded = "SIM_THROUGHPUT_EXCEEDED", "more traffic than the link carries";
     /// Lost on a link, by its loss rate.
@@ -166,6 +172,8 @@ pub enum Failure {
     NoInstance,
     /// The instance has no free port for the destination.
     NoSourcePort,
+    /// The instance had begun as many connections in this second as it may.
+    ConnectionRate,
     /// Cloud Run's infrastructure was restarted or maintained, and ended the connection.
     InfrastructureReset,
 }
@@ -178,6 +186,7 @@ impl Failure {
         Failure::NoAnswer,
         Failure::NoInstance,
         Failure::NoSourcePort,
+        Failure::ConnectionRate,
         Failure::InfrastructureReset,
     ];
 
@@ -195,6 +204,7 @@ impl Failure {
             Failure::NoAnswer => "SIM_NO_ANSWER",
             Failure::NoInstance => "SIM_NO_INSTANCE",
             Failure::NoSourcePort => "SIM_NO_SOURCE_PORT",
+            Failure::ConnectionRate => "SIM_CONNECTION_RATE",
             Failure::InfrastructureReset => "SIM_INFRASTRUCTURE_RESET",
         }
     }
@@ -208,6 +218,7 @@ impl Failure {
             Failure::NoAnswer => "nobody answered, although nothing was dropped on the way",
             Failure::NoInstance => "the workload had no running instance to connect from",
             Failure::NoSourcePort => "the instance had no free source port of its own for this destination",
+            Failure::ConnectionRate => "the instance had begun as many connections in that second as it may",
             Failure::InfrastructureReset => "Cloud Run's infrastructure was restarted or maintained and ended it",
         }
     }

@@ -102,6 +102,8 @@ step_info! {
     Workload(WorkloadInfo),
     /// `direct_vpc_egress_connection`
     DirectVpcEgress(DirectVpcEgressInfo),
+    /// What the metadata server answers: not of Google's.
+    Metadata(MetadataInfo),
     /// `serverless_external_connection`
     ServerlessExternal(ServerlessExternalInfo),
     /// `vpc_connector`
@@ -139,6 +141,22 @@ names! {
         Job = "cloudRunJob",
         Function = "cloudFunction",
     }
+}
+
+/// What the metadata server says of an instance's interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataInfo {
+    /// By path.
+    pub answers: Vec<MetadataAnswer>,
+}
+
+/// An answer of the metadata server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataAnswer {
+    /// What is asked for.
+    pub path: String,
+    /// The answer; `None` is 404.
+    pub address: Option<IpAddr>,
 }
 
 /// `CloudRunRevisionInfo`, `CloudRunJobInfo` or `CloudFunctionInfo`.

@@ -21,6 +21,7 @@ use super::connect_times::ConnectTimes;
 use super::flows::{Failure, Fate, Record};
 use crate::capture::{CaptureError, Frame, NotIp, PacketWriter, network_layer};
 use crate::network::Network;
+use crate::node::connector::MTU;
 use crate::node::instance::SOCKETS;
 use crate::node::router::{is_private, is_private_v6};
 use crate::report::summary::Summary;
@@ -123,6 +124,8 @@ pub(crate) struct Replay<'a> {
     writer: Option<PacketWriter>,
     skipped: BTreeMap<NotIp, u64>,
     flow_count: u64,
+    /// Packets larger than any that an instance sends or gets.
+    above_mtu: u64,
     tally: Tally,
     /// Connections that are over, when somebody wants to know.
     records: Option<Vec<Record>>,
@@ -139,6 +142,8 @@ pub(crate) struct Done {
     pub(crate) clients: u64,
     /// Flows seen.
     pub(crate) flows: u64,
+    /// Packets larger than Cloud Run's MTU.
+    pub(crate) above_mtu: u64,
     pub(crate) tally: Tally,
     pub(crate) records: Vec<Record>,
 }
@@ -168,6 +173,7 @@ impl<'a> Replay<'a> {
             writer,
             skipped: BTreeMap::new(),
             flow_count: 0,
+            above_mtu: 0,
             tally: Tally {
                 attempted: 0,
                 established: 0,
@@ -248,6 +254,7 @@ impl<'a> Replay<'a> {
     #[inline]
     fn of_flow(&mut self, seen: &Flow, time: u64) -> Result<(), CaptureError> {
         let now = self.network.engine().now();
+        self.above_mtu += u64::from(self.packet.wire_length() > MTU);
         let slot = match self.find(seen) {
             Some(slot) => slot,
             None => match self.begin(*seen, now) {
@@ -703,6 +710,7 @@ impl<'a> Replay<'a> {
             skipped: self.skipped,
             clients: self.instances.len() as u64,
             flows: self.flow_count,
+            above_mtu: self.above_mtu,
             tally: self.tally,
             records,
         }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use pnet_packet::ipv4::Ipv4Packet;
+use pnet_packet::ipv4::{Ipv4Flags, Ipv4Packet};
 use pnet_packet::ipv6::Ipv6Packet;
 use pnet_packet::tcp::TcpPacket;
 use thiserror::Error;
@@ -138,6 +138,11 @@ impl Packet {
     /// Length on the wire, in bytes; more than [`Packet::bytes`] holds when a capture cut the packet.
     pub fn wire_length(&self) -> u32 {
         self.wire_length
+    }
+
+    /// Whether routers must not fragment it: by its flag, and always with IPv6.
+    pub fn dont_fragment(&self) -> bool {
+        !self.is_v4 || self.ipv4().get_flags() & Ipv4Flags::DontFragment != 0
     }
 
     /// Whether it is IPv4.

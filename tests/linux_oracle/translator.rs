@@ -12,6 +12,7 @@ use egressim::node::Node;
 use egressim::node::beyond::{Beyond, Place};
 use egressim::node::internet::{INTERNET, Internet, InternetGateway};
 use egressim::node::nat::{Behaviour, Config, EndpointConfig, Gateway, INSIDE, OUTSIDE};
+use egressim::node::startup::Opening;
 use egressim::sim::{Engine, FlowId, Occurrence, Outcome, rng};
 use egressim::time::SimTime;
 use egressim::topology::{LinkConfig, NodeId};
@@ -157,7 +158,7 @@ fn gateway(recorded: &Recorded, random_ports: bool) -> Gateway {
             serves_primary: true,
             alias_ranges: others.iter().map(|&address| address.into()).collect(),
             held: false,
-            opens_at: SimTime::ZERO,
+            opens: Opening::OPEN,
         });
     }
     for endpoint in 0..endpoints.len() {

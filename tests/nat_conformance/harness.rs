@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use egressim::node::nat::tcp::Timer;
 use egressim::node::nat::{Behaviour, Config, EndpointConfig, Gateway, INSIDE, OUTSIDE};
+use egressim::node::startup::Opening;
 use egressim::sim::rng;
 use egressim::time::SimTime;
 use egressim::trace::{DropCause, Explain, PortId, Verdict};
@@ -77,7 +78,7 @@ impl Nat {
             serves_primary: true,
             alias_ranges: alias_ranges.split_whitespace().map(|range| range.parse().expect("a range")).collect(),
             held: false,
-            opens_at: SimTime::ZERO,
+            opens: Opening::OPEN,
         });
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
-use crate::time::SimTime;
+use crate::node::startup::Opening;
 use crate::wire::Protocol;
 
 /// What a gateway is told of an endpoint.
@@ -22,7 +22,7 @@ pub struct EndpointConfig {
     /// An address that a Direct VPC instance merely holds.
     pub held: bool,
     /// When its way through the gateway opens; packets before that vanish without a trace in Google's logs.
-    pub opens_at: SimTime,
+    pub opens: Opening,
 }
 
 /// Traffic of one endpoint in one protocol, counted since the start: what Cloud Monitoring samples.

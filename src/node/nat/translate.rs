@@ -111,9 +111,10 @@ impl Gateway {
             return Verdict::Drop(DropCause::NoExternalAddress);
         };
         let config = &self.endpoints[endpoint as usize].config;
-        if config.opens_at > now {
+        let opens_at = config.opens.to(packet.dst());
+        if opens_at > now {
             explain.say(State::Drop, || {
-                format!("{}: the ports of {} become usable at {}", self.name, config.name, config.opens_at)
+                format!("{}: the ports of {} become usable at {opens_at}", self.name, config.name)
             });
             return Verdict::Drop(DropCause::SimEgressNotOpen);
         }

@@ -248,6 +248,13 @@ impl<W: Write> Page<'_, W> {
         }
         let label = if captures.files.len() == 1 { "Capture" } else { "Captures" };
         self.line(label, &text)?;
+        if captures.above_mtu > 0 {
+            let count = counted(captures.above_mtu, "packet");
+            let text = format!(
+                "{count} of more than 1,460 bytes, Cloud Run's MTU: instances would send more and smaller ones"
+            );
+            self.item("·", self.style.aside, &text)?;
+        }
 
         let is_remarkable =
             |file: &&CaptureFileSummary| file.damage.is_some() || file.oddities.values().any(|&count| count > 0);

@@ -361,6 +361,7 @@ fn a_replay_says_what_became_of_its_captures() {
             skipped: counts(&[("ARP", 30), ("IPv6 neighbour discovery", 12)]),
             clients: 1,
             flows: 34,
+            above_mtu: 12,
         }),
         ..Summary::default()
     };
@@ -369,6 +370,8 @@ fn a_replay_says_what_became_of_its_captures() {
     Packets      1,200 sent: 1,199 delivered, 1 dropped
     Captures     3 files: 1,242 records, 34 flows of 1 client; not replayed: 30 ARP and 12 IPv6
                  neighbour discovery
+      · 12 packets of more than 1,460 bytes, Cloud Run's MTU: instances would send more and smaller
+        ones
       ✗ tuesday.pcapng: cut off at byte 48,213: the header promises 1,514 bytes, 60 are left; the rest
         is lost
       · monday.pcap: tolerated 2 timestamps that go back

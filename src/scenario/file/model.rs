@@ -151,6 +151,15 @@ pub struct CloudRunModel {
     /// Whose the blocks of 16 addresses are. Default `revision`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_blocks: Option<AddressBlocks>,
+    /// More ranges that `PRIVATE_RANGES_ONLY` sends into the VPC network. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_private_ranges: Option<Vec<At<Cidr>>>,
+    /// With Direct VPC egress, `PRIVATE_RANGES_ONLY` sends 240.0.0.0/4 there, too. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_e_direct: Option<bool>,
+    /// New connections that an instance may begin in a second: 0 to 1,000,000, 0 being any number. Default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_second: Option<At<i64>>,
 }
 
 /// Time until a new Direct VPC instance reaches anything: log-normal.
@@ -169,6 +178,21 @@ pub struct EgressOpenModel {
     /// Median for destinations inside the VPC. Default 2s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc_median: Option<At<Dur>>,
+    /// Whether the way opens to all destinations at once. Default `instance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<OpenScope>,
+    /// Share of new instances on which Private Google Access stalls: 0 to 1. Default 0.001.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pga_stall_probability: Option<At<f64>>,
+    /// Share of such an instance's connections to Google APIs that nobody answers: 0 to 1. Default 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pga_stall_share: Option<At<f64>>,
+    /// Shortest time, from the instance's start on, until these are answered. Default 20s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pga_stall_min: Option<At<Dur>>,
+    /// Longest time of the same. Default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pga_stall_max: Option<At<Dur>>,
 }
 
 /// Serverless VPC Access connectors.
@@ -337,6 +361,16 @@ choice! {
         Revision,
         /// All that use a subnet share blocks.
         Subnetwork,
+    }
+}
+
+choice! {
+    /// To what a new instance's way out opens at once.
+    OpenScope {
+        /// To all destinations.
+        Instance,
+        /// To each destination by itself.
+        Destination,
     }
 }
 

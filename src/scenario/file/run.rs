@@ -146,6 +146,64 @@ pub struct Service {
     /// Its revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<RevisionTemplate>,
+    /// Which revisions get which share of the requests. Default: the latest gets all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<At<Vec<At<TrafficTarget>>>>,
+    /// The revision that `template` has become, if it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest_created_revision: Option<At<Reference>>,
+    /// Who may call it. Default `INGRESS_TRAFFIC_ALL`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<At<IngressTraffic>>,
+    /// Where it is called: `https://NAME-….run.app`. A host of that name is the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<At<String>>,
+    /// All of its URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub urls: Option<Vec<At<String>>>,
+}
+
+google_enum! {
+    /// Who may call a service.
+    IngressTraffic {
+        IngressTrafficUnspecified,
+        IngressTrafficAll,
+        IngressTrafficInternalOnly,
+        IngressTrafficInternalLoadBalancer,
+        IngressTrafficNone,
+    }
+}
+
+/// A share of a service's requests, or of a worker pool's instances.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficTarget {
+    /// The latest revision, or one by its name.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<At<TrafficTargetType>>,
+    /// The revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<At<Reference>>,
+    /// 0 to 100; all of them are 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<At<i64>>,
+}
+
+/// Which revision a share is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum TrafficTargetType {
+    /// The latest.
+    #[serde(rename = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", alias = "INSTANCE_SPLIT_ALLOCATION_TYPE_LATEST")]
+    Latest,
+    /// One by its name.
+    #[serde(rename = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", alias = "INSTANCE_SPLIT_ALLOCATION_TYPE_REVISION")]
+    Revision,
+    /// The latest.
+    #[serde(
+        rename = "TRAFFIC_TARGET_ALLOCATION_TYPE_UNSPECIFIED",
+        alias = "INSTANCE_SPLIT_ALLOCATION_TYPE_UNSPECIFIED"
+    )]
+    Unspecified,
 }
 
 /// A revision of a service or a worker pool.
@@ -179,12 +237,20 @@ pub struct Scaling {
     /// Default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_instance_count: Option<At<i64>>,
-    /// Default 100.
+    /// Of a service and of its revision, the lower one counts. Google's default is 100; here there is no limit without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_instance_count: Option<At<i64>>,
-    /// A fixed number, with manual scaling.
+    /// A fixed number, with manual scaling; then the other two do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manual_instance_count: Option<At<i64>>,
+    /// Default `AUTOMATIC`, unless `manualInstanceCount` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaling_mode: Option<At<ScalingMode>>,
+}
+
+google_enum! {
+    /// Who decides how many instances there are.
+    ScalingMode { ScalingModeUnspecified, Automatic, Manual }
 }
 
 /// A container.
@@ -273,9 +339,15 @@ pub struct WorkerPool {
     /// Its revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<RevisionTemplate>,
+    /// Which revisions get which share of the instances. Default: the latest gets all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_splits: Option<At<Vec<At<TrafficTarget>>>>,
+    /// The revision that `template` has become, if it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest_created_revision: Option<At<Reference>>,
 }
 
-/// A function (2nd generation).
+/// A function.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Function {
@@ -290,6 +362,23 @@ pub struct Function {
     /// Its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_config: Option<At<ServiceConfig>>,
+    /// Its generation. Default `GEN_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<At<FunctionEnvironment>>,
+}
+
+/// Generation of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum FunctionEnvironment {
+    /// The 1st: with a connector only, and limits of its own for each instance.
+    #[serde(rename = "GEN_1")]
+    Gen1,
+    /// The 2nd: a Cloud Run service.
+    #[serde(rename = "GEN_2")]
+    Gen2,
+    /// The 2nd.
+    #[serde(rename = "ENVIRONMENT_UNSPECIFIED")]
+    Unspecified,
 }
 
 /// Service of a function.

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::network::DEFAULT_MTU;
 use super::{Details, Resolver};
 use crate::node::router::is_private_v6;
 use crate::scenario::diagnostic::Diagnostic;
@@ -20,13 +21,12 @@ mod growth;
 mod ipv6;
 mod nat_ips;
 mod reach;
+mod ways;
 
 use endpoints::{State, states};
 
 pub(super) use endpoints::allocated_ports;
 
-/// MTU of a network that says none.
-const DEFAULT_MTU: i64 = 1460;
 /// The shortest TIME_WAIT that Google advises with dynamic port allocation, in seconds.
 const SHORTEST_TIME_WAIT: u64 = 15;
 
@@ -41,6 +41,7 @@ impl Resolver<'_> {
         self.destinations();
         self.reach();
         self.ipv6_advice();
+        self.ways();
         self.firewall_advice();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();
@@ -76,7 +77,7 @@ impl Resolver<'_> {
             else {
                 continue;
             };
-            if self.gateway_of(subnetwork).is_none() {
+            if self.gateway_of(subnetwork).is_none() && ways::has_default_route(&self.out, workload, subnetwork) {
                 let subnet = &self.out.subnetworks[subnetwork];
                 let message = format!(
                     "`{}` sends all traffic into network `{}`, where no Cloud NAT serves subnet `{}`: public destinations are dropped as NO_EXTERNAL_ADDRESS",
@@ -129,7 +130,7 @@ impl Resolver<'_> {
 
     fn mtu(&mut self) {
         for network in &self.file.networks {
-            let Some(mtu) = network.mtu.as_ref().filter(|mtu| mtu.value != DEFAULT_MTU) else { continue };
+            let Some(mtu) = network.mtu.as_ref().filter(|mtu| mtu.value != i64::from(DEFAULT_MTU)) else { continue };
             let attached = self.out.workloads.iter().any(|workload| {
                 let subnetwork = self.exit_subnetwork(workload);
                 subnetwork

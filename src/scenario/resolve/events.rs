@@ -175,6 +175,17 @@ impl Resolver<'_> {
     fn deploy(&mut self, deploy: &file::DeployEvent) -> Option<Change> {
         let workload = self.workloads.lookup(&deploy.workload, None);
         let workload = self.ok(workload).flatten()?;
+        if self.details.pinned.contains(&workload) {
+            let message = format!(
+                "shares of `{}` are for revisions by name: in Google Cloud they stay there, here all move to the new revision",
+                self.out.workloads[workload].name
+            );
+            self.push(
+                Diagnostic::warning("not-simulated", message)
+                    .at(deploy.workload.place)
+                    .help("allocate them to the latest revision"),
+            );
+        }
         let revision = self.new_revision(workload, deploy)?;
         let revisions = &mut self.out.workloads[workload].revisions;
         revisions.push(revision);

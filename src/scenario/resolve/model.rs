@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Resolver;
-use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::model as file;
 use crate::scenario::value::{At, Dur};
 
@@ -33,33 +33,7 @@ impl Resolver<'_> {
         });
         set(&mut model.client.timers, given.client.as_ref().and_then(|client| client.timers), |choice| choice);
         if let Some(run) = &given.cloud_run {
-            let target = &mut model.cloud_run;
-            set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
-            set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
-            set(&mut target.address_hold, run.address_hold.as_ref(), span);
-            set(&mut target.idle_vpc, run.idle_vpc, |choice| choice);
-            set(&mut target.idle_internet, run.idle_internet, |choice| choice);
-            set(&mut target.maintenance_stop, run.maintenance_stop.as_ref(), span);
-            set(&mut target.address_blocks, run.address_blocks, |choice| choice);
-            if let Some(open) = &run.egress_open {
-                set(&mut target.egress_open_nat_median, open.nat_median.as_ref(), span);
-                set(&mut target.egress_open_nat_p90, open.nat_p90.as_ref(), span);
-                set(&mut target.egress_open_nat_max, open.nat_max.as_ref(), span);
-                set(&mut target.egress_open_vpc_median, open.vpc_median.as_ref(), span);
-                let (median, p90, max) =
-                    (target.egress_open_nat_median, target.egress_open_nat_p90, target.egress_open_nat_max);
-                if !(median <= p90 && p90 <= max) {
-                    let place = [&open.nat_max, &open.nat_p90, &open.nat_median].into_iter().flatten().next();
-                    let message = format!(
-                        "egressOpen has natMedian {}, natP90 {}, natMax {}: expected them to rise",
-                        Dur(median),
-                        Dur(p90),
-                        Dur(max)
-                    );
-                    let diagnostic = Diagnostic::unusable("out-of-range", message);
-                    self.push(place.map_or(diagnostic.clone(), |at| diagnostic.at(at.place)));
-                }
-            }
+            self.cloud_run_model(run);
         }
         if let Some(cost) = given.routing.as_ref().and_then(|routing| routing.inter_region_cost.as_ref()) {
             let cost = self.model_bounded(cost, 0..=9999, "model.routing.interRegionCost");
@@ -76,6 +50,67 @@ impl Resolver<'_> {
             set(&mut target.tag_propagation, firewall.tag_propagation.as_ref(), span);
             set(&mut target.source_service_account, firewall.source_service_account, |choice| choice);
             set(&mut target.full_table, firewall.full_table, |choice| choice);
+        }
+    }
+
+    fn cloud_run_model(&mut self, run: &file::CloudRunModel) {
+        let limit = run.connections_per_second.as_ref();
+        let limit =
+            limit.and_then(|limit| self.model_bounded(limit, 0..=1_000_000, "model.cloudRun.connectionsPerSecond"));
+        let extra = run.extra_private_ranges.as_ref();
+        let extra = extra.map(|ranges| ranges.iter().map(|range| self.net(range)).collect());
+        if let Some(open) = &run.egress_open {
+            self.stall_model(open);
+        }
+        let target = &mut self.out.model.cloud_run;
+        set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
+        set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
+        set(&mut target.address_hold, run.address_hold.as_ref(), span);
+        set(&mut target.idle_vpc, run.idle_vpc, |choice| choice);
+        set(&mut target.idle_internet, run.idle_internet, |choice| choice);
+        set(&mut target.maintenance_stop, run.maintenance_stop.as_ref(), span);
+        set(&mut target.address_blocks, run.address_blocks, |choice| choice);
+        set(&mut target.extra_private_ranges, extra, |ranges| ranges);
+        set(&mut target.class_e_direct, run.class_e_direct, |direct| direct);
+        set(&mut target.connections_per_second, limit, |limit| limit as u32);
+        if let Some(open) = &run.egress_open {
+            set(&mut target.egress_open_nat_median, open.nat_median.as_ref(), span);
+            set(&mut target.egress_open_nat_p90, open.nat_p90.as_ref(), span);
+            set(&mut target.egress_open_nat_max, open.nat_max.as_ref(), span);
+            set(&mut target.egress_open_vpc_median, open.vpc_median.as_ref(), span);
+            let (median, p90, max) =
+                (target.egress_open_nat_median, target.egress_open_nat_p90, target.egress_open_nat_max);
+            if !(median <= p90 && p90 <= max) {
+                let place = [&open.nat_max, &open.nat_p90, &open.nat_median].into_iter().flatten().next();
+                let message = format!(
+                    "egressOpen has natMedian {}, natP90 {}, natMax {}: expected them to rise",
+                    Dur(median),
+                    Dur(p90),
+                    Dur(max)
+                );
+                let diagnostic = Diagnostic::unusable("out-of-range", message);
+                self.push(place.map_or(diagnostic.clone(), |at| diagnostic.at(at.place)));
+            }
+        }
+    }
+
+    /// Stalls of Private Google Access, and to what a way opens.
+    fn stall_model(&mut self, given: &file::EgressOpenModel) {
+        let probability = given.pga_stall_probability.as_ref();
+        let probability = probability.and_then(|share| self.share(share, "pgaStallProbability"));
+        let share = given.pga_stall_share.as_ref().and_then(|share| self.share(share, "pgaStallShare"));
+        let target = &mut self.out.model.cloud_run;
+        set(&mut target.egress_open_scope, given.scope, |choice| choice);
+        set(&mut target.pga_stall_probability, probability, |share| share);
+        set(&mut target.pga_stall_share, share, |share| share);
+        set(&mut target.pga_stall_min, given.pga_stall_min.as_ref(), span);
+        set(&mut target.pga_stall_max, given.pga_stall_max.as_ref(), span);
+        let (min, max) = (target.pga_stall_min, target.pga_stall_max);
+        if min > max {
+            let place =
+                given.pga_stall_max.as_ref().or(given.pga_stall_min.as_ref()).map_or(Place::NOWHERE, |at| at.place);
+            let message = format!("pgaStallMax is {}, below pgaStallMin, which is {}", Dur(max), Dur(min));
+            self.push(Diagnostic::unusable("out-of-range", message).at(place));
         }
     }
 

@@ -18,15 +18,16 @@ const PROHIBITED: [(&str, &str); 7] = [
     ("255.255.255.255/32", "broadcast"),
 ];
 
+/// MTU of a network that says none (<https://docs.cloud.google.com/vpc/docs/mtu>, 2026).
+pub(super) const DEFAULT_MTU: u32 = 1460;
+
 /// Where Google puts the subnets of auto mode networks.
 const AUTO_MODE: &str = "10.128.0.0/9";
 
 impl Resolver<'_> {
     pub(super) fn networks(&mut self) {
         for network in &self.file.networks {
-            if let Some(mtu) = &network.mtu {
-                self.bounded(mtu, 1300..=8896, "mtu");
-            }
+            let mtu = network.mtu.as_ref().and_then(|mtu| self.bounded(mtu, 1300..=8896, "mtu"));
             let declared = self.networks.declare(&network.name, None, self.out.networks.len());
             if self.ok(declared).is_some() {
                 let order = network.network_firewall_policy_enforcement_order.as_ref();
@@ -36,6 +37,7 @@ impl Resolver<'_> {
                 self.out.networks.push(Network {
                     name: network.name.name().to_owned(),
                     internal_ipv6,
+                    mtu: mtu.map_or(DEFAULT_MTU, |mtu| mtu as u32),
                     policies_before_rules: order
                         .is_some_and(|order| order.value == EnforcementOrder::BeforeClassicFirewall),
                     routing_mode: if global { RoutingMode::Global } else { RoutingMode::Regional },

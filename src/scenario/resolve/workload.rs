@@ -2,7 +2,9 @@
 
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::file::run::{Container, NetworkInterface, ServiceConfig, VpcAccess, VpcEgress};
+use crate::scenario::file::run::{
+    Container, FunctionEnvironment, NetworkInterface, Scaling, ScalingMode, ServiceConfig, VpcAccess, VpcEgress,
+};
 use crate::scenario::file::simulation::DeployEvent;
 use crate::scenario::value::{At, Reference};
 use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind};
@@ -20,6 +22,11 @@ pub(super) struct Deployed {
     instances: Option<At<i64>>,
     min: Option<At<i64>>,
     max: Option<At<i64>>,
+    /// Of the service as a whole.
+    service_max: Option<At<i64>>,
+    manual_scaling: bool,
+    /// A function of the 1st generation.
+    first_generation: bool,
     service_account: Option<At<String>>,
     cpu: Vec<At<String>>,
 }
@@ -61,6 +68,13 @@ fn cpu_limits(containers: Option<&Vec<Container>>) -> Vec<At<String>> {
     limits.filter_map(|limits| limits.get("cpu")).cloned().collect()
 }
 
+/// The number of instances with manual scaling.
+fn manual(scaling: Option<&Scaling>) -> Option<At<i64>> {
+    let automatic =
+        |scaling: &&Scaling| scaling.scaling_mode.as_ref().is_some_and(|mode| mode.value == ScalingMode::Automatic);
+    scaling.filter(|scaling| !automatic(scaling))?.manual_instance_count
+}
+
 /// The higher of a service's and a revision's number.
 fn higher(one: Option<&At<i64>>, other: Option<&At<i64>>) -> Option<At<i64>> {
     one.into_iter().chain(other).max_by_key(|count| count.value).cloned()
@@ -73,7 +87,8 @@ impl Resolver<'_> {
             let template = service.template.as_ref();
             let scaling = template.and_then(|template| template.scaling.as_ref());
             let whole = service.scaling.as_ref();
-            let manual = whole.and_then(|whole| whole.manual_instance_count.as_ref());
+            let manual = manual(whole);
+            let automatic = |max: Option<At<i64>>| max.filter(|_| manual.is_none());
             self.workload(Deployed {
                 kind: WorkloadKind::Service,
                 item: service.place,
@@ -81,18 +96,22 @@ impl Resolver<'_> {
                 region: service.region.clone(),
                 revision: template.and_then(|template| template.revision.clone()),
                 access: Access::of(template.and_then(|template| template.vpc_access.as_ref())),
-                instances: service.instances.as_ref().or(manual).cloned(),
+                instances: service.instances.or(manual),
                 min: higher(
                     scaling.and_then(|scaling| scaling.min_instance_count.as_ref()),
                     whole.and_then(|whole| whole.min_instance_count.as_ref()),
                 ),
-                max: scaling
-                    .and_then(|scaling| scaling.max_instance_count.as_ref())
-                    .or_else(|| whole.and_then(|whole| whole.max_instance_count.as_ref()))
-                    .cloned(),
+                max: automatic(scaling.and_then(|scaling| scaling.max_instance_count)),
+                service_max: automatic(whole.and_then(|whole| whole.max_instance_count)),
+                manual_scaling: manual.is_some(),
+                first_generation: false,
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
             });
+            let own = template.and_then(|template| template.revision.as_ref()).map(|name| name.as_str());
+            let own = own.or(service.latest_created_revision.as_ref().map(|name| name.name()));
+            let region = service.region.as_ref().map(|region| region.name());
+            self.allocations((&service.value.name, region), service.traffic.as_ref(), own, "requests");
         }
         for job in &file.jobs {
             let execution = job.template.as_ref();
@@ -111,6 +130,9 @@ impl Resolver<'_> {
                 instances: job.instances,
                 min: at_once.cloned(),
                 max: None,
+                service_max: None,
+                manual_scaling: false,
+                first_generation: false,
                 service_account: task.and_then(|task| task.service_account.clone()),
                 cpu: cpu_limits(task.and_then(|task| task.containers.as_ref())),
             });
@@ -122,7 +144,8 @@ impl Resolver<'_> {
         for pool in &file.worker_pools {
             let template = pool.template.as_ref();
             let scaling = pool.scaling.as_ref().or_else(|| template.and_then(|template| template.scaling.as_ref()));
-            let manual = scaling.and_then(|scaling| scaling.manual_instance_count.as_ref());
+            let manual = manual(scaling);
+            let automatic = |max: Option<At<i64>>| max.filter(|_| manual.is_none());
             self.workload(Deployed {
                 kind: WorkloadKind::WorkerPool,
                 item: pool.place,
@@ -130,12 +153,19 @@ impl Resolver<'_> {
                 region: pool.region.clone(),
                 revision: template.and_then(|template| template.revision.clone()),
                 access: Access::of(template.and_then(|template| template.vpc_access.as_ref())),
-                instances: pool.instances.as_ref().or(manual).cloned(),
+                instances: pool.instances.or(manual),
                 min: scaling.and_then(|scaling| scaling.min_instance_count),
-                max: scaling.and_then(|scaling| scaling.max_instance_count),
+                max: automatic(scaling.and_then(|scaling| scaling.max_instance_count)),
+                service_max: None,
+                manual_scaling: false,
+                first_generation: false,
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
             });
+            let own = template.and_then(|template| template.revision.as_ref()).map(|name| name.as_str());
+            let own = own.or(pool.latest_created_revision.as_ref().map(|name| name.name()));
+            let region = pool.region.as_ref().map(|region| region.name());
+            self.allocations((&pool.value.name, region), pool.instance_splits.as_ref(), own, "instances");
         }
         for function in &file.functions {
             let config = function.service_config.as_ref();
@@ -149,6 +179,9 @@ impl Resolver<'_> {
                 instances: function.instances,
                 min: config.and_then(|config| config.min_instance_count),
                 max: config.and_then(|config| config.max_instance_count),
+                service_max: None,
+                manual_scaling: false,
+                first_generation: function.environment.as_ref().is_some_and(|it| it.value == FunctionEnvironment::Gen1),
                 service_account: config.and_then(|config| config.service_account_email.clone()),
                 cpu: config.and_then(|config| config.available_cpu.clone()).into_iter().collect(),
             });
@@ -169,6 +202,7 @@ impl Resolver<'_> {
         let vcpus = self.vcpus(&deployed.cpu);
         let region = region?;
         let attachment = self.attachment(&deployed, &region)?;
+        self.check_deployment(&deployed, egress, &attachment, deployed.name.place);
         let at = self.out.workloads.len();
         let declared = self.workloads.declare(&deployed.name, Some(&region), at);
         self.ok(declared)?;
@@ -184,10 +218,14 @@ impl Resolver<'_> {
         self.out.workloads.push(Workload {
             name: deployed.name.name().to_owned(),
             kind: deployed.kind,
+            first_generation: deployed.first_generation,
             region,
             revisions: vec![revision],
             instances,
         });
+        if deployed.manual_scaling {
+            self.details.manual.insert(at);
+        }
         self.details.deployed.insert(at, deployed);
         Some(())
     }
@@ -245,6 +283,7 @@ impl Resolver<'_> {
         let Workload { region, revisions, .. } = &self.out.workloads[workload];
         let (region, number) = (region.clone(), revisions.len() + 1);
         let attachment = self.attachment(&deployed, &region)?;
+        self.check_deployment(&deployed, egress, &attachment, event.workload.place);
         let revision = Revision {
             name: revision_name(&deployed, number),
             attachment,
@@ -255,6 +294,17 @@ impl Resolver<'_> {
         };
         self.details.deployed.insert(workload, deployed);
         Some(revision)
+    }
+
+    /// What organization policies say of a deployment. `place`: what deploys, where no egress setting is written.
+    fn check_deployment(&mut self, deployed: &Deployed, egress: Egress, attachment: &Attachment, place: Place) {
+        // A function of the 1st generation is no resource of Cloud Run's.
+        if deployed.first_generation {
+            return;
+        }
+        let place = deployed.access.egress.as_ref().map_or(place, |egress| egress.place);
+        let (name, project) = (deployed.name.name(), deployed.name.project());
+        self.check_allowed_egress(name, project, egress, attachment, place);
     }
 
     fn wrong_field(&mut self, place: Place, found: &str, expected: &str) {
@@ -273,8 +323,10 @@ impl Resolver<'_> {
             0,
             if common.kind == WorkloadKind::Job { "the number of tasks" } else { "minInstanceCount" },
         );
-        let max = count(common.max.as_ref(), 1, "maxInstanceCount");
-        if let (Some(min), Some(max), Some(at)) = (min, max, &common.max)
+        // Of the service as a whole and of the revision, the lower number counts.
+        let lower = common.max.iter().chain(&common.service_max).min_by_key(|count| count.value);
+        let max = count(lower, 1, "maxInstanceCount");
+        if let (Some(min), Some(max), Some(at)) = (min, max, lower)
             && min > max
         {
             let message = format!("maxInstanceCount is {max}, below minInstanceCount, which is {min}");
@@ -360,6 +412,15 @@ impl Resolver<'_> {
                     return None;
                 }
                 Some(Attachment::Connector(at))
+            }
+            (None, Some(interfaces)) if common.first_generation => {
+                let message = format!("`{name}` is a function of the 1st generation, which has no Direct VPC egress");
+                self.push(
+                    Diagnostic::rejected("direct-vpc-unsupported", message)
+                        .at(interfaces.place)
+                        .help("use `vpcConnector:`, or the 2nd generation"),
+                );
+                None
             }
             (None, Some(interfaces)) => {
                 if let Some(second) = interfaces.get(1) {

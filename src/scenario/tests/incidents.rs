@@ -4,6 +4,9 @@
 
 use super::read;
 
+mod ports;
+mod ways;
+
 /// Codes of all findings, errors and notes too.
 fn codes(text: &str) -> Vec<&'static str> {
     read(text).diagnostics.iter().map(|diagnostic| diagnostic.code).collect()

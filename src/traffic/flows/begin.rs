@@ -70,6 +70,12 @@ impl Flows {
             self.fail_at_once(traffic, node, nobody_to(dst, dst_port, protocol), now, failure);
             return;
         };
+        if let Some(most) = self.limits[from].filter(|_| protocol != Protocol::Icmp)
+            && !self.sources.may_begin(instance.site.node, most, now)
+        {
+            self.fail_at_once(traffic, node, flow, now, Failure::ConnectionRate);
+            return;
+        }
         let Some(flow) = self.sources.take(instance.site.node, flow, &mut self.choice) else {
             self.fail_at_once(traffic, node, flow, now, Failure::NoSourcePort);
             return;

@@ -45,6 +45,8 @@ pub struct Flows {
     connections: Vec<Connection>,
     free: Vec<u32>,
     sources: Sources,
+    /// By workload: connections that an instance may begin in a second.
+    limits: Vec<Option<u32>>,
     arrivals: Vec<ChaCha8Rng>,
     choice: ChaCha8Rng,
     counts: Vec<Counts>,
@@ -66,6 +68,7 @@ impl Flows {
             connections: Vec::new(),
             free: Vec::new(),
             sources: Sources::default(),
+            limits: (0..scenario.workloads.len()).map(|workload| scenario.connections_per_second(workload)).collect(),
             arrivals: (scenario.traffic.iter().enumerate())
                 .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
                 .collect(),

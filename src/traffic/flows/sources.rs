@@ -1,15 +1,18 @@
 //! Source ports of the instances.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use rand_chacha::ChaCha8Rng;
 
 use crate::sim::rng;
+use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::wire::{FiveTuple, Flow};
 
+const SECOND: Duration = Duration::from_secs(1);
 /// Linux' ephemeral ports.
 const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 
@@ -18,6 +21,8 @@ const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 pub(super) struct Sources {
     ports: HashMap<NodeId, u16, FixedState>,
     in_use: InUse,
+    /// By instance whose connections are limited: when its second began, and how many it has begun since.
+    rates: HashMap<NodeId, (SimTime, u32), FixedState>,
 }
 
 impl Sources {
@@ -41,6 +46,16 @@ impl Sources {
             }
         }
         None
+    }
+
+    /// Whether an instance may begin one more connection. Its seconds begin with the first connection after the last one.
+    pub(super) fn may_begin(&mut self, instance: NodeId, most: u32, now: SimTime) -> bool {
+        let (since, begun) = self.rates.entry(instance).or_insert((now, 0));
+        if now - *since >= SECOND {
+            (*since, *begun) = (now, 0);
+        }
+        *begun += 1;
+        *begun <= most
     }
 
     /// Gives a port back.

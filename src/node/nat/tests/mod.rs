@@ -14,6 +14,7 @@ use super::ports::PortBlock;
 use super::tcp::{Phase, Timer};
 use super::usage::Destination;
 use super::*;
+use crate::node::startup::Opening;
 use crate::time::SimTime;
 use crate::trace::{DropCause, Explain, Memo, Verdict};
 use crate::wire::TcpSegment;
@@ -43,7 +44,7 @@ fn vm(index: u8) -> EndpointConfig {
         serves_primary: true,
         alias_ranges: vec![],
         held: false,
-        opens_at: SimTime::ZERO,
+        opens: Opening::OPEN,
     }
 }
 
@@ -539,7 +540,7 @@ fn an_endpoint_that_leaves_gives_its_ports_to_one_that_was_short() {
 fn nothing_leaves_before_the_endpoint_is_open_and_nothing_is_logged() {
     let mut gateway = with_vms(config(64), 0);
     gateway.keep_log();
-    gateway.add_endpoint(EndpointConfig { opens_at: SimTime::from_secs(20), ..vm(0) });
+    gateway.add_endpoint(EndpointConfig { opens: Opening::At(SimTime::from_secs(20)), ..vm(0) });
     assert_eq!(open(&mut gateway, 0, 1, 19_999), Err(DropCause::SimEgressNotOpen));
     assert!(gateway.take_log().is_empty());
     assert!(open(&mut gateway, 0, 1, 20_000).is_ok());

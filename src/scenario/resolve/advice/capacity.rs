@@ -106,6 +106,7 @@ impl NatAdvice<'_> {
             }
         }
         found.extend(by_rule.values().filter_map(|loads| self.growth_too_slow(scenario, loads)));
+        found.extend(by_rule.values().filter_map(|loads| self.growth_without_ips(scenario, loads)));
         self.found.extend(found);
     }
 

@@ -17,6 +17,8 @@ use crate::scenario::{
 
 use super::super::{Details, Resolver};
 
+mod connector_rules;
+
 /// The priority at which Google allows a connector's range everywhere in the network; deny wins a tie.
 const CONNECTOR_PRIORITY: u32 = 1000;
 /// `private.googleapis.com` and `restricted.googleapis.com`.
@@ -54,6 +56,7 @@ impl Resolver<'_> {
             advice.rule(at);
         }
         advice.connectors();
+        advice.connectors_reached();
         advice.ways_out();
         advice.policies();
         let found = advice.found;

@@ -6,13 +6,18 @@
 use super::NatAdvice;
 use super::capacity::Load;
 use super::demand::{Demands, rounded};
-use crate::scenario::Scenario;
+use super::endpoints;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::model::DynamicPortAllocationModel;
+use crate::scenario::{IpAllocation, Scenario};
 
 /// The most that `minPortsPerVm` may be with dynamic allocation
 /// (<https://docs.cloud.google.com/nat/docs/set-up-manage-network-address-translation>, 2026-04).
 const MOST_MINIMUM: u32 = 32_768;
+
+/// Ports of a NAT IP that are given out: all but the first 1,024
+/// (<https://docs.cloud.google.com/nat/docs/ports-and-addresses>, 2026-04).
+const PORTS_AN_IP: u64 = 64_512;
 
 /// Packets are dropped because ports come too late.
 #[derive(Debug, PartialEq)]
@@ -102,6 +107,46 @@ impl NatAdvice<'_> {
                 .related(self.details.gateways[load.gateway].place, "the gateway")
                 .help(format!(
                     "{raise}open connections more slowly, or try longer to connect; how fast ports grow is assumed (model.nat.dynamicPortAllocation)"
+                )),
+        )
+    }
+}
+
+impl NatAdvice<'_> {
+    /// Endpoints may grow, but not all of them: the NAT IPs do not have so many ports. `loads` as above; what other loads want
+    /// meanwhile comes on top, and is left out.
+    pub(super) fn growth_without_ips(&self, scenario: &Scenario, loads: &[Load<'_>]) -> Option<Diagnostic> {
+        let peak = |load: &Load<'_>| load.peak(scenario);
+        let load = loads.iter().max_by(|a, b| peak(a).0.total_cmp(&peak(b).0))?;
+        let config = load.state.config;
+        let (wanted, time) = peak(load);
+        let (min, max) = (u64::from(config.min_ports_per_vm), u64::from(config.max_ports_per_vm));
+        let grown = (wanted.ceil() as u64).checked_next_power_of_two()?.clamp(min, max);
+        if !config.dynamic_port_allocation || config.allocate == IpAllocation::Auto || grown == min {
+            return None;
+        }
+        let ips = endpoints::rules(config).into_iter().find(|(rule, _)| *rule == load.rule)?.1.len() as u64;
+        let others = load.state.counts.iter().sum::<u64>().saturating_sub(load.count.into());
+        let (wants, has) = (u64::from(load.count) * grown + others * min, ips * PORTS_AN_IP);
+        // Where not even the minimum is there for all, that is told already.
+        if ips == 0 || wants <= has || (u64::from(load.count) + others) * min > has {
+            return None;
+        }
+        let message = format!(
+            "{}, {grown} allocated: with {others} other endpoints of {min} these are {wants} ports, and {} has {has} on {ips} NAT IP{}, so some endpoints stop growing before",
+            load.in_words(time, "ports"),
+            load.giver(scenario),
+            if ips == 1 { "" } else { "s" }
+        );
+        let more = wants.div_ceil(PORTS_AN_IP) - ips;
+        let place = self.details.traffic[load.traffic[load.demands.largest(time)?]].1;
+        Some(
+            Diagnostic::warning("growth-without-ips", message)
+                .at(place)
+                .related(self.details.gateways[load.gateway].place, "the gateway")
+                .help(format!(
+                    "add {more} NAT IP{} at least, or keep connections open longer",
+                    if more == 1 { "" } else { "s" }
                 )),
         )
     }

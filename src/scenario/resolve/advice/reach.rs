@@ -2,7 +2,6 @@
 //! just started, connectors that carry less than is asked of them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{gateway_of, is_public};
@@ -10,7 +9,7 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::lifecycle::{self, peak_instances};
 use crate::scenario::resolve::Resolver;
 use crate::scenario::value::Dur;
-use crate::scenario::{Arrivals, Attachment, Change, Egress, HostLocation, MachineType, Traffic};
+use crate::scenario::{Arrivals, Attachment, Change, Egress, HostLocation, MachineType, Scenario, Traffic};
 
 /// Google's quota of instances with Direct VPC egress, for each revision; several pages of 2026 quote it, and it can be
 /// raised.
@@ -43,7 +42,7 @@ impl Resolver<'_> {
     fn private_without_vpc(&self) -> Vec<Diagnostic> {
         let loads = self.out.traffic.iter().zip(&self.details.traffic);
         let lost = loads.filter(|(traffic, _)| {
-            *self.out.workloads[traffic.from].attachment() == Attachment::None && is_private(traffic)
+            *self.out.workloads[traffic.from].attachment() == Attachment::None && is_private(&self.out, traffic)
         });
         lost.map(|(traffic, (place, _))| {
             let name = &self.out.workloads[traffic.from].name;
@@ -98,30 +97,40 @@ impl Resolver<'_> {
         found
     }
 
-    /// Instances that start while a load runs, with a way through Cloud NAT that opens late.
+    /// Instances that start while a load runs, with a way out that opens late.
     fn cold_egress(&self) -> Vec<Diagnostic> {
         let scenario = &self.out;
         let model = &scenario.model.cloud_run;
+        let ranges = model.private_ranges();
         let plan = lifecycle::plan(scenario);
+        let (nat, vpc) = (model.egress_open_nat_median, model.egress_open_vpc_median);
+        // The two windows are in proportion.
+        let times = if nat.is_zero() { 1.0 } else { vpc.as_secs_f64() / nat.as_secs_f64() };
+        let vpc_max = model.egress_open_nat_max.mul_f64(times);
         let mut found = Vec::new();
         for (traffic, (place, _)) in scenario.traffic.iter().zip(&self.details.traffic) {
             let workload = &scenario.workloads[traffic.from];
             let Attachment::Direct { subnetwork, .. } = *workload.attachment() else { continue };
-            let through_nat = workload.egress() == Egress::AllTraffic
-                && scenario.ipv4_address_of(traffic).is_some_and(is_public)
-                && gateway_of(scenario, subnetwork).is_some();
+            let all = workload.egress() == Egress::AllTraffic;
+            let google = traffic.host.is_some_and(|host| scenario.hosts[host].location == HostLocation::GoogleApi);
+            let to = scenario.address_of(traffic);
+            let public = scenario.ipv4_address_of(traffic).is_some_and(is_public);
+            let through_nat = all && !google && public && gateway_of(scenario, subnetwork).is_some();
+            let inside = ranges.contain(to, true) || all && google;
+            let (where_to, median, max) = match (through_nat, inside) {
+                (true, _) => ("behind Cloud NAT", nat, model.egress_open_nat_max),
+                (_, true) => ("in the VPC network, and Google APIs,", vpc, vpc_max),
+                _ => continue,
+            };
             let starts = plan.iter().filter(|it| it.workload == traffic.from && !it.at.is_zero() && it.starts > 0);
             let first = starts.map(|it| it.at).find(|at| *at < traffic.stop);
-            let Some(first) = first.filter(|_| through_nat && traffic.connect_timeout < model.egress_open_nat_max)
-            else {
-                continue;
-            };
+            let Some(first) = first.filter(|_| traffic.connect_timeout < max) else { continue };
             let message = format!(
-                "instances of `{}` that start (the first after {}) reach destinations behind Cloud NAT only after {} (median) to {}, and the load gives up after {}",
+                "instances of `{}` that start (the first after {}) reach destinations {where_to} only after {} (median) to {}, and the load gives up after {}",
                 workload.name,
                 Dur(first),
-                Dur(model.egress_open_nat_median),
-                Dur(model.egress_open_nat_max),
+                Dur(median),
+                Dur(max),
                 Dur(traffic.connect_timeout)
             );
             found.push(
@@ -141,7 +150,7 @@ impl Resolver<'_> {
         for (at, traffic) in scenario.traffic.iter().enumerate() {
             let workload = &scenario.workloads[traffic.from];
             let Attachment::Connector(connector) = *workload.attachment() else { continue };
-            if workload.egress() == Egress::AllTraffic || is_private(traffic) {
+            if workload.egress() == Egress::AllTraffic || is_private(scenario, traffic) {
                 let load = loads.entry(connector).or_insert((0.0, at));
                 load.0 += bits_per_second(traffic);
             }
@@ -277,6 +286,20 @@ impl Resolver<'_> {
                 );
                 found.push(Diagnostic::note("shared-vpc-permissions", message).at(*place));
             }
+            let subnet = &self.out.subnetworks[connector.subnetwork];
+            let own = !self.details.subnetworks[connector.subnetwork].automatic;
+            if own && !subnet.private_google_access && gateway_of(&self.out, connector.subnetwork).is_none() {
+                let message = format!(
+                    "subnet `{}` of connector `{}` has neither Private Google Access nor Cloud NAT: its VMs were seen not to get healthy without a way to Google APIs (error code 13 after some minutes)",
+                    subnet.name, connector.name
+                );
+                found.push(
+                    Diagnostic::note("connector-without-google", message)
+                        .at(*place)
+                        .related(self.details.subnetworks[connector.subnetwork].place, "the subnet")
+                        .help("set `privateIpGoogleAccess: true`"),
+                );
+            }
         }
         for (event, detail) in self.out.events.iter().zip(&self.details.events) {
             let Change::Deploy { workload, revision, .. } = event.change else { continue };
@@ -299,11 +322,8 @@ impl Resolver<'_> {
 }
 
 /// Whether a destination is one of the ranges that always go into the VPC network.
-fn is_private(traffic: &Traffic) -> bool {
-    match traffic.to.address(false) {
-        IpAddr::V4(address) => crate::node::instance::goes_to_vpc(address, false),
-        IpAddr::V6(address) => crate::node::instance::goes_to_vpc_ipv6(address),
-    }
+fn is_private(scenario: &Scenario, traffic: &Traffic) -> bool {
+    scenario.model.cloud_run.private_ranges().contain(traffic.to.address(false), false)
 }
 
 /// The larger of both directions, on average, with headers of 40 bytes for each 1,420 of payload and six packets beside.
