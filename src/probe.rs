@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::network::Network;
+use crate::network::{Network, workload_info};
 use crate::node::Node;
 use crate::node::beyond::Place;
 use crate::node::host::HostPlace;
@@ -10,8 +10,8 @@ use crate::node::instance::SOCKETS;
 use crate::scenario::Scenario;
 use crate::sim::Outcome;
 use crate::topology::NodeId;
-use crate::trace::info::{DeliverTarget, GoogleServiceInfo, GoogleServiceType};
-use crate::trace::{Disposition, State, Step, StepInfo, Trace};
+use crate::trace::info::{AbortInfo, DeliverTarget, GoogleServiceInfo, GoogleServiceType, Resource};
+use crate::trace::{AbortCause, Disposition, Hop, State, Step, StepInfo, Trace};
 use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
 
 /// A traced packet.
@@ -24,11 +24,14 @@ pub struct Probe {
 }
 
 /// Sends one packet from the first instance of a workload: a TCP SYN, a UDP datagram or an ICMP echo request. `None` when
-/// the workload has no instance. Links lose nothing here, and take no time.
+/// the workload has no instance; when it has none because its subnet is full, the trace says so. Links lose nothing here,
+/// and take no time.
 pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol: Protocol) -> Option<Probe> {
     let mut network = Network::new(scenario);
     network.engine_mut().make_instant();
-    let instance = network.instances(from).first()?.clone();
+    let Some(instance) = network.instances(from).first().cloned() else {
+        return network.full_subnetwork(from).map(|subnetwork| aborted(&network, from, subnetwork));
+    };
     let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
     // The first of Linux' ephemeral ports.
     let tuple = FiveTuple { src: instance.address, dst: to, src_port: 32_768, dst_port, protocol };
@@ -43,6 +46,35 @@ pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol
     let (trace, outcome) = network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet);
     let reply = answer(&mut network, &trace, outcome, &packet);
     Some(Probe { trace, reply })
+}
+
+/// A trace from a workload that has no instance, for want of addresses in its subnet.
+fn aborted(network: &Network, from: usize, subnetwork: usize) -> Probe {
+    let scenario = network.scenario();
+    let (workload, subnet) = (&scenario.workloads[from], &scenario.subnetworks[subnetwork]);
+    let info = workload_info(workload, &workload.revisions[0]);
+    let state = info.kind.start();
+    let start =
+        Step { state, description: format!("{} has no instance to send from", workload.name), info: Some(info.into()) };
+    let cause = AbortCause::NoServerlessIpRanges;
+    let pool = &network.pools()[subnetwork];
+    let abort = Step {
+        state: State::Abort,
+        description: format!(
+            "subnet {} ({}) has no free addresses for an instance, which needs {}: others hold {}, in {} blocks of 16",
+            subnet.name,
+            subnet.range,
+            workload.addresses_per_instance(),
+            pool.held().now,
+            pool.blocks().now
+        ),
+        info: Some(
+            AbortInfo { cause, resource: Some(Resource::regional("subnetworks", &*subnet.region, &*subnet.name)) }
+                .into(),
+        ),
+    };
+    let hop = Hop { node: workload.name.clone(), steps: vec![start, abort] };
+    Probe { trace: Trace { hops: vec![hop], disposition: Disposition::Abort(cause) }, reply: None }
 }
 
 /// The answer of whoever was reached, traced back.
@@ -79,7 +111,7 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         (Protocol::Udp, true) => format!("{} answers with ICMP port unreachable to {}", tuple.dst, tuple.src),
         _ => format!("{} answers to {}", tuple.dst, tuple.src),
     };
-    back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description, info }] });
+    back.hops.insert(0, Hop { node: name, steps: vec![Step { state, description, info }] });
     Some(back)
 }
 

@@ -51,10 +51,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
     };
     let (address, port) = destination(&scenario, &arguments.to, protocol)?;
     let Some(Probe { trace, reply }) = probe(&scenario, from, address, port, protocol) else {
-        bail!(
-            "workload {:?} has no running instance to send from: its subnet has no room, or it has 0 instances",
-            scenario.workloads[from].name
-        );
+        bail!("workload {:?} has 0 instances at the start: none can send", scenario.workloads[from].name);
     };
     let mut document = connectivity::trace(&trace, PROJECT);
     document["reply"] = reply.as_ref().map(|reply| connectivity::trace(reply, PROJECT)).into();
@@ -113,7 +110,7 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(I
 
 fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
     // The last line says the plain meaning of a cause; a step that says no more than that is left out.
-    let meaning = trace.disposition.cause().map(|cause| cause.meaning());
+    let meaning = trace.disposition.reason().map(|(_, meaning)| meaning);
     for hop in &trace.hops {
         let telling = hop.steps.iter().filter(|step| Some(step.description.as_str()) != meaning);
         for (number, step) in telling.enumerate() {
@@ -121,8 +118,8 @@ fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
             writeln!(out, "  {node:<28} {}", step.description)?;
         }
     }
-    match trace.disposition.cause() {
-        Some(cause) => writeln!(out, "{} {}: {}", trace.disposition.name(), cause.name(), cause.meaning()),
+    match trace.disposition.reason() {
+        Some((cause, meaning)) => writeln!(out, "{} {cause}: {meaning}", trace.disposition.name()),
         None => writeln!(out, "{}", trace.disposition.name()),
     }
 }

@@ -95,6 +95,11 @@ impl Network {
         self.connectors[connector].vms.len() as u32
     }
 
+    /// Addresses of a connector's VMs, and their ports at the firewall.
+    pub(super) fn connector_interfaces(&self, connector: usize) -> Vec<(Ipv4Addr, PortId)> {
+        self.connectors[connector].vms.iter().map(|vm| (vm.address, vm.firewall_port)).collect()
+    }
+
     fn add_connector_vm(&mut self, index: usize) {
         let scenario = Arc::clone(&self.scenario);
         let model = &scenario.model.connector;
@@ -144,6 +149,7 @@ impl Network {
         let vm = Vm { site, address, port, links, firewall_port, carried: [0; 2], busy: false };
         self.connectors[index].vms.push(vm);
         self.spread_flows(index);
+        self.look_at_tunnels(index);
     }
 
     /// Tells the dispatcher which VMs there are, and which flows stay where they are.

@@ -23,9 +23,9 @@ const UDP: u8 = 17;
 
 /// Where the serverless side of a connector's tunnel is. As all of the automatic rules:
 /// <https://docs.cloud.google.com/vpc/docs/serverless-vpc-access>, 2026.
-const SERVERLESS: &[&str] = &["35.199.224.0/19"];
+pub(super) const SERVERLESS: &[&str] = &["35.199.224.0/19"];
 /// Where connector VMs are checked from.
-const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
+pub(super) const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
 
 /// The firewall of a network, without interfaces.
 pub(super) fn firewall(scenario: &Scenario, network: usize) -> Firewall {
@@ -40,7 +40,8 @@ pub(super) fn firewall(scenario: &Scenario, network: usize) -> Firewall {
 
 fn layers(scenario: &Scenario, network: usize) -> Vec<Layer> {
     let own = scenario.firewall_rules.iter().filter(|it| it.network == network).map(|it| rule(scenario, &it.rule));
-    let connectors = scenario.connectors.iter().filter(|connector| connector.network == network);
+    // In a service project of a Shared VPC they are the user's to make.
+    let connectors = scenario.connectors.iter().filter(|it| it.network == network && !it.in_service_project);
     let automatic =
         connectors.flat_map(|connector| automatic_rules(connector, scenario.subnetworks[connector.subnetwork].range));
     let policies = scenario.firewall_policies.iter().filter(|policy| policy.networks.contains(&network));
@@ -230,5 +231,6 @@ impl Network {
         let policies_first = scenario.networks[network].policies_before_rules;
         let layers = layers(scenario, network);
         self.engine.change(self.vpcs[network].firewall, |firewall| firewall.replace(layers, policies_first));
+        self.look_at_all_tunnels(network);
     }
 }

@@ -104,6 +104,7 @@ impl Network {
                 // Google turns Private Google Access on for a primary range that Public NAT serves.
                 private_google_access: subnetwork.private_google_access || covered.contains(&(index, subnetwork.range)),
                 hybrid: subnetwork.hybrid,
+                private_nat: subnetwork.private_nat,
             };
             self.engine.change(self.vpcs[subnetwork.network].router, |router| {
                 for (_, range) in &subnetwork.secondary {

@@ -36,6 +36,8 @@ pub struct Connector {
     /// Ports that lead to VMs, in the order in which flows are spread over them.
     vms: Vec<PortId>,
     ready: bool,
+    /// What the firewall keeps from its VMs, and in words.
+    blocked: Option<(DropCause, Arc<str>)>,
     by_instance: bool,
     seed: u64,
     instances: HashMap<Ipv4Addr, PortId, FixedState>,
@@ -47,7 +49,7 @@ impl Connector {
     /// A connector without VMs. `seed` decides which flow takes which.
     pub fn new(connector: Resource, ready: bool, by_instance: bool, seed: u64) -> Self {
         let (vms, instances, pinned) = (Vec::new(), HashMap::default(), HashMap::default());
-        Connector { connector, vms, ready, by_instance, seed, instances, pinned }
+        Connector { connector, vms, ready, blocked: None, by_instance, seed, instances, pinned }
     }
 
     /// Gives it these VMs from now on, behind these ports. `live` are the flows that the VMs which stay carry now: flows that
@@ -65,6 +67,11 @@ impl Connector {
     /// Whether it carries traffic.
     pub fn set_ready(&mut self, ready: bool) {
         self.ready = ready;
+    }
+
+    /// Whether the firewall keeps from its VMs what they need, with the words for it: then it carries nothing.
+    pub fn set_blocked(&mut self, blocked: Option<(DropCause, Arc<str>)>) {
+        self.blocked = blocked;
     }
 
     /// Tells where an instance is reached.
@@ -89,6 +96,11 @@ impl Connector {
             explain.say(State::ArriveAtVpcConnector, || self.reached());
             explain.say(State::Drop, || format!("connector {} is not READY", self.connector.name));
             return Verdict::Drop(DropCause::VpcConnectorNotRunning);
+        }
+        if let Some((cause, why)) = &self.blocked {
+            explain.say(State::ArriveAtVpcConnector, || self.reached());
+            explain.say(State::Drop, || why.to_string());
+            return Verdict::Drop(*cause);
         }
         let Some(tuple) = packet.five_tuple().filter(|tuple| tuple.protocol != Protocol::Icmp) else {
             explain.say(State::ArriveAtVpcConnector, || self.reached());

@@ -77,6 +77,8 @@ pub struct InstanceConfig {
     pub attachment: Attachment,
     /// Everything takes that way, not only what is private.
     pub all_traffic: bool,
+    /// Why its workload is not ready, if it is not: then nothing leaves it.
+    pub not_ready: Option<Arc<str>>,
 }
 
 /// One instance.
@@ -121,7 +123,7 @@ impl Instance {
         if self.stopped {
             return Verdict::Drop(DropCause::SimInstanceStopped);
         }
-        let InstanceConfig { name, workload, address, attachment, all_traffic } = &self.config;
+        let InstanceConfig { name, workload, address, attachment, all_traffic, not_ready } = &self.config;
         let (of, all_traffic) =
             (workload.service.as_ref().map_or(&workload.resource.name, |it| &it.name), *all_traffic);
         if from != SOCKETS {
@@ -139,13 +141,11 @@ impl Instance {
         let dst = packet.dst();
         let direct = matches!(attachment, Attachment::Direct { .. });
         let private = goes_to_vpc(dst, direct);
-        let start = match workload.kind {
-            WorkloadKind::Revision => State::StartFromCloudRunRevision,
-            WorkloadKind::Job => State::StartFromCloudRunJob,
-            WorkloadKind::Function => State::StartFromCloudFunction,
-        };
-        explain.say(start, || {
+        explain.say(workload.kind.start(), || {
             let source = packet.source();
+            if not_ready.is_some() {
+                return (format!("{of} is to send from {source}"), workload.clone());
+            }
             let way = match (attachment, all_traffic, private) {
                 (Attachment::None, _, _) => "without VPC attachment".to_owned(),
                 (_, true, _) => "egress setting all-traffic: everything goes to the VPC".to_owned(),
@@ -156,6 +156,10 @@ impl Instance {
             };
             (format!("leaves {name} of {of} with source {source}, {way}"), workload.clone())
         });
+        if let Some(why) = not_ready {
+            explain.say(State::Drop, || format!("{of} is not ready: {why}"));
+            return Verdict::Drop(workload.kind.not_ready());
+        }
         if !packet.is_ipv4() {
             explain.say(State::Drop, || "the instance has IPv4 only");
             return Verdict::Drop(DropCause::SimIpv6Unavailable);

@@ -45,10 +45,10 @@ pub fn trace(trace: &Trace, project: &str) -> Value {
         .collect();
     json!({
         "disposition": trace.disposition.name(),
-        "cause": trace.disposition.cause().map(|cause| cause.name()),
+        "cause": trace.disposition.reason().map(|(cause, _)| cause),
         "result": match trace.disposition {
             Disposition::Deliver => "REACHABLE",
-            Disposition::Forward => "UNDETERMINED",
+            Disposition::Forward | Disposition::Abort(_) => "UNDETERMINED",
             Disposition::Drop(_) => "UNREACHABLE",
         },
         "steps": steps,
@@ -203,6 +203,11 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.set("sourceIp", info.source_ip.to_string());
             fields.set("destinationIp", info.destination_ip.to_string());
             "drop"
+        }
+        StepInfo::Abort(info) => {
+            fields.set("cause", info.cause.name());
+            fields.set("resourceUri", info.resource.as_ref().map(uri));
+            "abort"
         }
     };
     (field, Value::Object(fields.0))

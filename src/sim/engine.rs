@@ -652,7 +652,14 @@ mod tests {
             service: None,
         };
         let attachment = Attachment::None;
-        let instance = InstanceConfig { name: "i".into(), workload, address: INSTANCE, attachment, all_traffic: false };
+        let instance = InstanceConfig {
+            name: "i".into(),
+            workload,
+            address: INSTANCE,
+            attachment,
+            all_traffic: false,
+            not_ready: None,
+        };
         let instance = Instance::new(instance);
         let instance = engine.add("i", instance);
         let mut egress = ServerlessEgress::new(vec![POOL], IdlePolicy::Reset);

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::DropCause;
+use super::{AbortCause, DropCause, State};
 use crate::wire::Packet;
 
 /// A resource of Google Cloud, by what its URI says beside the project.
@@ -130,6 +130,8 @@ step_info! {
     Forward(ForwardInfo),
     /// `drop`
     Drop(DropInfo),
+    /// `abort`
+    Abort(AbortInfo),
 }
 
 names! {
@@ -138,6 +140,26 @@ names! {
         Revision = "cloudRunRevision",
         Job = "cloudRunJob",
         Function = "cloudFunction",
+    }
+}
+
+impl WorkloadKind {
+    /// How a trace begins that starts from it.
+    pub const fn start(self) -> State {
+        match self {
+            WorkloadKind::Revision => State::StartFromCloudRunRevision,
+            WorkloadKind::Job => State::StartFromCloudRunJob,
+            WorkloadKind::Function => State::StartFromCloudFunction,
+        }
+    }
+
+    /// Why packets from it are dropped while it is not ready.
+    pub const fn not_ready(self) -> DropCause {
+        match self {
+            WorkloadKind::Revision => DropCause::CloudRunRevisionNotReady,
+            WorkloadKind::Job => DropCause::CloudRunJobNotReady,
+            WorkloadKind::Function => DropCause::CloudFunctionNotActive,
+        }
     }
 }
 
@@ -516,4 +538,13 @@ pub struct DropInfo {
     pub source_ip: IpAddr,
     /// Destination address of the packet as it stopped.
     pub destination_ip: IpAddr,
+}
+
+/// `AbortInfo`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbortInfo {
+    /// Why.
+    pub cause: AbortCause,
+    /// What it is about.
+    pub resource: Option<Resource>,
 }

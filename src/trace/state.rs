@@ -56,6 +56,8 @@ pub enum State {
     Forward,
     /// It stopped.
     Drop,
+    /// Nobody could send it.
+    Abort,
 }
 
 impl State {
@@ -87,6 +89,7 @@ impl State {
             State::Deliver => "DELIVER",
             State::Forward => "FORWARD",
             State::Drop => "DROP",
+            State::Abort => "ABORT",
         }
     }
 }

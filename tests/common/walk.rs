@@ -1,8 +1,13 @@
 //! A packet's walk through a small scenario, as a text to read and as something to assert about.
 
+use std::net::Ipv4Addr;
+
+use egressim::network::Network;
+use egressim::node::instance::SOCKETS;
 use egressim::probe::{Probe, probe};
+use egressim::scenario::Scenario;
 use egressim::trace::Trace;
-use egressim::wire::Protocol;
+use egressim::wire::{Packet, Protocol};
 
 use super::scenario;
 
@@ -48,26 +53,41 @@ pub struct Walk {
     pub probe: Probe,
 }
 
-/// Sends a packet from a workload to `address:port/protocol`.
+/// Sends a packet from a workload to `address:port/protocol`; `esp` is a packet without ports.
 #[track_caller]
 pub fn walk(yaml: &str, from: &str, to: &str) -> Walk {
     let scenario = scenario(yaml);
     let workload = scenario.workloads.iter().position(|workload| workload.name == from).expect("a workload");
     let (address, protocol) = to.split_once('/').expect("a protocol");
     let (address, port) = address.split_once(':').unwrap_or((address, "0"));
-    let protocol = match protocol {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => Protocol::Icmp,
+    let (address, port) = (address.parse().expect("an address"), port.parse().expect("a port"));
+    let probe = match protocol {
+        "tcp" => probe(&scenario, workload, address, port, Protocol::Tcp),
+        "udp" => probe(&scenario, workload, address, port, Protocol::Udp),
+        "icmp" => probe(&scenario, workload, address, port, Protocol::Icmp),
+        "esp" => Some(Probe { trace: encrypted(&scenario, workload, address), reply: None }),
+        other => panic!("{other} cannot be sent here"),
     };
-    let probe =
-        probe(&scenario, workload, address.parse().expect("an address"), port.parse().expect("a port"), protocol);
     let probe = probe.expect("the workload has an instance");
     let mut text = format!("{from} -> {to}\n{}", told(&probe.trace));
     if let Some(reply) = &probe.reply {
         text += &format!("reply\n{}", told(reply));
     }
     Walk { text, probe }
+}
+
+/// The way of an ESP packet.
+fn encrypted(scenario: &Scenario, workload: usize, to: Ipv4Addr) -> Trace {
+    const ESP: u8 = 50;
+    let mut network = Network::new(scenario);
+    network.engine_mut().make_instant();
+    let instance = network.instances(workload)[0].clone();
+    let mut bytes = vec![0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, ESP, 0, 0];
+    bytes.extend(instance.address.octets());
+    bytes.extend(to.octets());
+    bytes.extend([0; 8]);
+    let mut packet = Packet::parse(&bytes).expect("a whole packet");
+    network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet).0
 }
 
 pub fn told(trace: &Trace) -> String {
@@ -79,8 +99,8 @@ pub fn told(trace: &Trace) -> String {
 }
 
 pub fn ending(trace: &Trace) -> String {
-    match trace.disposition.cause() {
-        Some(cause) => format!("{} {}", trace.disposition.name(), cause.name()),
+    match trace.disposition.reason() {
+        Some((cause, _)) => format!("{} {cause}", trace.disposition.name()),
         None => trace.disposition.name().to_owned(),
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Winner<'a, P> {
     Before(&'static str),
     /// One of them.
     Route(&'a Best<'a, P>, RouteId),
+    /// One whose next hop does not run, for want of another.
+    Dead(RouteId),
     /// None.
     Nobody,
 }
@@ -165,6 +167,33 @@ impl Router {
         (text, info)
     }
 
+    /// The only route's next hop does not run.
+    pub(super) fn dead_end_told<P: Family>(
+        &self,
+        range: P,
+        id: RouteId,
+        host: P,
+        sender: &Sender,
+    ) -> (String, RouteInfo) {
+        let route = self.known(id);
+        let why = route.out_of_use.unwrap_or_default();
+        let (route_words, hop) = (words(route, range, None), &route.leads_to);
+        let text = format!("{route_words} to {} is the only one for {}, and {why}", hop.words, host.address());
+        let info = RouteInfo {
+            next_hop_type: NextHopType::Blackhole,
+            display_name: route.name.to_string(),
+            route: route.peer.is_none().then(|| Resource::global("routes", Arc::clone(&route.name))),
+            dest_ip_range: range.to_string(),
+            priority: route.priority,
+            instance_tags: route.tags.clone(),
+            next_hop: hop.resource.clone(),
+            next_hop_text: hop.words.to_string(),
+            ..self.info()
+        };
+        let others = self.losers(host, sender, &Winner::Dead(id));
+        (text + &others, info)
+    }
+
     /// No route covers the destination, for this sender.
     pub(super) fn no_route_told<P: Family>(&self, host: P, sender: &Sender) -> String {
         format!("no route of {} covers {}{}", self.network, host.address(), self.losers(host, sender, &Winner::Nobody))
@@ -197,9 +226,9 @@ impl Router {
         let defaults_count = match winner {
             Winner::Before(_) => false,
             Winner::Route(best, ..) => best.range.prefix_len() == 0,
-            Winner::Nobody => true,
+            Winner::Nobody | Winner::Dead(_) => true,
         };
-        if let Winner::Route(_, id) = winner {
+        if let Winner::Route(_, id) | Winner::Dead(id) = winner {
             told.seen.insert(*id);
         }
         let covering: Vec<_> = P::table(self).routes.cover(&host).collect();
@@ -213,7 +242,7 @@ impl Router {
                     Winner::Route(best, ..) if best.range != range => "shorter prefix",
                     Winner::Route(best, ..) if best.rank == rank => continue,
                     Winner::Route(best, ..) => rank.loses_to(best.rank),
-                    Winner::Nobody => continue,
+                    Winner::Nobody | Winner::Dead(_) => continue,
                 };
                 told.add(id, || format!("{} loses: {why}", words(self.known(id), range, Some(rank))));
                 if told.enough() {

@@ -47,6 +47,7 @@ use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{IcmpError, Packet};
 use names::{NameId, Names};
 use policy::{Policy, Scope};
+use route::Rank;
 use special::{PscEndpoint, Special};
 use table::{Entry, Family, Sender, Subnet, Table, WayOut};
 
@@ -304,6 +305,12 @@ impl Router {
         // 3. Subnet routes.
         if let Some((range, subnet)) = table.subnets.get_lpm(&dst) {
             explain.say(State::ApplyRoute, || self.subnet_told(range, &subnet.route, dst, &sender));
+            if subnet.route.private_nat {
+                explain.say(State::Drop, || {
+                    format!("{range} of {} is for Private NAT: nothing is reached there", subnet.route.name)
+                });
+                return Verdict::Drop(DropCause::DestinationIsPrivateNatIpRange);
+            }
             if !subnet.route.hybrid || table.has(dst) {
                 return self.inside(&way, false, packet, explain);
             }
@@ -321,9 +328,26 @@ impl Router {
             explain.say(State::ApplyRoute, || self.route_told(&best, (id, equal), dst, &sender));
             return self.follow(&self.known(id).next_hop, &way, packet, explain);
         }
-        // 9. None.
+        // 9. None. If there would be one whose VM does not run, that is why.
+        if let Some((range, id)) = self.dead_end(dst, &sender) {
+            explain.say(State::ApplyRoute, || self.dead_end_told(range, id, dst, &sender));
+            return Verdict::Drop(DropCause::RouteBlackhole);
+        }
         explain.say(State::ApplyRoute, || self.no_route_told(dst, &sender));
         no_route(packet)
+    }
+
+    /// The static route that would win if its next hop ran. What BGP has withdrawn is no route any more.
+    fn dead_end<P: Family>(&self, dst: P, sender: &Sender) -> Option<(P, RouteId)> {
+        let covering: Vec<_> = P::table(self).routes.cover(&dst).collect();
+        covering.into_iter().rev().find_map(|(range, bucket)| {
+            let applies = |route: &Route| {
+                let has = |tag: &String| self.tags.find(tag).is_some_and(|tag| sender.tags.contains(&tag));
+                route.kind == RouteKind::Static && (route.tags.is_empty() || route.tags.iter().any(has))
+            };
+            let dead = bucket.out_of_use().filter(|id| applies(self.known(*id)));
+            dead.min_by_key(|id| Rank::of(self.known(*id), 0)).map(|id| (range, id))
+        })
     }
 
     /// Onto a route's next hop.

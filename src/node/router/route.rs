@@ -155,6 +155,8 @@ pub struct SubnetRoute {
     pub private_google_access: bool,
     /// `allowSubnetCidrRoutesOverlap`: what nothing in it has may be reached by routes inside its range.
     pub hybrid: bool,
+    /// `purpose: PRIVATE_NAT`: only Private NAT has addresses in it, and nobody is reached by them.
+    pub private_nat: bool,
 }
 
 /// A subnet of a peered network.

@@ -1,5 +1,9 @@
 //! Cloud Run services, jobs, worker pools and functions, and their way to a VPC network.
 
+mod ready;
+
+use ready::{inactive, unready};
+
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::run::{Container, NetworkInterface, ServiceConfig, VpcAccess, VpcEgress};
@@ -22,6 +26,7 @@ pub(super) struct Deployed {
     max: Option<At<i64>>,
     service_account: Option<At<String>>,
     cpu: Vec<At<String>>,
+    not_ready: Option<At<String>>,
 }
 
 /// The way to a VPC network, as the workload's own fields call it.
@@ -92,6 +97,7 @@ impl Resolver<'_> {
                     .cloned(),
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
+                not_ready: unready(service.terminal_condition.as_ref()),
             });
         }
         for job in &file.jobs {
@@ -113,6 +119,7 @@ impl Resolver<'_> {
                 max: None,
                 service_account: task.and_then(|task| task.service_account.clone()),
                 cpu: cpu_limits(task.and_then(|task| task.containers.as_ref())),
+                not_ready: unready(job.terminal_condition.as_ref()),
             });
             if let Ok(Some(at)) = self.workloads.lookup(&job.value.name, None) {
                 let count = |count: Option<&At<i64>>, default| count.map_or(default, |count| count.value.max(0) as u32);
@@ -135,6 +142,7 @@ impl Resolver<'_> {
                 max: scaling.and_then(|scaling| scaling.max_instance_count),
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
+                not_ready: unready(pool.terminal_condition.as_ref()),
             });
         }
         for function in &file.functions {
@@ -151,6 +159,7 @@ impl Resolver<'_> {
                 max: config.and_then(|config| config.max_instance_count),
                 service_account: config.and_then(|config| config.service_account_email.clone()),
                 cpu: config.and_then(|config| config.available_cpu.clone()).into_iter().collect(),
+                not_ready: inactive(function.state.as_ref()),
             });
         }
     }
@@ -180,7 +189,9 @@ impl Resolver<'_> {
             max_instances,
             service_account: deployed.service_account.as_ref().map(|account| account.value.clone()),
             vcpus,
+            not_ready: deployed.not_ready.as_ref().map(|why| why.value.clone()),
         };
+        self.warn_of_unready(&deployed);
         self.out.workloads.push(Workload {
             name: deployed.name.name().to_owned(),
             kind: deployed.kind,
@@ -252,6 +263,8 @@ impl Resolver<'_> {
             max_instances,
             service_account: deployed.service_account.as_ref().map(|account| account.value.clone()),
             vcpus,
+            // What is deployed now becomes ready.
+            not_ready: None,
         };
         self.details.deployed.insert(workload, deployed);
         Some(revision)

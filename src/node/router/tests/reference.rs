@@ -163,9 +163,13 @@ impl World {
         let rank = |hop: Hop| if hop == Hop::Dead { Hop::TunnelOrVm } else { hop };
         let best = routes.iter().map(|(_, route)| rank(route.hop)).min();
         routes.retain(|(_, route)| Some(rank(route.hop)) == best);
-        // 9. None.
+        // 9. None: then a static one whose next hop does not run is why.
         if routes.is_empty() {
-            return only(Err(DropCause::NoRoute));
+            let dead = self.routes.iter().any(|route| {
+                let stopped = matches!(route.kind, Kind::Static { .. }) && !route.in_use;
+                stopped && !route.removed && route.dest.contains(&dst) && applies(route, &sender)
+            });
+            return only(Err(if dead { DropCause::RouteBlackhole } else { DropCause::NoRoute }));
         }
         // 8. Equal ones share the flows.
         let after = |(at, route): &(usize, &Listed)| {
