@@ -10,7 +10,7 @@ use crate::node::instance::SOCKETS;
 use crate::scenario::Scenario;
 use crate::sim::Outcome;
 use crate::topology::NodeId;
-use crate::trace::info::{AbortInfo, DeliverTarget, GoogleServiceInfo, GoogleServiceType, Resource};
+use crate::trace::info::{AbortInfo, DeliverTarget, EndpointInfo, GoogleServiceInfo, GoogleServiceType, Resource};
 use crate::trace::{AbortCause, Disposition, Hop, State, Step, StepInfo, Trace};
 use crate::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
 
@@ -21,6 +21,10 @@ pub struct Probe {
     pub trace: Trace,
     /// The way of the answer, if anybody answers.
     pub reply: Option<Trace>,
+    /// The packet as it was sent; `None` when nobody could send it.
+    pub sent: Option<EndpointInfo>,
+    /// The answer as it was sent.
+    pub answered: Option<EndpointInfo>,
 }
 
 /// Sends one packet from the first instance of a workload: a TCP SYN, a UDP datagram or an ICMP echo request. `None` when
@@ -43,9 +47,10 @@ pub fn probe(scenario: &Scenario, from: usize, to: Ipv4Addr, port: u16, protocol
         Protocol::Udp => packet.build_udp(tuple, 32),
         Protocol::Icmp => packet.build_echo(tuple, 1, 56),
     }
+    let sent = Some(EndpointInfo::of(&packet));
     let (trace, outcome) = network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet);
-    let reply = answer(&mut network, &trace, outcome, &packet);
-    Some(Probe { trace, reply })
+    let (reply, answered) = answer(&mut network, &trace, outcome, &packet).unzip();
+    Some(Probe { trace, reply, sent, answered })
 }
 
 /// A trace from a workload that has no instance, for want of addresses in its subnet.
@@ -74,11 +79,16 @@ fn aborted(network: &Network, from: usize, subnetwork: usize) -> Probe {
         ),
     };
     let hop = Hop { node: workload.name.clone(), steps: vec![start, abort] };
-    Probe { trace: Trace { hops: vec![hop], disposition: Disposition::Abort(cause) }, reply: None }
+    Probe {
+        trace: Trace { hops: vec![hop], disposition: Disposition::Abort(cause) },
+        reply: None,
+        sent: None,
+        answered: None,
+    }
 }
 
 /// The answer of whoever was reached, traced back.
-fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packet) -> Option<Trace> {
+fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packet) -> Option<(Trace, EndpointInfo)> {
     let (node, port, closed) = match outcome {
         Outcome::Delivered(node, port) => (node, port, false),
         Outcome::Answered(node, port) => (node, port, true),
@@ -102,8 +112,9 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         Protocol::Udp => reply.build_udp(tuple.reversed(), 32),
         Protocol::Icmp => reply.build_echo(tuple.reversed(), 1, 56),
     }
+    let answered = EndpointInfo::of(&reply);
     let (mut back, _) = network.engine_mut().trace_emitted(node, port, &mut reply);
-    let (state, info) = start(network, node, tuple.dst.into());
+    let (state, info) = start(network, node, tuple.dst.into(), &answered);
     let name = network.engine().topology().name(node).to_owned();
     let description = match (tuple.protocol, closed) {
         (Protocol::Tcp, false) => format!("{} answers with SYN-ACK to {}:{}", tuple.dst, tuple.src, tuple.src_port),
@@ -112,17 +123,17 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         _ => format!("{} answers to {}", tuple.dst, tuple.src),
     };
     back.hops.insert(0, Hop { node: name, steps: vec![Step { state, description, info }] });
-    Some(back)
+    Some((back, answered))
 }
 
 /// How a reply begins that leaves from a station.
-fn start(network: &Network, node: NodeId, address: IpAddr) -> (State, Option<StepInfo>) {
+fn start(network: &Network, node: NodeId, address: IpAddr, sent: &EndpointInfo) -> (State, Option<StepInfo>) {
     let google = |service_type| {
         let info = GoogleServiceInfo { source_ip: address, service_type };
         (State::StartFromGoogleService, Some(info.into()))
     };
     match network.engine().node(node) {
-        _ if network.is_on_internet(node) => (State::StartFromInternet, None),
+        _ if network.is_on_internet(node) => (State::StartFromInternet, Some(sent.clone().into())),
         Node::Google(services) => google(services.service_at(address)),
         Node::Beyond(beyond) => match beyond.place() {
             Place::PublishedService { .. } => (State::StartFromPscPublishedService, None),

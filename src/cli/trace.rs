@@ -9,8 +9,8 @@ use clap::ValueEnum;
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
-use crate::probe::{Probe, probe};
-use crate::report::connectivity;
+use crate::probe::probe;
+use crate::report::connectivity::{self, Way};
 use crate::report::identity::PROJECT;
 use crate::scenario::Scenario;
 use crate::trace::{Disposition, Trace};
@@ -50,11 +50,12 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
         Kind::Icmp => Protocol::Icmp,
     };
     let (address, port) = destination(&scenario, &arguments.to, protocol)?;
-    let Some(Probe { trace, reply }) = probe(&scenario, from, address, port, protocol) else {
+    let Some(probe) = probe(&scenario, from, address, port, protocol) else {
         bail!("workload {:?} has 0 instances at the start: none can send", scenario.workloads[from].name);
     };
-    let mut document = connectivity::trace(&trace, PROJECT);
-    document["reply"] = reply.as_ref().map(|reply| connectivity::trace(reply, PROJECT)).into();
+    let there = Way { trace: &probe.trace, sent: probe.sent.as_ref() };
+    let back = probe.reply.as_ref().map(|trace| Way { trace, sent: probe.answered.as_ref() });
+    let document = connectivity::document(there, back, PROJECT);
     terminal.keep_json("trace.json", &document)?;
     if terminal.json() {
         terminal.print_json(&document)?;
@@ -62,15 +63,15 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
         let what = if protocol == Protocol::Icmp { String::new() } else { format!(":{port}") };
         terminal.print(|out| {
             writeln!(out, "{} -> {address}{what}/{protocol}", scenario.workloads[from].name)?;
-            write_trace(out, &trace)?;
-            if let Some(reply) = &reply {
+            write_trace(out, &probe.trace)?;
+            if let Some(reply) = &probe.reply {
                 writeln!(out, "\nreply")?;
                 write_trace(out, reply)?;
             }
             Ok(())
         })?;
     }
-    let arrived = matches!(trace.disposition, Disposition::Deliver | Disposition::Forward);
+    let arrived = matches!(probe.trace.disposition, Disposition::Deliver | Disposition::Forward);
     Ok(if arrived { OK } else { NOT_MET })
 }
 
@@ -120,6 +121,9 @@ fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
     }
     match trace.disposition.reason() {
         Some((cause, meaning)) => writeln!(out, "{} {cause}: {meaning}", trace.disposition.name()),
+        None if trace.disposition == Disposition::Forward => {
+            writeln!(out, "FORWARD: on its way in a network that the scenario does not describe")
+        }
         None => writeln!(out, "{}", trace.disposition.name()),
     }
 }

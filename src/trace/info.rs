@@ -74,6 +74,9 @@ macro_rules! names {
         pub enum $name { $($(#[$vmeta])* #[allow(missing_docs, reason = "the name is Google's")] $variant),* }
 
         impl $name {
+            /// All of them, in a fixed order.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
             /// The fixed name.
             pub const fn name(self) -> &'static str {
                 match self { $($name::$variant => $text),* }
@@ -120,6 +123,10 @@ step_info! {
     VpnTunnel(VpnTunnelInfo),
     /// `interconnect_attachment`
     InterconnectAttachment(InterconnectAttachmentInfo),
+    /// `hybrid_subnet`
+    HybridSubnet(HybridSubnetInfo),
+    /// `endpoint`
+    Endpoint(EndpointInfo),
     /// `forwarding_rule`
     ForwardingRule(ForwardingRuleInfo),
     /// `google_service`
@@ -307,10 +314,10 @@ pub struct RouteInfo {
     pub protocols: Vec<String>,
     /// What it leads to.
     pub next_hop: Option<Resource>,
-    /// The same, for people: an address, or a name.
-    pub next_hop_text: String,
     /// The network it leads to, if that is another.
     pub next_hop_network: Option<Resource>,
+    /// Of a route that was imported from a peer: the route there, by its name and, if it is a resource, as that.
+    pub originating_route: Option<(Arc<str>, Option<Resource>)>,
 }
 
 names! {
@@ -419,6 +426,30 @@ pub struct InterconnectAttachmentInfo {
     pub cloud_router: Option<Resource>,
 }
 
+/// `HybridSubnetInfo`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HybridSubnetInfo {
+    /// The subnet.
+    pub subnetwork: Resource,
+}
+
+/// `EndpointInfo`: what a packet is, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointInfo {
+    /// Addresses and ports.
+    pub ends: Ends,
+    /// IP protocol, such as `TCP`.
+    pub protocol: &'static str,
+}
+
+impl EndpointInfo {
+    /// That of a packet.
+    pub fn of(packet: &Packet) -> EndpointInfo {
+        let protocol = packet.five_tuple().map_or("", |tuple| tuple.protocol.label());
+        EndpointInfo { ends: Ends::of(packet), protocol }
+    }
+}
+
 /// `ForwardingRuleInfo`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardingRuleInfo {
@@ -428,12 +459,14 @@ pub struct ForwardingRuleInfo {
     pub network: Resource,
     /// `TCP`, `UDP` and so on.
     pub matched_protocol: String,
-    /// Ports that it takes.
+    /// Ports that it takes; empty is all.
     pub matched_port_range: String,
     /// Its address.
     pub vip: IpAddr,
-    /// What it leads to: a backend service, a service attachment, a bundle of Google APIs.
-    pub target: String,
+    /// Service attachment that it leads to.
+    pub psc_service_attachment: Option<Resource>,
+    /// Bundle of Google APIs that it leads to.
+    pub psc_google_api_target: Option<&'static str>,
 }
 
 names! {

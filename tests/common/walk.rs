@@ -43,6 +43,9 @@ firewalls:
 - {name: allow-db, network: vpc, sourceRanges: [10.8.0.0/28, 10.9.0.0/24], allowed: [{IPProtocol: tcp, ports: [\"5432\"]}]}
 ";
 
+/// A network with every kind of route.
+pub const WORLD: &str = include_str!("world.yaml");
+
 pub const LONE: &str = "START_FROM_CLOUD_RUN_REVISION > SERVERLESS_EXTERNAL_CONNECTION > DELIVER";
 pub const CONNECTOR: &str = "START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > APPLY_EGRESS_FIREWALL_RULE";
 pub const DIRECT: &str = "START_FROM_CLOUD_RUN_REVISION > DIRECT_VPC_EGRESS_CONNECTION > APPLY_EGRESS_FIREWALL_RULE";
@@ -65,7 +68,10 @@ pub fn walk(yaml: &str, from: &str, to: &str) -> Walk {
         "tcp" => probe(&scenario, workload, address, port, Protocol::Tcp),
         "udp" => probe(&scenario, workload, address, port, Protocol::Udp),
         "icmp" => probe(&scenario, workload, address, port, Protocol::Icmp),
-        "esp" => Some(Probe { trace: encrypted(&scenario, workload, address), reply: None }),
+        "esp" => {
+            let trace = encrypted(&scenario, workload, address);
+            Some(Probe { trace, reply: None, sent: None, answered: None })
+        }
         other => panic!("{other} cannot be sent here"),
     };
     let probe = probe.expect("the workload has an instance");

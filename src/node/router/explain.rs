@@ -40,17 +40,26 @@ impl Router {
         let losers = self.losers(host, sender, &Winner::Before("subnet routes come first"));
         let text =
             format!("subnet route {range} of {} wins: {} is inside {network}{losers}", subnet.name, host.address());
-        let info = RouteInfo {
+        (text, self.subnet_info(range, subnet))
+    }
+
+    /// The same for a hybrid subnet in which nothing has the address.
+    pub(super) fn hybrid_told<P: Family>(&self, range: P, subnet: &SubnetRoute) -> (String, RouteInfo) {
+        let text = format!("subnet route {range} of {} matches, which is a hybrid subnet", subnet.name);
+        (text, self.subnet_info(range, subnet))
+    }
+
+    fn subnet_info<P: Family>(&self, range: P, subnet: &SubnetRoute) -> RouteInfo {
+        let network = &self.network;
+        RouteInfo {
             route_type: RouteType::Subnet,
             next_hop_type: NextHopType::Network,
             display_name: format!("subnet route {}", subnet.name),
             dest_ip_range: range.to_string(),
             next_hop: Some(Resource::network(Arc::clone(network))),
-            next_hop_text: network.to_string(),
             next_hop_network: Some(Resource::network(Arc::clone(network))),
             ..self.info()
-        };
-        (text, info)
+        }
     }
 
     /// A subnet of a peered network wins.
@@ -73,7 +82,6 @@ impl Router {
             next_hop_type: NextHopType::Peering,
             display_name: format!("peering subnet route {}", name.as_ref().unwrap_or(network)),
             dest_ip_range: range.to_string(),
-            next_hop_text: peering.to_string(),
             next_hop_network: Some(Resource::network(Arc::clone(network))),
             ..self.info()
         };
@@ -116,7 +124,6 @@ impl Router {
                 .into_iter()
                 .collect(),
             next_hop: hop.and_then(|hop| hop.resource.clone()),
-            next_hop_text: hop.map_or("DEFAULT_ROUTING".into(), |hop| hop.words.to_string()),
             next_hop_network: hop.and_then(|hop| hop.network.clone()),
             ..self.info()
         };
@@ -138,6 +145,8 @@ impl Router {
         }
         text += &self.losers(host, sender, &Winner::Route(best, id));
         let (imported, peer) = (route.peer.is_some(), route.peer.as_ref());
+        let is_resource = matches!(route.kind, RouteKind::Static);
+        let resource = is_resource.then(|| Resource::global("routes", Arc::clone(&route.name)));
         let region = match &route.kind {
             RouteKind::Static => None,
             RouteKind::Dynamic { region, .. } => region.as_ref().map(ToString::to_string),
@@ -151,17 +160,17 @@ impl Router {
             },
             next_hop_type: if imported { NextHopType::Peering } else { route.leads_to.kind },
             display_name: route.name.to_string(),
-            route: matches!(route.kind, RouteKind::Static).then(|| Resource::global("routes", Arc::clone(&route.name))),
+            route: resource.clone().filter(|_| !imported),
             region,
             dest_ip_range: best.range.to_string(),
             priority: best.rank.priority(),
             instance_tags: route.tags.clone(),
             next_hop: route.leads_to.resource.clone(),
-            next_hop_text: route.leads_to.words.to_string(),
             next_hop_network: match peer {
                 Some(peer) => Some(Resource::network(Arc::clone(&peer.network))),
                 None => route.leads_to.network.clone(),
             },
+            originating_route: imported.then(|| (Arc::clone(&route.name), resource)),
             ..self.info()
         };
         (text, info)
@@ -187,7 +196,6 @@ impl Router {
             priority: route.priority,
             instance_tags: route.tags.clone(),
             next_hop: hop.resource.clone(),
-            next_hop_text: hop.words.to_string(),
             ..self.info()
         };
         let others = self.losers(host, sender, &Winner::Dead(id));
@@ -214,8 +222,8 @@ impl Router {
             src_ip_range: None,
             protocols: vec![],
             next_hop: None,
-            next_hop_text: String::new(),
             next_hop_network: None,
+            originating_route: None,
         }
     }
 

@@ -42,7 +42,7 @@ pub use route::{
 };
 
 use super::connector::spread;
-use crate::trace::info::ForwardingRuleInfo;
+use crate::trace::info::{ForwardingRuleInfo, HybridSubnetInfo, Resource};
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{IcmpError, Packet};
 use names::{NameId, Names};
@@ -304,17 +304,21 @@ impl Router {
         }
         // 3. Subnet routes.
         if let Some((range, subnet)) = table.subnets.get_lpm(&dst) {
-            explain.say(State::ApplyRoute, || self.subnet_told(range, &subnet.route, dst, &sender));
+            let hybrid = subnet.route.hybrid && !table.has(dst);
+            explain.say(State::ApplyRoute, || match hybrid {
+                true => self.hybrid_told(range, &subnet.route),
+                false => self.subnet_told(range, &subnet.route, dst, &sender),
+            });
             if subnet.route.private_nat {
                 explain.say(State::Drop, || {
                     format!("{range} of {} is for Private NAT: nothing is reached there", subnet.route.name)
                 });
                 return Verdict::Drop(DropCause::DestinationIsPrivateNatIpRange);
             }
-            if !subnet.route.hybrid || table.has(dst) {
-                return self.inside(&way, false, packet, explain);
+            if hybrid {
+                return self.beyond_hybrid_subnet(range, subnet, &way, packet, explain);
             }
-            return self.beyond_hybrid_subnet(range, subnet, &way, packet, explain);
+            return self.inside(&way, false, packet, explain);
         }
         if !table.peer_subnets.is_empty()
             && let Some((range, subnet)) = table.peer_subnets.get_lpm(&dst)
@@ -432,7 +436,9 @@ impl Router {
     ) -> Verdict {
         let SubnetRoute { name, region, .. } = &subnet.route;
         explain.say(State::ArriveAtHybridSubnet, || {
-            format!("nothing in hybrid subnet {name} has {}: routes inside {range} are asked", way.dst.address())
+            let text =
+                format!("nothing in hybrid subnet {name} has {}: routes inside {range} are asked", way.dst.address());
+            (text, HybridSubnetInfo { subnetwork: Resource::regional("subnetworks", &**region, &**name) })
         });
         let best = P::table(self).best(way.dst, &way.sender);
         let Some(best) = best.filter(|best| best.range.prefix_len() >= range.prefix_len()) else {
@@ -466,11 +472,12 @@ impl Router {
                 );
                 let info = ForwardingRuleInfo {
                     rule: rule.clone(),
-                    network: crate::trace::info::Resource::network(Arc::clone(&self.network)),
+                    network: Resource::network(Arc::clone(&self.network)),
                     matched_protocol: "TCP".into(),
-                    matched_port_range: "all ports".into(),
+                    matched_port_range: String::new(),
                     vip: *address,
-                    target: endpoint.bundle().into(),
+                    psc_service_attachment: None,
+                    psc_google_api_target: Some(endpoint.bundle()),
                 };
                 (text, info)
             }),

@@ -137,7 +137,7 @@ impl Rank {
             };
         }
         match (self.priority != better.priority, self.category) {
-            (true, _) => "lower priority",
+            (true, _) => "its priority number is higher",
             (_, 1) => "a load balancer comes after VMs and tunnels",
             _ => "the internet gateway comes last",
         }
@@ -211,6 +211,8 @@ pub enum ForwardingTarget {
     LoadBalancer,
     /// A service that another network has published.
     PublishedService {
+        /// Its service attachment.
+        attachment: Resource,
         /// The producer has accepted the connection.
         accepted: bool,
         /// What Google calls its state.

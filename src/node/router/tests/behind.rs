@@ -103,7 +103,11 @@ fn a_forwarding_rule_takes_its_protocol_and_ports_from_its_region() {
 
 #[test]
 fn an_endpoint_of_a_published_service_must_be_accepted_and_is_not_for_peers() {
-    let published = |accepted: bool| ForwardingTarget::PublishedService { accepted, status: "PENDING".into() };
+    let published = |accepted: bool| ForwardingTarget::PublishedService {
+        attachment: Resource::regional("serviceAttachments", "us-central1", "service"),
+        accepted,
+        status: "PENDING".into(),
+    };
     let mut pending = with_default();
     pending.add_forwarding_rule(forwarding_rule(published(false), None));
     assert_eq!(send(&mut pending, RUN, "10.40.0.99", 443), Err(DropCause::PscConnectionNotAccepted));

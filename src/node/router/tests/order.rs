@@ -373,7 +373,7 @@ fn the_winner_is_named_and_the_nearest_of_the_others_with_why_they_lost() {
         told(&mut router, RUN, PUBLIC),
         ["route winner (198.51.100.0/24, priority 100) to hop of winner wins; \
           route tagged (198.51.100.0/26, priority 0) is for senders tagged web; \
-          route second (198.51.100.0/24, priority 200) loses: lower priority; \
+          route second (198.51.100.0/24, priority 200) loses: its priority number is higher; \
           route stopped (198.51.0.0/16, priority 0) is out of use: its VM is not running"]
     );
 }
@@ -388,7 +388,7 @@ fn each_reason_to_lose_has_its_words() {
     let vm = |name: &str| route(name, 100, NextHop::Other(VM));
     assert_eq!(reason(imported(vm("a"), 0, "p"), vm("b")), "imported, and the network has its own");
     assert_eq!(reason(imported(vm("a"), 1, "q"), imported(vm("b"), 0, "p")), "another peered network was chosen");
-    assert_eq!(reason(route("a", 101, NextHop::Other(VM)), vm("b")), "lower priority");
+    assert_eq!(reason(route("a", 101, NextHop::Other(VM)), vm("b")), "its priority number is higher");
     assert_eq!(reason(route("a", 100, ilb(ILB)), vm("b")), "a load balancer comes after VMs and tunnels");
     assert_eq!(reason(route("a", 100, NextHop::Internet), vm("b")), "the internet gateway comes last");
     // Equal ones do not lose.
