@@ -121,6 +121,10 @@ impl Router {
     /// Says what is behind a port other than [`FIREWALL`]. Without a word, it is what answers.
     pub fn set_origin(&mut self, port: PortId, origin: Origin) {
         self.regional |= matches!(origin, Origin::Attachment { .. });
+        // A region in which the network has nothing else is another region than all others, too.
+        if let Origin::Tunnel { region: Some(region) } | Origin::Attachment { region: Some(region) } = &origin {
+            self.regions.intern(region);
+        }
         self.origins.insert(port, origin);
     }
 

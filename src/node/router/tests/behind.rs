@@ -85,6 +85,12 @@ fn a_load_balancer_without_global_access_takes_its_own_region_only() {
     let mut router = router(vec![("172.16.0.0/12", route("ilb", 1000, only))]);
     assert_eq!(send(&mut router, RUN, "172.16.0.1", 443), Ok(ILB));
     assert_eq!(send(&mut router, PGA, "172.16.0.1", 443), Err(DropCause::ForwardingRuleRegionMismatch));
+    // What comes through a tunnel is of the tunnel's region, also where the network has nothing else in it.
+    for (region, expected) in [("us-central1", Ok(ILB)), ("asia-east1", Err(DropCause::ForwardingRuleRegionMismatch))] {
+        router.set_origin(VPN, Origin::Tunnel { region: Some(region.into()) });
+        let mut from_tunnel = packet("192.168.1.1", "172.16.0.1", 443);
+        assert_eq!(verdict(&mut router, &mut from_tunnel, VPN), expected, "{region}");
+    }
 }
 
 #[test]
