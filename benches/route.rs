@@ -58,6 +58,7 @@ fn empty() -> Router {
         region: "us-central1".into(),
         private_google_access: false,
         hybrid: false,
+        private_nat: false,
     };
     router.add_subnet(Ipv4Net::new(Ipv4Addr::new(10, 9, 0, 0), 24).expect("24 is a length"), subnet);
     router.attach(Ipv4Net::from(SENDER), &["tag-7".into(), "tag-15".into()]);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::network::Network;
+use crate::network::{Network, workload_info};
 use crate::node::Node;
 use crate::node::beyond::Place;
 use crate::node::host::HostPlace;
@@ -10,23 +10,28 @@ use crate::node::instance::SOCKETS;
 use crate::scenario::{Destination, Scenario};
 use crate::sim::Outcome;
 use crate::topology::NodeId;
-use crate::trace::info::{DeliverTarget, GoogleServiceInfo, GoogleServiceType};
-use crate::trace::{Disposition, State, Step, StepInfo, Trace};
+use crate::trace::info::{AbortInfo, DeliverTarget, EndpointInfo, GoogleServiceInfo, GoogleServiceType, Resource};
+use crate::trace::{AbortCause, Disposition, Hop, State, Step, StepInfo, Trace};
 use crate::wire::{Flow, Packet, Protocol, TcpSegment, tcp_flags};
 
 /// A traced packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// The packet's flow, as the instance sends it.
-    pub flow: Flow,
+    /// The packet's flow, as the instance sends it; `None` when nobody could send it.
+    pub flow: Option<Flow>,
     /// Its way there.
     pub trace: Trace,
     /// The way of the answer, if anybody answers.
     pub reply: Option<Trace>,
+    /// The packet as it was sent; `None` when nobody could send it.
+    pub sent: Option<EndpointInfo>,
+    /// The answer as it was sent.
+    pub answered: Option<EndpointInfo>,
 }
 
 /// Sends one packet from the first instance of a workload: a TCP SYN, a UDP datagram or an ICMP echo request. `None` when
-/// the workload has no instance. Links lose nothing here, and take no time.
+/// the workload has no instance; when it has none because its subnet is full, the trace says so. Links lose nothing here,
+/// and take no time.
 pub fn probe(
     scenario: &Scenario,
     from: usize,
@@ -36,7 +41,9 @@ pub fn probe(
 ) -> Option<Probe> {
     let mut network = Network::new(scenario);
     network.engine_mut().make_instant();
-    let instance = network.instances(from).first()?.clone();
+    let Some(instance) = network.instances(from).first().cloned() else {
+        return network.full_subnetwork(from).map(|subnetwork| aborted(&network, from, subnetwork));
+    };
     let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
     // The first of Linux' ephemeral ports.
     let dst = to.into().address(instance.prefers_ipv6);
@@ -51,13 +58,49 @@ pub fn probe(
         Protocol::Udp => packet.build_udp(flow, 32),
         Protocol::Icmp => packet.build_echo(flow, 1, 56),
     }
+    let sent = Some(EndpointInfo::of(&packet));
     let (trace, outcome) = network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet);
-    let reply = answer(&mut network, &trace, outcome, &packet);
-    Some(Probe { flow, trace, reply })
+    let (reply, answered) = answer(&mut network, &trace, outcome, &packet).unzip();
+    Some(Probe { flow: Some(flow), trace, reply, sent, answered })
+}
+
+/// A trace from a workload that has no instance, for want of addresses in its subnet.
+fn aborted(network: &Network, from: usize, subnetwork: usize) -> Probe {
+    let scenario = network.scenario();
+    let (workload, subnet) = (&scenario.workloads[from], &scenario.subnetworks[subnetwork]);
+    let info = workload_info(workload, &workload.revisions[0]);
+    let state = info.kind.start();
+    let start =
+        Step { state, description: format!("{} has no instance to send from", workload.name), info: Some(info.into()) };
+    let cause = AbortCause::NoServerlessIpRanges;
+    let pool = &network.pools()[subnetwork];
+    let abort = Step {
+        state: State::Abort,
+        description: format!(
+            "subnet {} ({}) has no free addresses for an instance, which needs {}: others hold {}, in {} blocks of 16",
+            subnet.name,
+            subnet.range,
+            workload.addresses_per_instance(),
+            pool.held().now,
+            pool.blocks().now
+        ),
+        info: Some(
+            AbortInfo { cause, resource: Some(Resource::regional("subnetworks", &*subnet.region, &*subnet.name)) }
+                .into(),
+        ),
+    };
+    let hop = Hop { node: workload.name.clone(), steps: vec![start, abort] };
+    Probe {
+        flow: None,
+        trace: Trace { hops: vec![hop], disposition: Disposition::Abort(cause) },
+        reply: None,
+        sent: None,
+        answered: None,
+    }
 }
 
 /// The answer of whoever was reached, traced back.
-fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packet) -> Option<Trace> {
+fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packet) -> Option<(Trace, EndpointInfo)> {
     let (node, port, closed) = match outcome {
         Outcome::Delivered(node, port) => (node, port, false),
         Outcome::Answered(node, port) => (node, port, true),
@@ -81,8 +124,9 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         Protocol::Udp => reply.build_udp(flow.reversed(), 32),
         Protocol::Icmp => reply.build_echo(flow.reversed(), 1, 56),
     }
+    let answered = EndpointInfo::of(&reply);
     let (mut back, _) = network.engine_mut().trace_emitted(node, port, &mut reply);
-    let (state, info) = start(network, node, flow.dst());
+    let (state, info) = start(network, node, flow.dst(), &answered);
     let name = network.engine().topology().name(node).to_owned();
     let (dst, client) = (flow.dst(), SocketAddr::new(flow.src(), flow.src_port()));
     let description = match (flow.protocol(), closed) {
@@ -91,18 +135,18 @@ fn answer(network: &mut Network, trace: &Trace, outcome: Outcome, packet: &Packe
         (Protocol::Udp, true) => format!("{dst} answers with ICMP port unreachable to {}", flow.src()),
         _ => format!("{dst} answers to {}", flow.src()),
     };
-    back.hops.insert(0, crate::trace::Hop { node: name, steps: vec![Step { state, description, info }] });
-    Some(back)
+    back.hops.insert(0, Hop { node: name, steps: vec![Step { state, description, info }] });
+    Some((back, answered))
 }
 
 /// How a reply begins that leaves from a station.
-fn start(network: &Network, node: NodeId, address: IpAddr) -> (State, Option<StepInfo>) {
+fn start(network: &Network, node: NodeId, address: IpAddr, sent: &EndpointInfo) -> (State, Option<StepInfo>) {
     let google = |service_type| {
         let info = GoogleServiceInfo { source_ip: address, service_type };
         (State::StartFromGoogleService, Some(info.into()))
     };
     match network.engine().node(node) {
-        _ if network.is_on_internet(node) => (State::StartFromInternet, None),
+        _ if network.is_on_internet(node) => (State::StartFromInternet, Some(sent.clone().into())),
         Node::Google(services) => google(services.service_at(address)),
         Node::Beyond(beyond) => match beyond.place() {
             Place::PublishedService { .. } => (State::StartFromPscPublishedService, None),

@@ -243,12 +243,12 @@ fn a_real_effective_firewall_decides_as_its_rules_say() {
         ("plain", "10.164.0.9", "tcp", 22, "default-allow-ssh"),
         ("plain", "10.1.2.3", "icmp", 0, "default-allow-icmp"),
         ("plain", "10.164.0.9", "udp", 53, "default-allow-internal"),
-        ("plain", "10.1.2.3", "udp", 53, "default-ingress-deny"),
+        ("plain", "10.1.2.3", "udp", 53, "default-deny-ingress"),
         // Health checks are handed on, and meet a rule of the network that denies.
         ("plain", "35.191.0.9", "tcp", 8080, "gke-gke4-ingress-test-deny"),
-        ("plain", "35.191.0.9", "tcp", 80, "default-ingress-deny"),
+        ("plain", "35.191.0.9", "tcp", 80, "default-deny-ingress"),
         ("gke3", "35.191.0.9", "tcp", 30000, "k8s-fw-l7--086980d560943668"),
-        ("plain", "35.199.224.9", "tcp", 667, "default-ingress-deny"),
+        ("plain", "35.199.224.9", "tcp", 667, "default-deny-ingress"),
         ("plain", "35.199.224.9", "tcp", 668, "policy 700"),
         // A deny at 900 comes before what is allowed at 1000 and at 65534.
         ("custom", "10.164.0.9", "tcp", 443, "gke-gke2-all-test-deny"),

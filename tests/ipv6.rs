@@ -101,7 +101,8 @@ fn ipv6_goes_where_dual_stack_subnets_carry_it() {
         ("inside", "fd20:1:2:3:ffff::", 5432, Protocol::Tcp),
         ("inside", "ff02::1", 5432, Protocol::Udp),
     ] {
-        let Probe { flow, trace, reply } = walk(&scenario, from, to, port, protocol);
+        let Probe { flow, trace, reply, .. } = walk(&scenario, from, to, port, protocol);
+        let flow = flow.expect("it was sent");
         text += &format!("{from}: {flow}\n{}", told(&trace));
         if let Some(reply) = reply {
             text += &format!("reply\n{}", told(&reply));
@@ -114,7 +115,9 @@ fn ipv6_goes_where_dual_stack_subnets_carry_it() {
 #[test]
 fn of_two_addresses_a_client_takes_the_one_that_rfc_6724_prefers() {
     let scenario = scenario(HOUSE);
-    let chosen = |from: &str, to: &str| walk(&scenario, from, to, 443, Protocol::Tcp).flow.dst().to_string();
+    let chosen = |from: &str, to: &str| {
+        walk(&scenario, from, to, 443, Protocol::Tcp).flow.expect("it was sent").dst().to_string()
+    };
     // Only an external IPv6 address and all-traffic reach the internet by IPv6; the label of a unique local one differs.
     for from in ["lone", "behind-connector", "plain", "inside", "private"] {
         assert_eq!(chosen(from, "both"), "198.51.100.7", "{from}");
@@ -281,7 +284,7 @@ fn a_captured_ipv6_conversation_is_carried_where_the_network_carries_it() {
 fn a_worker_pool_is_reached_by_its_ipv6_address() {
     let scenario = scenario(HOUSE);
     // The fourth and last instance in its subnet.
-    let pool = walk(&scenario, "pool", "fd20:1:2:3:0:200::", 5432, Protocol::Tcp).flow.src();
+    let pool = walk(&scenario, "pool", "fd20:1:2:3:0:200::", 5432, Protocol::Tcp).flow.expect("it was sent").src();
     let there = walk(&scenario, "private", &pool.to_string(), 5432, Protocol::Tcp).trace;
     // From an external address, which the rule does not name.
     assert_eq!(there.disposition.cause().map(|cause| cause.name()), Some("FIREWALL_RULE"), "\n{}", told(&there));

@@ -1,7 +1,8 @@
 //! Replays every case of `pcaps/`: a folder there is a test case, and needs no code.
 //!
 //! What a case expects is in its `expected.json`. What must be so in every case is checked here, packet by packet, in the
-//! capture that `--write` makes. When a case fails, that capture stays in `target/tmp`.
+//! capture that `--write` makes. When a case fails, that capture stays in `target/tmp`. Captures made inside a container,
+//! where everybody has the same link-local address, are made here.
 
 mod common;
 
@@ -13,11 +14,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::headers::{Client, beyond_nat, checksums_are_right};
-use common::{Captured, assert_sums, loaded, packets, repository, subset};
+use common::{Captured, Tapped, assert_sums, loaded, packets, repository, scenario, subset, tapped};
+use egressim::capture::PacketWriter;
+use egressim::report::summary::Summary;
 use egressim::scenario::load::Source;
 use egressim::scenario::{BUILT_IN, NatTimeouts, Scenario};
 use egressim::simulation::replay::{Options, replay};
-use egressim::wire::{FiveTuple, Protocol};
+use egressim::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
 use serde_json::Value;
 
 #[test]
@@ -216,4 +219,81 @@ impl Outside {
         self.worn.insert(inside, (outside, after.time));
         Ok(())
     }
+}
+
+/// A capture made in a container, where each sees itself under the same link-local address: its packets at each station.
+fn captured_in_a_container(service: &str, client: &str) -> (Summary, Vec<Tapped>) {
+    let yaml = format!(
+        "\
+networks: [{{name: vpc}}]
+subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/24}}]
+connectors: [{{name: conn, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28}}]
+addresses: [{{name: ip, region: us-central1, address: 203.0.113.10}}]
+routers:
+- name: router
+  network: vpc
+  region: us-central1
+  nats: [{{name: gw, natIpAllocateOption: MANUAL_ONLY, natIps: [ip], sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES}}]
+services: [{{name: api, region: us-central1, template: {{vpcAccess: {{{service}, egress: ALL_TRAFFIC}}}}}}]
+hosts: [{{name: partner, address: 198.51.100.7}}]
+"
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (input, out) = (folder.path().join("container.pcap"), folder.path().join("out"));
+    let mut writer = PacketWriter::create(&input).expect("it is writable");
+    let request: FiveTuple = FiveTuple {
+        src: client.parse().expect("an address"),
+        dst: [198, 51, 100, 7].into(),
+        src_port: 51_234,
+        dst_port: 443,
+        protocol: Protocol::Tcp,
+    };
+    let segments = [
+        (request, tcp_flags::SYN, 1, 0),
+        (request.reversed(), tcp_flags::SYN | tcp_flags::ACK, 1, 2),
+        (request, tcp_flags::ACK, 2, 2),
+    ];
+    for (number, (tuple, flags, seq, ack)) in segments.into_iter().enumerate() {
+        let mut packet = Packet::empty();
+        packet.build_tcp(tuple, TcpSegment { flags, seq, ack, payload: 0 });
+        let time = 1_700_000_000_000_000_000 + number as u64 * 20_000_000;
+        writer.write(time, packet.bytes(), packet.bytes().len() as u32).expect("it is writable");
+    }
+    writer.finish().expect("it is writable");
+    let options = Options { captures: vec![input], out: Some(out.clone()), ..Options::default() };
+    let summary = replay(&scenario(&yaml), &options, &mut |_| ControlFlow::Continue(())).expect("it can be replayed");
+    (summary, tapped(&out.join("capture.pcapng")))
+}
+
+/// Source, or of answers destination, with its port, of the packets at a station.
+fn seen_at(tapped: &[Tapped], station: &str) -> Vec<(String, u16)> {
+    let at = tapped.iter().filter(|packet| packet.station == station).filter_map(|packet| packet.tuple);
+    let seen = at.map(|tuple| match tuple.src_port {
+        443 => (tuple.dst.to_string(), tuple.dst_port),
+        port => (tuple.src.to_string(), port),
+    });
+    seen.collect()
+}
+
+#[test]
+fn t30_a_capture_made_in_a_container_leaves_with_a_connector_vms_address_and_another_port() {
+    let (summary, tapped) = captured_in_a_container("connector: conn", "169.254.8.1");
+    assert_eq!((summary.packets.delivered, summary.connections.established), (3, 1));
+    let inside = seen_at(&tapped, "vpc firewall");
+    // The connector's VMs have 10.8.0.2 and 10.8.0.3, and begin with Linux' first ephemeral port.
+    assert!(["10.8.0.2", "10.8.0.3"].contains(&inside[0].0.as_str()), "{inside:?}");
+    assert!(inside.iter().all(|(address, port)| *address == inside[0].0 && *port == 32_768), "{inside:?}");
+    let outside = seen_at(&tapped, "internet");
+    assert!(outside.iter().all(|seen| *seen == ("203.0.113.10".to_owned(), outside[0].1)), "{outside:?}");
+    assert!((1024..1024 + 128).contains(&outside[0].1), "{outside:?}");
+    assert!(inside.len() >= 3 && outside.len() >= 3);
+}
+
+#[test]
+fn t30_with_direct_vpc_egress_it_leaves_with_the_instances_own_address_and_port() {
+    let (summary, tapped) =
+        captured_in_a_container("networkInterfaces: [{network: vpc, subnetwork: apps}]", "169.254.9.1");
+    assert_eq!((summary.packets.delivered, summary.connections.established), (3, 1));
+    let inside = seen_at(&tapped, "vpc firewall");
+    assert!(inside.len() >= 3 && inside.iter().all(|seen| *seen == ("10.9.0.16".to_owned(), 51_234)), "{inside:?}");
 }

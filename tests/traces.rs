@@ -1,142 +1,11 @@
 //! One packet through a small scenario: the way it takes, where it ends and why, and that the rule or route is named.
 //!
-//! The states, and their order, are those of Connectivity Tests. The whole texts are snapshots, to be read.
+//! The states, and their order, are those of Connectivity Tests. The whole texts are snapshots, to be read. Names that begin
+//! with `t` and a number are those of the table of test vectors that `vectors.rs` goes on with.
 
 mod common;
 
-use common::scenario;
-use egressim::probe::{Probe, probe};
-use egressim::trace::Trace;
-use egressim::wire::Protocol;
-
-/// A network with a subnet, a connector, Cloud NAT for both, a database, and every way to be attached.
-const HOUSE: &str = "\
-networks: [{name: vpc}]
-subnetworks: [{name: app, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/24}]
-connectors: [{name: conn, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28}]
-services:
-- {name: lone, region: us-central1}
-- {name: conn-all, region: us-central1, template: {vpcAccess: {connector: conn, egress: ALL_TRAFFIC}}}
-- {name: conn-private, region: us-central1, template: {vpcAccess: {connector: conn, egress: PRIVATE_RANGES_ONLY}}}
-- name: direct-all
-  region: us-central1
-  template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: app, tags: [web]}], egress: ALL_TRAFFIC}}
-- name: direct-private
-  region: us-central1
-  template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: app}], egress: PRIVATE_RANGES_ONLY}}
-hosts:
-- {name: partner, address: 198.51.100.7, ports: [443]}
-- {name: db, address: 10.9.0.200, location: vpc, network: vpc, ports: [5432]}
-";
-const NAT: &str = "\
-addresses: [{name: ip, region: us-central1, address: 203.0.113.10}]
-routers:
-- name: router
-  network: vpc
-  region: us-central1
-  nats: [{name: gw, natIpAllocateOption: MANUAL_ONLY, natIps: [ip], sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES}]
-";
-const ALLOW_DB: &str = "\
-firewalls:
-- {name: allow-db, network: vpc, sourceRanges: [10.8.0.0/28, 10.9.0.0/24], allowed: [{IPProtocol: tcp, ports: [\"5432\"]}]}
-";
-
-const LONE: &str = "START_FROM_CLOUD_RUN_REVISION > SERVERLESS_EXTERNAL_CONNECTION > DELIVER";
-const CONNECTOR: &str = "START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > APPLY_EGRESS_FIREWALL_RULE";
-const DIRECT: &str = "START_FROM_CLOUD_RUN_REVISION > DIRECT_VPC_EGRESS_CONNECTION > APPLY_EGRESS_FIREWALL_RULE";
-
-/// A traced packet, and where to look when something about it is wrong.
-struct Walk {
-    text: String,
-    probe: Probe,
-}
-
-/// Sends a packet from a workload to `address:port/protocol`.
-#[track_caller]
-fn walk(yaml: &str, from: &str, to: &str) -> Walk {
-    let scenario = scenario(yaml);
-    let workload = scenario.workloads.iter().position(|workload| workload.name == from).expect("a workload");
-    let (address, protocol) = to.split_once('/').expect("a protocol");
-    let (address, port) = address.split_once(':').unwrap_or((address, "0"));
-    let protocol = match protocol {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => Protocol::Icmp,
-    };
-    let probe = probe(
-        &scenario,
-        workload,
-        address.parse::<std::net::IpAddr>().expect("an address"),
-        port.parse().expect("a port"),
-        protocol,
-    );
-    let probe = probe.expect("the workload has an instance");
-    let mut text = format!("{from} -> {to}\n{}", told(&probe.trace));
-    if let Some(reply) = &probe.reply {
-        text += &format!("reply\n{}", told(reply));
-    }
-    Walk { text, probe }
-}
-
-fn told(trace: &Trace) -> String {
-    let mut text = String::new();
-    for step in trace.hops.iter().flat_map(|hop| &hop.steps) {
-        text += &format!("  {:<30} {}\n", step.state.name(), step.description);
-    }
-    text + &format!("{}\n", ending(trace))
-}
-
-fn ending(trace: &Trace) -> String {
-    match trace.disposition.cause() {
-        Some(cause) => format!("{} {}", trace.disposition.name(), cause.name()),
-        None => trace.disposition.name().to_owned(),
-    }
-}
-
-fn states(trace: &Trace) -> String {
-    let steps = trace.hops.iter().flat_map(|hop| &hop.steps);
-    steps.map(|step| step.state.name()).collect::<Vec<_>>().join(" > ")
-}
-
-impl Walk {
-    /// The packet takes this way, and ends there.
-    #[track_caller]
-    fn goes(self, way: &str, end: &str) -> Walk {
-        assert_eq!(states(&self.probe.trace), way, "\n{}", self.text);
-        assert_eq!(ending(&self.probe.trace), end, "\n{}", self.text);
-        // As in Connectivity Tests, the last step is the end.
-        assert_eq!(way.rsplit(" > ").next(), end.split(' ').next());
-        self
-    }
-
-    /// Some step of the packet says all this.
-    #[track_caller]
-    fn says(self, words: &[&str]) -> Walk {
-        let mut steps = self.probe.trace.hops.iter().flat_map(|hop| &hop.steps);
-        let found = steps.any(|step| words.iter().all(|word| step.description.contains(word)));
-        assert!(found, "no step says {words:?}\n{}", self.text);
-        self
-    }
-
-    /// The reply takes this way, and arrives.
-    #[track_caller]
-    fn returns(self, way: &str) -> Walk {
-        let reply = self.probe.reply.as_ref().unwrap_or_else(|| panic!("no reply\n{}", self.text));
-        assert_eq!(states(reply), way, "\n{}", self.text);
-        assert_eq!(ending(reply), "DELIVER", "\n{}", self.text);
-        self
-    }
-
-    #[track_caller]
-    fn stays_unanswered(self) -> Walk {
-        assert!(self.probe.reply.is_none(), "{}", self.text);
-        self
-    }
-}
-
-fn house(parts: &[&str]) -> String {
-    HOUSE.to_owned() + &parts.concat()
-}
+use common::walk::{ALLOW_DB, CONNECTOR, DIRECT, HOUSE, LONE, NAT, ending, house, states, walk};
 
 #[test]
 fn a_public_address_is_reached_as_attachment_and_egress_setting_say() {
@@ -183,6 +52,67 @@ fn a_private_address_is_reached_by_all_that_are_attached() {
         .stays_unanswered();
     texts.push(lone.text);
     insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// Where a workload's packet to a public or private address goes first.
+fn first_way(from: &str, to: &str) -> &'static str {
+    let walk = walk(HOUSE, from, &format!("{to}:443/tcp"));
+    match states(&walk.probe.trace).split(" > ").nth(1) {
+        Some("DIRECT_VPC_EGRESS_CONNECTION" | "ARRIVE_AT_VPC_CONNECTOR") => "VPC",
+        Some("SERVERLESS_EXTERNAL_CONNECTION") => "external",
+        _ => panic!("neither way\n{}", walk.text),
+    }
+}
+
+#[test]
+fn t1_private_ranges_take_the_way_into_the_vpc() {
+    for from in ["direct-private", "conn-private"] {
+        for to in ["10.1.2.3", "172.31.255.255", "192.168.0.1", "100.127.255.254"] {
+            assert_eq!(first_way(from, to), "VPC", "{from} to {to}");
+        }
+    }
+}
+
+#[test]
+fn t2_their_neighbours_take_the_way_to_the_internet() {
+    for from in ["direct-private", "conn-private"] {
+        for to in ["172.32.0.1", "100.128.0.1", "9.255.255.255", "8.8.8.8"] {
+            assert_eq!(first_way(from, to), "external", "{from} to {to}");
+        }
+    }
+}
+
+#[test]
+fn t3_of_the_addresses_for_google_apis_all_eight_and_no_others_take_the_way_into_the_vpc() {
+    for last in 3..=12u8 {
+        let expected = if (4..=11).contains(&last) { "VPC" } else { "external" };
+        assert_eq!(first_way("direct-private", &format!("199.36.153.{last}")), expected, "199.36.153.{last}");
+    }
+}
+
+#[test]
+fn t7_a_private_address_needs_a_vpc_attachment() {
+    let yaml = "\
+services: [{name: api, region: us-central1}]
+jobs: [{name: batch, region: us-central1}]
+functions: [{name: fn, region: us-central1}]
+workerPools: [{name: pool, region: us-central1}]
+";
+    for (from, start) in [
+        ("api", "START_FROM_CLOUD_RUN_REVISION"),
+        ("batch", "START_FROM_CLOUD_RUN_JOB"),
+        ("fn", "START_FROM_CLOUD_FUNCTION"),
+        ("pool", "START_FROM_CLOUD_RUN_REVISION"),
+    ] {
+        walk(yaml, from, "10.0.0.5:443/tcp")
+            .goes(&format!("{start} > DROP"), "DROP VPC_CONNECTOR_NOT_SET")
+            .says(&["10.0.0.5 is private", "no VPC attachment"])
+            .stays_unanswered();
+    }
+    // Attached, the same address is looked for in the VPC, and a public one needs no attachment.
+    walk(HOUSE, "direct-private", "10.0.0.5:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP PRIVATE_TRAFFIC_TO_INTERNET");
+    walk(yaml, "api", "8.8.8.8:443/tcp").goes(LONE, "DELIVER");
 }
 
 #[test]
@@ -266,7 +196,7 @@ fn ingress_is_denied_unless_a_rule_allows_it() {
 }
 
 #[test]
-fn without_cloud_nat_nothing_public_is_reached_through_the_vpc() {
+fn t4_without_cloud_nat_nothing_public_is_reached_through_the_vpc() {
     let mut texts = Vec::new();
     for (from, way) in [("conn-all", CONNECTOR), ("direct-all", DIRECT)] {
         let walk = walk(HOUSE, from, "198.51.100.7:443/tcp")
@@ -277,6 +207,8 @@ fn without_cloud_nat_nothing_public_is_reached_through_the_vpc() {
         texts.push(walk.text);
     }
     insta::assert_snapshot!(texts.join("\n"));
+    walk(HOUSE, "direct-all", "8.8.8.8:443/tcp")
+        .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP NO_EXTERNAL_ADDRESS");
     walk(HOUSE, "lone", "198.51.100.7:443/tcp").goes(LONE, "DELIVER");
 }
 
@@ -300,16 +232,23 @@ fn without_a_default_route_there_is_no_route() {
 }
 
 #[test]
-fn a_connector_that_is_not_ready_carries_nothing() {
+fn t8_a_connector_that_is_not_ready_carries_nothing() {
     let yaml = house(&[NAT]).replace("ipCidrRange: 10.8.0.0/28}", "ipCidrRange: 10.8.0.0/28, state: ERROR}");
     let walk = walk(&yaml, "conn-all", "198.51.100.7:443/tcp")
         .goes("START_FROM_CLOUD_RUN_REVISION > ARRIVE_AT_VPC_CONNECTOR > DROP", "DROP VPC_CONNECTOR_NOT_RUNNING")
-        .says(&["conn", "not READY"]);
+        .says(&["conn", "not READY"])
+        .stays_unanswered();
     insta::assert_snapshot!(walk.text);
+    for state in ["CREATING", "DELETING", "UPDATING"] {
+        let walk = crate::walk(&yaml.replace("ERROR", state), "conn-all", "198.51.100.7:443/tcp");
+        assert_eq!(ending(&walk.probe.trace), "DROP VPC_CONNECTOR_NOT_RUNNING", "{state}");
+    }
+    crate::walk(&yaml.replace("ERROR", "READY"), "conn-all", "198.51.100.7:443/tcp")
+        .goes(&format!("{CONNECTOR} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER");
 }
 
 #[test]
-fn pings_pass_by_direct_vpc_egress_and_not_through_a_connector() {
+fn t9_pings_pass_by_direct_vpc_egress_and_not_through_a_connector() {
     let yaml = house(&[NAT]);
     let connector = walk(&yaml, "conn-all", "198.51.100.7/icmp")
         .goes(
@@ -321,10 +260,18 @@ fn pings_pass_by_direct_vpc_egress_and_not_through_a_connector() {
         .goes(&format!("{DIRECT} > APPLY_ROUTE > NAT > DELIVER"), "DELIVER")
         .returns("START_FROM_INTERNET > NAT > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE > DELIVER");
     insta::assert_snapshot!(format!("{}\n{}", connector.text, direct.text));
+    // Inside the network, too, and only if the rules permit it.
+    let inside = format!("{DIRECT} > APPLY_ROUTE > APPLY_INGRESS_FIREWALL_RULE");
+    walk(&yaml, "direct-all", "10.9.0.200/icmp").goes(&format!("{inside} > DROP"), "DROP FIREWALL_RULE");
+    let permit = "firewalls: [{name: ping, network: vpc, sourceRanges: [10.0.0.0/8], allowed: [{IPProtocol: icmp}]}]\n";
+    let yaml = house(&[NAT, permit]);
+    walk(&yaml, "direct-all", "10.9.0.200/icmp").goes(&format!("{inside} > ARRIVE_AT_INSTANCE > DELIVER"), "DELIVER");
+    let walk = walk(&yaml, "conn-all", "10.9.0.200/icmp");
+    assert_eq!(ending(&walk.probe.trace), "DROP SIM_CONNECTOR_PROTOCOL_UNSUPPORTED", "{}", walk.text);
 }
 
 #[test]
-fn mail_on_port_25_is_blocked_to_the_internet_and_not_inside() {
+fn t10_mail_on_port_25_is_blocked_to_the_internet_and_not_inside() {
     let yaml = house(&[NAT, "firewalls: [{name: all, network: vpc, allowed: [{IPProtocol: all}]}]\n"])
         .replace("ports: [5432]", "ports: [25]");
     let mut texts = Vec::new();
@@ -352,8 +299,8 @@ fn a_vpn_tunnel_takes_the_packet_away() {
 }
 
 #[test]
-fn a_subnet_route_wins_over_any_other() {
-    // T11: the subnet 10.9.0.0/24 lies in the range of the tunnel's route, whose priority is better.
+fn t11_a_subnet_route_wins_over_any_other() {
+    // The subnet 10.9.0.0/24 lies in the range of the tunnel's route, whose priority is better.
     let routes =
         "routes: [{name: to-office, network: vpc, destRange: 10.0.0.0/8, priority: 100, nextHopVpnTunnel: office}]\n";
     let yaml = house(&[ALLOW_DB, routes]);
@@ -368,8 +315,8 @@ fn a_subnet_route_wins_over_any_other() {
 }
 
 #[test]
-fn behind_another_next_hop_than_the_internet_gateway_cloud_nat_does_not_apply() {
-    // T12: of two default routes the one with the lower number wins.
+fn t12_behind_another_next_hop_than_the_internet_gateway_cloud_nat_does_not_apply() {
+    // Of two default routes the one with the lower number wins.
     let routes =
         "routes: [{name: through-proxy, network: vpc, destRange: 0.0.0.0/0, priority: 900, nextHopIlb: 10.9.0.99}]\n";
     let walk = walk(&house(&[NAT, routes]), "direct-all", "198.51.100.7:443/tcp")
@@ -379,16 +326,18 @@ fn behind_another_next_hop_than_the_internet_gateway_cloud_nat_does_not_apply() 
 }
 
 #[test]
-fn google_apis_need_private_google_access_and_no_nat() {
+fn t5_google_apis_need_private_google_access_and_no_nat() {
     let vip = "199.36.153.8:443/tcp";
-    let off = walk(HOUSE, "direct-private", vip)
+    let off = walk(HOUSE, "direct-all", vip)
         .goes(&format!("{DIRECT} > APPLY_ROUTE > DROP"), "DROP PRIVATE_GOOGLE_ACCESS_DISALLOWED")
         .says(&["app", "Private Google Access"]);
+    // A connector's own subnet has none, either.
+    walk(HOUSE, "conn-all", vip)
+        .goes(&format!("{CONNECTOR} > APPLY_ROUTE > DROP"), "DROP PRIVATE_GOOGLE_ACCESS_DISALLOWED");
     let access = HOUSE.replace("ipCidrRange: 10.9.0.0/24}", "ipCidrRange: 10.9.0.0/24, privateIpGoogleAccess: true}");
-    let on = walk(&access, "direct-private", vip).goes(&format!("{DIRECT} > APPLY_ROUTE > DELIVER"), "DELIVER");
+    let on = walk(&access, "direct-all", vip).goes(&format!("{DIRECT} > APPLY_ROUTE > DELIVER"), "DELIVER");
     // Google turns Private Google Access on for a range that Public NAT serves, and uses no NAT port for it.
-    let covered =
-        walk(&house(&[NAT]), "direct-private", vip).goes(&format!("{DIRECT} > APPLY_ROUTE > DELIVER"), "DELIVER");
+    let covered = walk(&house(&[NAT]), "direct-all", vip).goes(&format!("{DIRECT} > APPLY_ROUTE > DELIVER"), "DELIVER");
     insta::assert_snapshot!(format!("{}\n{}\n{}", off.text, on.text, covered.text));
 }
 

@@ -30,7 +30,47 @@ subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: {ran
     ))
 }
 
+/// A gateway for the whole network with one address and 64 ports for each VM or instance.
+const ROUTER: &str = "\
+routers:
+- name: router
+  network: vpc
+  region: us-central1
+  nats:
+  - name: gw
+    natIpAllocateOption: MANUAL_ONLY
+    natIps: [ip]
+    minPortsPerVm: 64
+    sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES
+";
 const DIRECT: &str = "vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: apps}]}";
+
+#[test]
+fn t6_google_apis_take_no_nat_port_where_cloud_nat_and_private_google_access_are_both_on() {
+    let yaml = |range: &str| {
+        format!(
+            "\
+networks: [{{name: vpc}}]
+subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/24, privateIpGoogleAccess: true}}]
+addresses: [{{name: ip, region: us-central1, address: 203.0.113.10}}]
+{ROUTER}
+services:
+- name: api
+  region: us-central1
+  template: {{vpcAccess: {{networkInterfaces: [{{network: vpc, subnetwork: apps}}], egress: ALL_TRAFFIC}}}}
+hosts: [{{name: storage, address: {range}}}]
+traffic: [{{from: api, to: \"storage:443\", count: 100, lifetime: 20s, connectTimeout: 20s}}]
+"
+        )
+    };
+    // A public address of Google's, the private one, and somebody else's, who has room for 64 ports.
+    for (address, established, ports) in [("142.250.9.9", 100, 0), ("199.36.153.8", 100, 0), ("198.51.100.7", 64, 64)] {
+        let location = if ports == 0 { ", location: google-api" } else { "" };
+        let summary = run(&scenario(&yaml(&format!("{address}{location}"))));
+        assert_eq!(summary.connections.established, established, "{address}");
+        assert_eq!(summary.gateways[0].endpoints[0].ports.peak_port_usage, ports, "{address}");
+    }
+}
 
 #[test]
 fn t16_a_revision_that_takes_over_a_hundred_instances_needs_400_addresses() {
@@ -199,13 +239,19 @@ fn arriving(network: &mut Network, bits_per_second: u64, flows: u16, seconds: u6
 #[test]
 fn t20_an_e2_micro_carries_a_burst_for_85_seconds_and_then_falls() {
     let mut network = Network::new(&behind_connector("e2-micro", ""));
-    let curve = arriving(&mut network, 1_000_000_000, 1, 240, 10);
-    // Measured with one TCP stream: about 570 Mbps of payload, peaks of 600 to 900, for 85 s, then about 140. The
-    // documented rate of one VM is 100: from 100 to 140 is right after the fall.
-    let before = curve[..8].iter().all(|mbps| (500..=900).contains(mbps));
-    let after = curve[9..].iter().all(|mbps| (100..=140).contains(mbps));
-    assert!(before && after, "{curve:?}");
-    let text: Vec<_> = curve.iter().enumerate().map(|(at, mbps)| format!("{:>3} s  {mbps:>3} Mbps", at * 10)).collect();
+    let curve = arriving(&mut network, 1_000_000_000, 1, 240, 5);
+    // Measured with one TCP stream of 240 s: about 570 Mbps of payload for 85 s, then about 140. The model's 600 are six
+    // times the documented rate of one VM, and after the fall that rate is all that is promised. At its end the stream rose
+    // to 300, as VMs were added, which does not come out: a flow stays with its VM here.
+    let fell = curve.iter().position(|mbps| *mbps < 300).expect("it falls") * 5;
+    assert!((80..=90).contains(&fell), "it fell after {fell} s: {curve:?}");
+    let (before, after) = curve.split_at(fell / 5);
+    assert!(before[..16].iter().all(|mbps| (570 - 57..=570 + 57).contains(mbps)), "{curve:?}");
+    assert!(after[1..].iter().all(|mbps| (100..=140).contains(mbps)), "{curve:?}");
+    // All that arrived, against 570 Mbps for 85 s and 140 for 155 s.
+    let (arrived, measured) = (curve.iter().sum::<u64>() * 5, 570 * 85 + 140 * 155);
+    assert!(arrived.abs_diff(measured) < measured / 10, "{arrived} Mbit, measured {measured}");
+    let text: Vec<_> = curve.iter().enumerate().map(|(at, mbps)| format!("{:>3} s  {mbps:>3} Mbps", at * 5)).collect();
     insta::assert_snapshot!("connector_curve", text.join("\n"));
 }
 
@@ -229,8 +275,12 @@ fn t21_a_connector_adds_vms_under_load_and_keeps_them() {
 }
 
 /// Long connections that are silent between a request and the client's close.
-fn idle(way: &str, seconds: u64, rest: &str) -> Summary {
-    let yaml = format!(
+fn idle(way: &str, seconds: u64, to: &str) -> Summary {
+    run(&scenario(&idle_yaml(way, seconds, to)))
+}
+
+fn idle_yaml(way: &str, seconds: u64, to: &str) -> String {
+    format!(
         "\
 duration: 30m
 networks: [{{name: vpc}}]
@@ -241,10 +291,9 @@ services: [{{name: api, region: us-central1, template: {{{way}}}}}]
 hosts:
 - {{name: db, address: 10.9.0.200, location: vpc, network: vpc, rtt: 0ms}}
 - {{name: partner, address: 198.51.100.7, rtt: 0ms}}
-traffic: [{{from: api, to: \"{rest}\", count: 3, lifetime: {seconds}s}}]
+traffic: [{{from: api, to: \"{to}\", count: 3, lifetime: {seconds}s}}]
 "
-    );
-    run(&scenario(&yaml))
+    )
 }
 
 #[test]
@@ -254,6 +303,12 @@ fn t22_a_connection_into_the_vpc_is_forgotten_after_ten_idle_minutes() {
         let late = idle(way, 601, "db:5432").connections;
         assert_eq!((late.established, late.broken), (3, 3), "{way}");
         assert_eq!(late.failed_by["SIM_IDLE_EXPIRED"], 3, "{way}");
+        // Lost without a word the client's packet is sent again and again; with a reset it is over at once.
+        let model = "model: {cloudRun: {idleVpc: reset}}";
+        let reset = run(&scenario(&format!("{}{model}\n", idle_yaml(way, 601, "db:5432"))));
+        assert_eq!((reset.connections.broken, reset.packets.dropped_by["SIM_IDLE_EXPIRED"]), (3, 3), "{way}");
+        let lost = idle(way, 601, "db:5432").packets.dropped_by["SIM_IDLE_EXPIRED"];
+        assert!(lost > 9, "{way}: {lost}");
     }
 }
 
@@ -304,7 +359,9 @@ fn t24_the_clients_next_syn_after_the_window_opens_connects() {
 }
 
 /// Connect times of a thousand instances that have just started, to the nearest second; the schedule and the kernel's timers
-/// decide where they cluster. Seen were 4, 7, 11, 19 to 20, 36 and 68 to 71 s.
+/// decide where they cluster. Of sixty that were measured, 20 took 36 s and 22 took 68 to 71 s; others were at 4, 7, 11, 15,
+/// 19 to 20 and 23 s, a few at 37 to 43 s. When ways out opened there is not known: median and spread below are chosen so
+/// that the shares come out, and only where the clusters are is the model's own.
 #[test]
 fn connect_times_of_fresh_instances_cluster_where_they_were_seen_to() {
     let yaml = "\
@@ -331,21 +388,70 @@ hosts: [{name: github, address: 140.82.112.3, rtt: 60ms}]
 traffic: [{from: clone, to: \"github:443\", count: 1000, start: 1001ms, connectTimeout: 2m}]
 events: [{at: 1s, scale: {workload: clone, instances: 1000}}]
 model:
-  client: {timers: linux-1000hz}
+  client: {timers: linux-250hz}
   cloudRun: {egressOpen: {natMedian: 25s, natP90: 60s, natMax: 67s}}
 ";
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("out");
     simulation::run(&scenario(yaml), Some(&out), &mut |_| ControlFlow::Continue(())).expect("it is writable");
-    let mut histogram = std::collections::BTreeMap::new();
+    let (mut histogram, mut took) = (std::collections::BTreeMap::new(), Vec::new());
     for line in common::json_lines(&out.join("connections.jsonl")) {
         let established = line["established"].as_f64().expect("each connects in the end");
-        let took = established - line["start"].as_f64().expect("each starts");
-        *histogram.entry(took.round() as u64).or_insert(0u32) += 1;
+        took.push(established - line["start"].as_f64().expect("each starts"));
+        *histogram.entry(took[took.len() - 1].round() as u64).or_insert(0u32) += 1;
     }
-    let seen = [4, 7, 11, 19, 20, 36, 68];
-    assert!(seen.iter().all(|second| histogram.contains_key(second)), "{histogram:?}");
-    assert!(histogram.keys().all(|second| *second < 8 || seen.contains(second)), "{histogram:?}");
+    let seen = |second: &u64| matches!(second, 1..=5 | 7 | 11 | 19 | 20 | 36 | 68..=71);
+    assert!(histogram.keys().all(seen), "{histogram:?}");
+    assert!([4, 7, 11, 19, 20, 36, 68, 69, 70].iter().all(|second| histogram.contains_key(second)), "{histogram:?}");
+    // Two standard deviations of sixty are twelve in a hundred.
+    let share = |seconds: std::ops::RangeInclusive<u64>| histogram.range(seconds).map(|(_, count)| count).sum::<u32>();
+    assert!(share(36..=36).abs_diff(333) < 120 && share(68..=71).abs_diff(367) < 120, "{histogram:?}");
+    // Measured: median 36.6 s, 90 % within 69.5 s, the longest 70.6 s. What else than the kernel's timers is in that
+    // nobody has told, so a second is allowed.
+    took.sort_by(f64::total_cmp);
+    for (rank, measured) in [(500, 36.6), (900, 69.5), (999, 70.6)] {
+        assert!((took[rank] - measured).abs() < 1.0, "{} of {rank}, measured {measured}", took[rank]);
+    }
     let text: Vec<_> = histogram.iter().map(|(second, count)| format!("{second:>2} s  {count:>3}")).collect();
     insta::assert_snapshot!("connect_times", text.join("\n"));
+}
+
+#[test]
+fn t29_two_connector_vms_with_64_ports_each_carry_128_connections_to_one_destination_at_most() {
+    let run = |affinity: &str| {
+        let yaml = format!(
+            "\
+networks: [{{name: vpc}}]
+connectors: [{{name: conn, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28}}]
+addresses: [{{name: ip, region: us-central1, address: 203.0.113.10}}]
+{ROUTER}
+services: [{{name: api, region: us-central1, instances: 3, template: {{vpcAccess: {{connector: conn, egress: ALL_TRAFFIC}}}}}}]
+hosts: [{{name: partner, address: 198.51.100.7, rtt: 20ms}}, {{name: other, address: 198.51.100.8, rtt: 20ms}}]
+traffic:
+- {{from: api, to: \"partner:443\", count: 129, lifetime: 50s, connectTimeout: 20s}}
+- {{from: api, to: \"other:443\", count: 100, lifetime: 50s, connectTimeout: 20s}}
+model: {{connector: {{affinity: {affinity}}}}}
+"
+        );
+        run(&scenario(&yaml))
+    };
+    for affinity in ["flow", "instance"] {
+        let summary = run(affinity);
+        let gateway = &summary.gateways[0];
+        let ports: Vec<_> = gateway.endpoints.iter().map(|endpoint| endpoint.ports.allocated_ports).collect();
+        assert_eq!(ports, [64, 64]);
+        let load = &summary.traffic[0];
+        assert_eq!((load.attempted, load.established + load.failed), (129, 129), "{affinity}");
+        // Which VM a flow takes a hash decides: one of them may be full while the other has room.
+        assert!((65..=128).contains(&load.established), "{affinity}: {}", load.established);
+        assert_eq!(summary.connections.failed_by["OUT_OF_RESOURCES"], load.failed + summary.traffic[1].failed);
+        // Ports count for each destination by itself.
+        assert!(summary.traffic[1].established > 64, "{affinity}");
+    }
+    let summary = run("flow");
+    let usage: Vec<_> = summary.gateways[0].endpoints.iter().map(|endpoint| endpoint.ports.peak_port_usage).collect();
+    // A fair coin gives the emptier VM of 129 flows at least 45 of them, but once in two thousand times.
+    let fuller = usage.iter().max().copied();
+    assert_eq!(fuller, Some(64), "one of the two is full");
+    assert!(usage.iter().all(|ports| *ports >= 45), "{usage:?}");
 }

@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
 use crate::node::instance::{METADATA, METADATA_HOST, METADATA_PORT};
-use crate::probe::{Probe, probe};
-use crate::report::connectivity;
+use crate::probe::probe;
+use crate::report::connectivity::{self, Way};
 use crate::report::identity::PROJECT;
 use crate::scenario::{Destination, Scenario, host_and_port};
 use crate::trace::{Disposition, Trace};
@@ -52,33 +52,32 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
         Kind::Icmp => Protocol::Icmp,
     };
     let (to, port) = destination(&scenario, &arguments.to, protocol)?;
-    let Some(Probe { flow, trace, reply }) = probe(&scenario, from, to, port, protocol) else {
-        bail!(
-            "workload {:?} has no running instance to send from: its subnet has no room, or it has 0 instances",
-            scenario.workloads[from].name
-        );
+    let Some(probe) = probe(&scenario, from, to, port, protocol) else {
+        bail!("workload {:?} has 0 instances at the start: none can send", scenario.workloads[from].name);
     };
-    let mut document = connectivity::trace(&trace, PROJECT);
-    document["reply"] = reply.as_ref().map(|reply| connectivity::trace(reply, PROJECT)).into();
+    let there = Way { trace: &probe.trace, sent: probe.sent.as_ref() };
+    let back = probe.reply.as_ref().map(|trace| Way { trace, sent: probe.answered.as_ref() });
+    let document = connectivity::document(there, back, PROJECT);
     terminal.keep_json("trace.json", &document)?;
     if terminal.json() {
         terminal.print_json(&document)?;
     } else {
+        let dst = probe.flow.map_or_else(|| to.address(false), |flow| flow.dst());
         let to = match protocol {
-            Protocol::Icmp => flow.dst().to_string(),
-            Protocol::Tcp | Protocol::Udp => SocketAddr::new(flow.dst(), port).to_string(),
+            Protocol::Icmp => dst.to_string(),
+            Protocol::Tcp | Protocol::Udp => SocketAddr::new(dst, port).to_string(),
         };
         terminal.print(|out| {
             writeln!(out, "{} -> {to}/{protocol}", scenario.workloads[from].name)?;
-            write_trace(out, &trace)?;
-            if let Some(reply) = &reply {
+            write_trace(out, &probe.trace)?;
+            if let Some(reply) = &probe.reply {
                 writeln!(out, "\nreply")?;
                 write_trace(out, reply)?;
             }
             Ok(())
         })?;
     }
-    let arrived = matches!(trace.disposition, Disposition::Deliver | Disposition::Forward);
+    let arrived = matches!(probe.trace.disposition, Disposition::Deliver | Disposition::Forward);
     Ok(if arrived { OK } else { NOT_MET })
 }
 
@@ -115,7 +114,7 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(D
 
 fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
     // The last line says the plain meaning of a cause; a step that says no more than that is left out.
-    let meaning = trace.disposition.cause().map(|cause| cause.meaning());
+    let meaning = trace.disposition.reason().map(|(_, meaning)| meaning);
     for hop in &trace.hops {
         let telling = hop.steps.iter().filter(|step| Some(step.description.as_str()) != meaning);
         for (number, step) in telling.enumerate() {
@@ -123,8 +122,11 @@ fn write_trace(out: &mut dyn Write, trace: &Trace) -> std::io::Result<()> {
             writeln!(out, "  {node:<28} {}", step.description)?;
         }
     }
-    match trace.disposition.cause() {
-        Some(cause) => writeln!(out, "{} {}: {}", trace.disposition.name(), cause.name(), cause.meaning()),
+    match trace.disposition.reason() {
+        Some((cause, meaning)) => writeln!(out, "{} {cause}: {meaning}", trace.disposition.name()),
+        None if trace.disposition == Disposition::Forward => {
+            writeln!(out, "FORWARD: on its way in a network that the scenario does not describe")
+        }
         None => writeln!(out, "{}", trace.disposition.name()),
     }
 }

@@ -89,7 +89,6 @@ impl Network {
                 self.agenda.add(SimTime::from(model.maintenance_every), Due::MaintainConnector { connector });
             }
         }
-        self.ask_rules_for_connectors();
         if !scenario.connectors.is_empty() {
             self.agenda.add(SimTime::ZERO + LOOK_EVERY, Due::LookAtConnectors);
         }
@@ -98,6 +97,11 @@ impl Network {
     /// VMs of a connector.
     pub fn connector_instances(&self, connector: usize) -> u32 {
         self.connectors[connector].vms.len() as u32
+    }
+
+    /// Addresses of a connector's VMs, and their ports at the firewall.
+    pub(super) fn connector_interfaces(&self, connector: usize) -> Vec<(Ipv4Addr, PortId)> {
+        self.connectors[connector].vms.iter().map(|vm| (vm.address, vm.firewall_port)).collect()
     }
 
     fn add_connector_vm(&mut self, index: usize) {
@@ -149,18 +153,7 @@ impl Network {
         let vm = Vm { site, address, port, links, firewall_port, carried: [0; 2], busy: false };
         self.connectors[index].vms.push(vm);
         self.spread_flows(index);
-    }
-
-    /// Tells the dispatchers whether firewall rules let Google reach their VMs.
-    pub(super) fn ask_rules_for_connectors(&mut self) {
-        let now = self.engine.now();
-        for index in 0..self.connectors.len() {
-            let ConnectorStations { dispatcher, config, vms, .. } = &self.connectors[index];
-            let Some(vm) = vms.first() else { continue };
-            let firewall = self.engine.at(self.vpcs[config.network].firewall);
-            let blocked = firewalls::connector_blocked(firewall, vm.firewall_port, vm.address, now);
-            self.engine.change(*dispatcher, |connector| connector.set_blocked(blocked));
-        }
+        self.look_at_tunnels(index);
     }
 
     /// Tells the dispatcher which VMs there are, and which flows stay where they are.

@@ -1,14 +1,13 @@
 //! The firewall of each network: from the scenario's rules and policies, and those that Google makes for connectors.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
 
 use super::Network;
 use crate::node::firewall::{
-    Action, Cpus, Firewall, Headers, InterfaceKind, Layer, LayerKind, Peers, Policy, ProtocolMatch, Ranges, Rule,
-    Targets, WhenFull,
+    Action, Cpus, Firewall, InterfaceKind, Layer, LayerKind, Peers, Policy, ProtocolMatch, Ranges, Rule, Targets,
+    WhenFull,
 };
 use crate::scenario::model::{FullTable, SourceServiceAccount};
 use crate::scenario::{
@@ -17,7 +16,6 @@ use crate::scenario::{
 };
 use crate::time::SimTime;
 use crate::trace::info::{Resource, Scope};
-use crate::trace::{DropCause, PortId};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -25,13 +23,9 @@ const UDP: u8 = 17;
 
 /// Where the serverless side of a connector's tunnel is. As all of the automatic rules:
 /// <https://docs.cloud.google.com/vpc/docs/serverless-vpc-access>, 2026.
-const SERVERLESS: &[&str] = &["35.199.224.0/19"];
+pub(super) const SERVERLESS: &[&str] = &["35.199.224.0/19"];
 /// Where connector VMs are checked from.
-const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
-
-/// The tunnel's first port, of UDP, and that of health checks, of TCP.
-const TUNNEL_PORT: u16 = 665;
-const HEALTH_PORT: u16 = 667;
+pub(super) const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
 
 /// The firewall of a network, without interfaces.
 pub(super) fn firewall(scenario: &Scenario, network: usize) -> Firewall {
@@ -194,34 +188,6 @@ fn automatic_rules(connector: &Connector, range: Ipv4Net) -> [Rule; 6] {
     ]
 }
 
-/// Why Google cannot reach a connector VM at this port, if rules are in the way: the tunnel from the serverless side and back,
-/// then health checks. Of each range its first addresses stand for all.
-pub(super) fn connector_blocked(
-    firewall: &Firewall,
-    port: PortId,
-    vm: Ipv4Addr,
-    now: SimTime,
-) -> Option<(DropCause, String)> {
-    let first = |range: &str| -> IpAddr {
-        let range: Ipv4Net = range.parse().expect("the constants are ranges");
-        Ipv4Addr::from(u32::from(range.network()) + 1).into()
-    };
-    let tunnel = DropCause::VpcConnectorServerlessTrafficBlocked;
-    let health = DropCause::VpcConnectorHealthCheckTrafficBlocked;
-    let google = SERVERLESS.iter().map(|range| first(range)).flat_map(|google| {
-        [
-            (tunnel, true, Headers::udp(google, vm, TUNNEL_PORT)),
-            (tunnel, false, Headers::udp(vm, google, TUNNEL_PORT)),
-            (health, true, Headers::tcp(google, vm, HEALTH_PORT)),
-        ]
-    });
-    let checks = HEALTH_CHECKS.iter().map(|range| (health, true, Headers::tcp(first(range), vm, HEALTH_PORT)));
-    google.chain(checks).find_map(|(cause, ingress, headers)| {
-        let ruling = firewall.permits(port, ingress, &headers, now);
-        ruling.cause.map(|_| (cause, ruling.description))
-    })
-}
-
 /// vCPUs of a VM.
 pub(super) fn vm_cpus(cpus: MachineCpus) -> Cpus {
     match cpus {
@@ -266,6 +232,6 @@ impl Network {
         let policies_first = scenario.networks[network].policies_before_rules;
         let layers = layers(scenario, network);
         self.engine.change(self.vpcs[network].firewall, |firewall| firewall.replace(layers, policies_first));
-        self.ask_rules_for_connectors();
+        self.look_at_all_tunnels(network);
     }
 }

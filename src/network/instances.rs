@@ -60,6 +60,14 @@ impl Network {
         }
     }
 
+    /// The subnet for whose want of addresses a workload's first revision has no instance.
+    pub fn full_subnetwork(&self, workload: usize) -> Option<usize> {
+        let Attachment::Direct { subnetwork, .. } = self.scenario.workloads[workload].attachment() else {
+            return None;
+        };
+        self.waiting.contains_key(&(workload, 0)).then_some(*subnetwork)
+    }
+
     /// Google's own words; no further instance starts until addresses are free, and nothing else happens.
     fn log_failed_start(&mut self, workload: usize, revision: usize) {
         let Attachment::Direct { subnetwork, .. } = self.scenario.workloads[workload].revisions[revision].attachment
@@ -80,7 +88,9 @@ impl Network {
         let spec = &scenario.workloads[workload];
         let model = &scenario.model.cloud_run;
         let of = &spec.revisions[revision];
-        let held = match of.attachment {
+        // What is not ready holds no address and no port: it does not get as far.
+        let way = of.way();
+        let held = match *way {
             Attachment::Direct { subnetwork, .. } => {
                 let owner = match model.address_blocks {
                     AddressBlocks::Revision => Owner((workload as u32) << 16 | revision as u32),
@@ -105,7 +115,7 @@ impl Network {
             Attachment::Direct { subnetwork, .. } => self.next_ipv6(subnetwork),
             _ => None,
         };
-        let attachment = match &of.attachment {
+        let attachment = match way {
             Attachment::None => instance::Attachment::None,
             Attachment::Connector(_) => instance::Attachment::Connector,
             Attachment::Direct { network, subnetwork, .. } => {
@@ -128,6 +138,7 @@ impl Network {
                 attachment,
                 all_traffic: of.egress == Egress::AllTraffic,
                 private_ranges: Arc::clone(&self.private_ranges),
+                not_ready: of.not_ready.as_deref().map(Into::into),
             }),
         );
 
@@ -137,7 +148,7 @@ impl Network {
         self.engine.change(self.serverless, |egress| egress.add_instance(address, port));
 
         let mut firewall_port = None;
-        match &of.attachment {
+        match way {
             Attachment::None => {}
             Attachment::Connector(connector) => {
                 let dispatcher = self.connectors[*connector].dispatcher;
@@ -276,7 +287,7 @@ impl Network {
         self.engine.change(gone.site, Instance::shut_down);
         self.engine.change(self.serverless, |egress| egress.remove_instance(gone.address));
         let spec = &scenario.workloads[workload];
-        match spec.revisions[gone.revision].attachment {
+        match *spec.revisions[gone.revision].way() {
             Attachment::None => {}
             Attachment::Connector(connector) => {
                 let dispatcher = self.connectors[connector].dispatcher;
@@ -313,7 +324,7 @@ fn instance_link(workload: &Workload) -> LinkConfig {
 }
 
 /// How a trace names a revision, job or function.
-fn workload_info(workload: &Workload, revision: &Revision) -> WorkloadInfo {
+pub(crate) fn workload_info(workload: &Workload, revision: &Revision) -> WorkloadInfo {
     let located = |collection, name: &str| Resource::located(collection, &*workload.region, name);
     let (kind, collection) = match workload.kind {
         WorkloadKind::Service => (info::WorkloadKind::Revision, "services"),

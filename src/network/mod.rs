@@ -19,6 +19,7 @@ mod instances;
 mod maintenance;
 mod peers;
 mod routes;
+mod tunnels;
 mod vpcs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,6 +49,7 @@ use crate::trace::PortId;
 
 use agenda::{Agenda, Due};
 use connectors::ConnectorStations;
+pub(crate) use instances::workload_info;
 
 /// Google: Direct VPC egress carries 1 Gbps an instance.
 const DIRECT_VPC_BITS_PER_SECOND: u64 = 1_000_000_000;

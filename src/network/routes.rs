@@ -15,6 +15,7 @@ use crate::node::router::{self, PeerName, RouteId, RouteKind, SubnetRoute};
 use crate::scenario::{self, ForwardingTarget, NextHop, PolicyScope, RoutingMode};
 use crate::time::SimTime;
 use crate::trace::DropCause;
+use crate::trace::info::Resource;
 
 /// A route of the scenario, and where it stands in routers' tables: its own network's, and those that import it.
 #[derive(Debug)]
@@ -115,6 +116,7 @@ impl Network {
                 // Google turns Private Google Access on for a primary range that Public NAT serves.
                 private_google_access: subnetwork.private_google_access || covered.contains(&(index, subnetwork.range)),
                 hybrid: subnetwork.hybrid,
+                private_nat: subnetwork.private_nat,
             };
             self.engine.change(self.vpcs[subnetwork.network].router, |router| {
                 subnetwork.ranges().for_each(|range| router.add_subnet(range, route.clone()));
@@ -285,6 +287,11 @@ impl Network {
                 }
                 ForwardingTarget::ServiceAttachment { attachment, status } => {
                     let target = router::ForwardingTarget::PublishedService {
+                        attachment: Resource {
+                            collection: "serviceAttachments",
+                            name: attachment.as_str().into(),
+                            ..self.rule_resource(at)
+                        },
                         accepted: status == "ACCEPTED",
                         status: status.as_str().into(),
                     };

@@ -41,7 +41,7 @@ pub struct Connector {
     vms: Vec<PortId>,
     ready: bool,
     /// Why it does not work, though it is READY, with the sentence that says so.
-    blocked: Option<(DropCause, String)>,
+    blocked: Option<(DropCause, Arc<str>)>,
     /// Which packets pass is asked of each one.
     limited: bool,
     by_instance: bool,
@@ -87,7 +87,7 @@ impl Connector {
     }
 
     /// Firewall rules keep Google from reaching its VMs: why, and the sentence that names the rule. `None`: they do not.
-    pub fn set_blocked(&mut self, blocked: Option<(DropCause, String)>) {
+    pub fn set_blocked(&mut self, blocked: Option<(DropCause, Arc<str>)>) {
         self.blocked = blocked;
     }
 
@@ -123,7 +123,7 @@ impl Connector {
         }
         if let Some((cause, why)) = &self.blocked {
             explain.say(State::ArriveAtVpcConnector, || self.reached());
-            explain.say(State::Drop, || why.clone());
+            explain.say(State::Drop, || why.to_string());
             return Verdict::Drop(*cause);
         }
         let Some(tuple) = packet.five_tuple().filter(|tuple| tuple.protocol != Protocol::Icmp) else {

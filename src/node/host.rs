@@ -105,12 +105,15 @@ impl Host {
         explain.say(State::Deliver, || {
             let port = flow.filter(|flow| flow.protocol() != Protocol::Icmp);
             let port = port.map(|flow| format!("{} port {}", flow.protocol(), flow.dst_port())).unwrap_or_default();
+            // Behind the first port is the internet, behind the others are networks with Private Google Access.
+            let privately = self.place == HostPlace::GoogleApi && from != UPLINK;
+            let way = if privately { " by Private Google Access, without NAT" } else { "" };
             let text = match (open, port.is_empty()) {
-                (_, true) => format!("delivered to {}", self.name),
-                (true, _) => format!("delivered to {}, {port} is open", self.name),
-                (false, _) => format!("delivered to {}, which refuses: {port} is closed", self.name),
+                (_, true) => format!("delivered to {}{way}", self.name),
+                (true, _) => format!("delivered to {}{way}, {port} is open", self.name),
+                (false, _) => format!("delivered to {}{way}, which refuses: {port} is closed", self.name),
             };
-            (text, self.deliver_info(packet.destination()))
+            (text, self.deliver_info(packet.destination(), privately))
         });
         if open {
             return Verdict::Deliver(Memo::Pure);
@@ -139,7 +142,7 @@ impl Host {
         Verdict::Forward(BEHIND, Memo::Pure)
     }
 
-    fn deliver_info(&self, address: IpAddr) -> DeliverInfo {
+    fn deliver_info(&self, address: IpAddr, privately: bool) -> DeliverInfo {
         let to = |target| DeliverInfo::to(target, address);
         match &self.place {
             HostPlace::Internet => to(DeliverTarget::Internet),
@@ -148,7 +151,7 @@ impl Host {
                 DeliverInfo { resource: Some(info.instance.clone()), ..to(DeliverTarget::Instance) }
             }
             HostPlace::GoogleApi => {
-                let google_service = Some(GoogleServiceType::PrivateGoogleAccess);
+                let google_service = privately.then_some(GoogleServiceType::PrivateGoogleAccess);
                 DeliverInfo { google_service, ..to(DeliverTarget::GoogleApi) }
             }
             HostPlace::Service(info) => DeliverInfo { ip_address: address, ..(**info).clone() },

@@ -153,6 +153,8 @@ pub struct InstanceConfig {
     pub all_traffic: bool,
     /// What is private.
     pub private_ranges: Arc<PrivateRanges>,
+    /// Why its workload is not ready, if it is not: then nothing leaves it.
+    pub not_ready: Option<Arc<str>>,
 }
 
 /// One instance.
@@ -197,7 +199,8 @@ impl Instance {
         if self.stopped {
             return Verdict::Drop(DropCause::SimInstanceStopped);
         }
-        let InstanceConfig { name, workload, address, ipv6, attachment, all_traffic, private_ranges } = &self.config;
+        let InstanceConfig { name, workload, address, ipv6, attachment, all_traffic, private_ranges, not_ready } =
+            &self.config;
         let (of, all_traffic) =
             (workload.service.as_ref().map_or(&workload.resource.name, |it| &it.name), *all_traffic);
         if from != SOCKETS {
@@ -215,13 +218,11 @@ impl Instance {
         let dst = packet.destination();
         let direct = matches!(attachment, Attachment::Direct { .. });
         let private = private_ranges.contain(dst, direct);
-        let start = match workload.kind {
-            WorkloadKind::Revision => State::StartFromCloudRunRevision,
-            WorkloadKind::Job => State::StartFromCloudRunJob,
-            WorkloadKind::Function => State::StartFromCloudFunction,
-        };
-        explain.say(start, || {
+        explain.say(workload.kind.start(), || {
             let source = packet.source();
+            if not_ready.is_some() {
+                return (format!("{of} is to send from {source}"), workload.clone());
+            }
             let way = match (attachment, all_traffic, private) {
                 _ if dst == METADATA || dst.is_loopback() => format!("to {dst}, which no setting sends elsewhere"),
                 (Attachment::None, _, _) => "without VPC attachment".to_owned(),
@@ -244,6 +245,10 @@ impl Instance {
             };
             (text, workload.clone())
         });
+        if let Some(why) = not_ready {
+            explain.say(State::Drop, || format!("{of} is not ready: {why}"));
+            return Verdict::Drop(workload.kind.not_ready());
+        }
         let own = match packet.source() {
             IpAddr::V4(source) => source == *address,
             IpAddr::V6(source) => {

@@ -58,9 +58,15 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::ForeignIpDisallowed => "set `canIpForward` of a VM that is a next hop",
             DropCause::VpcConnectorNotSet => "attach it with a connector or Direct VPC egress",
             DropCause::VpcConnectorNotRunning => "see its `state`",
-            DropCause::VpcConnectorServerlessTrafficBlocked | DropCause::VpcConnectorHealthCheckTrafficBlocked => {
-                "allow what Google's automatic rules would; a Shared VPC connector has none"
+            DropCause::VpcConnectorServerlessTrafficBlocked => {
+                "allow udp:665-666, tcp:667 and icmp between 35.199.224.0/19 and the connector's tag, both ways"
             }
+            DropCause::VpcConnectorHealthCheckTrafficBlocked => {
+                "allow tcp:667 from 35.191.0.0/16 and 130.211.0.0/22 to the connector's tag"
+            }
+            DropCause::CloudRunRevisionNotReady | DropCause::CloudRunJobNotReady => "see its `terminalCondition`",
+            DropCause::CloudFunctionNotActive => "see its `state`",
+            DropCause::DestinationIsPrivateNatIpRange => "nobody has an address there: is it right?",
             DropCause::CloudNatNoAddresses => "give it one, or let it allocate them",
             DropCause::CloudNatProtocolUnsupported => return None,
             DropCause::InstanceNotRunning => "start it",

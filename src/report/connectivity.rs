@@ -3,12 +3,13 @@
 //!
 //! Steps have Google's states, descriptions of our own, and the payload that belongs to the state under Google's field
 //! names (`trace.proto`, v1). What Google's steps do not have is `node`, the station, and `metadata`, the metadata server's
-//! answers. Fields without a value are left out, as there.
+//! answers; the steps are there once more without `node`, nested as Google nests them. Fields without a value are left out,
+//! as there.
 
 use serde_json::{Map, Value, json};
 
-use crate::trace::info::{Resource, Scope, WorkloadKind};
-use crate::trace::{Disposition, State, StepInfo, Trace};
+use crate::trace::info::{EndpointInfo, Ends, FirewallRuleType, Resource, Scope, WorkloadKind};
+use crate::trace::{Disposition, DropCause, State, StepInfo, Trace};
 
 /// The URI of a resource in a project, as Connectivity Tests writes it.
 pub fn uri(resource: &Resource, project: &str) -> String {
@@ -22,37 +23,147 @@ pub fn uri(resource: &Resource, project: &str) -> String {
     }
 }
 
-/// One direction of a trace.
-pub fn trace(trace: &Trace, project: &str) -> Value {
-    let steps = trace.hops.iter().flat_map(|hop| hop.steps.iter().map(move |step| (hop, step)));
-    let steps: Vec<Value> = steps
-        .map(|(hop, step)| {
-            let mut object = json!({
-                "node": hop.node,
-                "state": step.state.name(),
-                "description": step.description,
-                "projectId": project,
-            });
-            if step.state == State::Drop {
-                object["causesDrop"] = true.into();
-            }
-            if let Some(info) = &step.info {
-                let (field, payload) = payload(info, project);
-                object[field] = payload;
-            }
-            object
+/// A packet's way in one direction, and the packet as it was sent, if anybody could send it.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The way.
+    pub trace: &'a Trace,
+    /// The packet.
+    pub sent: Option<&'a EndpointInfo>,
+}
+
+/// A traced packet and its answer: as steps, and once more where Connectivity Tests has them.
+pub fn document(there: Way, back: Option<Way>, project: &str) -> Value {
+    let mut document = trace(there.trace, project);
+    document["reply"] = back.map(|back| trace(back.trace, project)).into();
+    document["reachabilityDetails"] = reachability(there, project);
+    if let Some(back) = back {
+        document["returnReachabilityDetails"] = reachability(back, project);
+    }
+    document
+}
+
+/// `ReachabilityDetails`
+fn reachability(way: Way, project: &str) -> Value {
+    let steps: Vec<Value> = steps(way.trace, project)
+        .map(|mut step| {
+            step.as_object_mut().expect("a step is an object").remove("node");
+            step
         })
         .collect();
+    let mut trace = json!({"steps": steps, "forwardTraceId": 1});
+    if let Some(sent) = way.sent {
+        trace["endpointInfo"] = endpoint(sent);
+    }
+    json!({"result": result(way.trace.disposition), "traces": [trace]})
+}
+
+/// One direction of a trace.
+pub fn trace(trace: &Trace, project: &str) -> Value {
     json!({
         "disposition": trace.disposition.name(),
-        "cause": trace.disposition.cause().map(|cause| cause.name()),
-        "result": match trace.disposition {
-            Disposition::Deliver => "REACHABLE",
-            Disposition::Forward => "UNDETERMINED",
-            Disposition::Drop(_) => "UNREACHABLE",
-        },
-        "steps": steps,
+        "cause": trace.disposition.reason().map(|(cause, _)| cause),
+        "result": result(trace.disposition),
+        "steps": steps(trace, project).collect::<Vec<_>>(),
     })
+}
+
+/// Google has no result for a packet that leaves for a network without a known configuration: the analysis is not complete.
+fn result(disposition: Disposition) -> &'static str {
+    match disposition {
+        Disposition::Deliver => "REACHABLE",
+        Disposition::Forward | Disposition::Abort(_) => "UNDETERMINED",
+        Disposition::Drop(_) => "UNREACHABLE",
+    }
+}
+
+fn steps(trace: &Trace, project: &str) -> impl Iterator<Item = Value> {
+    let steps: Vec<_> = trace.hops.iter().flat_map(|hop| hop.steps.iter().map(move |step| (hop, step))).collect();
+    // The step that decided, by what it decided about, and its resource.
+    let decided = trace.disposition.cause().and_then(|cause| {
+        let (at, (_, step)) = steps.iter().enumerate().rfind(|(_, (_, step))| decides(step.state, cause))?;
+        let uri = step.info.as_ref().and_then(|info| payload(info, project).1.get("uri").cloned());
+        Some((at, uri))
+    });
+    steps.into_iter().enumerate().map(move |(at, (hop, step))| {
+        let mut object = json!({
+            "node": hop.node,
+            "state": step.state.name(),
+            "description": step.description,
+            "projectId": project,
+        });
+        let is_drop = step.state == State::Drop;
+        if is_drop || decided.as_ref().is_some_and(|(decisive, _)| *decisive == at) {
+            object["causesDrop"] = true.into();
+        }
+        if let Some(info) = &step.info {
+            let (field, mut payload) = payload(info, project);
+            if let (true, Some((_, Some(uri)))) = (is_drop, &decided) {
+                payload["resourceUri"] = uri.clone();
+            }
+            object[field] = payload;
+        }
+        object
+    })
+}
+
+/// Whether a step of this kind is what leads to a drop for this cause.
+fn decides(state: State, cause: DropCause) -> bool {
+    use DropCause as Cause;
+    match cause {
+        Cause::FirewallRule | Cause::IngressFirewallTagsUnsupportedByDirectVpcEgress => {
+            matches!(state, State::ApplyEgressFirewallRule | State::ApplyIngressFirewallRule)
+        }
+        Cause::NoRoute
+        | Cause::RouteBlackhole
+        | Cause::RouteNextHopInstanceWrongNetwork
+        | Cause::RouteNextHopInstanceNonPrimaryIp
+        | Cause::RouteNextHopVpnTunnelNotEstablished
+        | Cause::TrafficFromHybridEndpointToInternetDisallowed
+        | Cause::HybridSubnetRegionMismatch
+        | Cause::RoutingLoop
+        | Cause::PrivateTrafficToInternet
+        | Cause::PrivateGoogleAccessViaVpnTunnelUnsupported
+        | Cause::DestinationIsPrivateNatIpRange => state == State::ApplyRoute,
+        Cause::HybridSubnetNoRoute => state == State::ArriveAtHybridSubnet,
+        Cause::VpnTunnelLocalSelectorMismatch | Cause::VpnTunnelRemoteSelectorMismatch => {
+            state == State::ArriveAtVpnTunnel
+        }
+        Cause::ForwardingRuleMismatch
+        | Cause::ForwardingRuleRegionMismatch
+        | Cause::PscConnectionNotAccepted
+        | Cause::PscEndpointAccessedFromPeeredNetwork => state == State::ApplyForwardingRule,
+        Cause::VpcConnectorNotRunning
+        | Cause::VpcConnectorServerlessTrafficBlocked
+        | Cause::VpcConnectorHealthCheckTrafficBlocked => state == State::ArriveAtVpcConnector,
+        Cause::VpcConnectorNotSet
+        | Cause::CloudRunRevisionNotReady
+        | Cause::CloudRunJobNotReady
+        | Cause::CloudFunctionNotActive => matches!(
+            state,
+            State::StartFromCloudRunRevision | State::StartFromCloudRunJob | State::StartFromCloudFunction
+        ),
+        _ => false,
+    }
+}
+
+/// `EndpointInfo`
+fn endpoint(info: &EndpointInfo) -> Value {
+    let mut fields = Fields::default();
+    let Ends { source, destination } = info.ends;
+    fields.set("sourceIp", source.0.to_string());
+    fields.set("destinationIp", destination.0.to_string());
+    fields.set("protocol", info.protocol);
+    if has_ports(info.protocol) {
+        fields.set("sourcePort", source.1);
+        fields.set("destinationPort", destination.1);
+    }
+    Value::Object(fields.0)
+}
+
+/// In Connectivity Tests ports are those of TCP and UDP only.
+fn has_ports(protocol: &str) -> bool {
+    matches!(protocol, "TCP" | "UDP")
 }
 
 /// The field of a step's payload, and the payload.
@@ -99,7 +210,9 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.set("direction", info.direction);
             fields.set("action", info.action);
             fields.set("priority", info.priority);
-            fields.set("networkUri", uri(&info.network));
+            if info.rule_type != FirewallRuleType::HierarchicalFirewallPolicyRule {
+                fields.set("networkUri", uri(&info.network));
+            }
             fields.list("targetTags", &info.target_tags);
             fields.list("targetServiceAccounts", &info.target_service_accounts);
             fields.set("policy", info.policy_name.as_deref());
@@ -124,9 +237,12 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.list("instanceTags", &info.instance_tags);
             fields.set("srcIpRange", info.src_ip_range.as_deref());
             fields.list("protocols", &info.protocols);
-            fields.set("nextHop", &*info.next_hop_text);
             fields.set("nextHopUri", info.next_hop.as_ref().map(uri));
             fields.set("nextHopNetworkUri", info.next_hop_network.as_ref().map(uri));
+            if let Some((name, route)) = &info.originating_route {
+                fields.set("originatingRouteDisplayName", &**name);
+                fields.set("originatingRouteUri", route.as_ref().map(uri));
+            }
             "route"
         }
         StepInfo::Nat(info) => {
@@ -141,7 +257,9 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             ];
             for (ip_field, port_field, (ip, port)) in ends {
                 fields.set(ip_field, ip.to_string());
-                fields.set(port_field, port);
+                if has_ports(info.protocol) {
+                    fields.set(port_field, port);
+                }
             }
             fields.set("routerUri", info.router.as_ref().map(uri));
             fields.set("natGatewayName", info.nat_gateway_name.as_deref());
@@ -158,6 +276,7 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.list("networkTags", &info.network_tags);
             fields.set("serviceAccount", info.service_account.as_deref());
             fields.set("running", info.running);
+            fields.set("status", if info.running { "RUNNING" } else { "NOT_RUNNING" });
             "instance"
         }
         StepInfo::VpnTunnel(info) => {
@@ -183,9 +302,17 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.set("matchedProtocol", &*info.matched_protocol);
             fields.set("matchedPortRange", &*info.matched_port_range);
             fields.set("vip", info.vip.to_string());
-            fields.set("target", &*info.target);
+            fields.set("pscServiceAttachmentUri", info.psc_service_attachment.as_ref().map(uri));
+            fields.set("pscGoogleApiTarget", info.psc_google_api_target);
             "forwardingRule"
         }
+        StepInfo::HybridSubnet(info) => {
+            fields.set("displayName", name(&info.subnetwork));
+            fields.set("uri", uri(&info.subnetwork));
+            fields.set("region", info.subnetwork.region());
+            "hybridSubnet"
+        }
+        StepInfo::Endpoint(info) => return ("endpoint", endpoint(info)),
         StepInfo::GoogleService(info) => {
             fields.set("sourceIp", info.source_ip.to_string());
             fields.set("googleServiceType", info.service_type.name());
@@ -211,18 +338,23 @@ fn payload(info: &StepInfo, project: &str) -> (&'static str, Value) {
             fields.set("destinationIp", info.destination_ip.to_string());
             "drop"
         }
+        StepInfo::Abort(info) => {
+            fields.set("cause", info.cause.name());
+            fields.set("resourceUri", info.resource.as_ref().map(uri));
+            "abort"
+        }
     };
     (field, Value::Object(fields.0))
 }
 
-/// An object that leaves out what has no value.
+/// An object that leaves out what has no value, or the one that Google's JSON leaves out, too: 0, false, nothing.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
 impl Fields {
     fn set(&mut self, field: &str, value: impl Into<Value>) {
         let value = value.into();
-        if !value.is_null() {
+        if ![Value::Null, 0.into(), false.into(), "".into()].contains(&value) {
             self.0.insert(field.into(), value);
         }
     }

@@ -119,6 +119,8 @@ pub struct Subnetwork {
     pub private_google_access: bool,
     /// `allowSubnetCidrRoutesOverlap`: what nothing in it has may be reached by routes inside its range.
     pub hybrid: bool,
+    /// `purpose: PRIVATE_NAT`: only Private NAT has addresses in it.
+    pub private_nat: bool,
     /// Its IPv6 range, if it is dual-stack.
     pub ipv6: Option<SubnetworkIpv6>,
 }
@@ -412,6 +414,15 @@ pub struct Revision {
     pub service_account: Option<String>,
     /// vCPUs from `resources.limits.cpu`, default 1.
     pub vcpus: f64,
+    /// Why it is not ready, if it is not: what its `terminalCondition` or its `state` says.
+    pub not_ready: Option<String>,
+}
+
+impl Revision {
+    /// The attachment that its instances get: none while it is not ready.
+    pub fn way(&self) -> &Attachment {
+        if self.not_ready.is_some() { &Attachment::None } else { &self.attachment }
+    }
 }
 
 /// Kinds of Cloud Run workloads.

@@ -660,6 +660,7 @@ mod tests {
             attachment,
             all_traffic: false,
             private_ranges: Default::default(),
+            not_ready: None,
         };
         let instance = Instance::new(instance);
         let instance = engine.add("i", instance);

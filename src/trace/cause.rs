@@ -91,6 +91,14 @@ drop_causes! {
     VpcConnectorServerlessTrafficBlocked = "VPC_CONNECTOR_SERVERLESS_TRAFFIC_BLOCKED", "a firewall keeps Google's serverless ranges from the connector's VMs";
     /// Firewall rules keep health checks from the connector's VMs.
     VpcConnectorHealthCheckTrafficBlocked = "VPC_CONNECTOR_HEALTH_CHECK_TRAFFIC_BLOCKED", "a firewall keeps health checks from the connector's VMs";
+    /// From a revision of a service or worker pool whose condition `Ready` has not succeeded.
+    CloudRunRevisionNotReady = "CLOUD_RUN_REVISION_NOT_READY", "the Cloud Run revision is not ready";
+    /// From a job whose condition `Ready` has not succeeded.
+    CloudRunJobNotReady = "CLOUD_RUN_JOB_NOT_READY", "the Cloud Run job is not ready";
+    /// From a function that is not `ACTIVE`.
+    CloudFunctionNotActive = "CLOUD_FUNCTION_NOT_ACTIVE", "the function is not active";
+    /// To an address of a subnet with `purpose: PRIVATE_NAT`: only Private NAT has addresses there.
+    DestinationIsPrivateNatIpRange = "DESTINATION_IS_PRIVATE_NAT_IP_RANGE", "the destination is in a range of Private NAT";
     /// The gateway has no NAT IP at all.
     CloudNatNoAddresses = "CLOUD_NAT_NO_ADDRESSES", "the Cloud NAT gateway has no NAT IP";
     /// The gateway translates TCP, UDP and ICMP only.
@@ -154,6 +162,31 @@ drop_causes! {
 impl fmt::Display for DropCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Why there is no packet to follow (`AbortInfo.Cause`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbortCause {
+    /// The workload has Direct VPC egress and no instance, because its subnet has no free address.
+    NoServerlessIpRanges,
+}
+
+impl AbortCause {
+    /// The fixed name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AbortCause::NoServerlessIpRanges => "NO_SERVERLESS_IP_RANGES",
+        }
+    }
+
+    /// What it means, as a sentence for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            AbortCause::NoServerlessIpRanges => {
+                "no instance could start: the subnet has no free address for Direct VPC egress"
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::DropCause;
+use super::{AbortCause, DropCause, State};
 use crate::wire::Packet;
 
 /// A resource of Google Cloud, by what its URI says beside the project.
@@ -74,6 +74,9 @@ macro_rules! names {
         pub enum $name { $($(#[$vmeta])* #[allow(missing_docs, reason = "the name is Google's")] $variant),* }
 
         impl $name {
+            /// All of them, in a fixed order.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
             /// The fixed name.
             pub const fn name(self) -> &'static str {
                 match self { $($name::$variant => $text),* }
@@ -122,6 +125,10 @@ step_info! {
     VpnTunnel(VpnTunnelInfo),
     /// `interconnect_attachment`
     InterconnectAttachment(InterconnectAttachmentInfo),
+    /// `hybrid_subnet`
+    HybridSubnet(HybridSubnetInfo),
+    /// `endpoint`
+    Endpoint(EndpointInfo),
     /// `forwarding_rule`
     ForwardingRule(ForwardingRuleInfo),
     /// `google_service`
@@ -132,6 +139,8 @@ step_info! {
     Forward(ForwardInfo),
     /// `drop`
     Drop(DropInfo),
+    /// `abort`
+    Abort(AbortInfo),
 }
 
 names! {
@@ -157,6 +166,26 @@ pub struct MetadataAnswer {
     pub path: String,
     /// The answer; `None` is 404.
     pub address: Option<IpAddr>,
+}
+
+impl WorkloadKind {
+    /// How a trace begins that starts from it.
+    pub const fn start(self) -> State {
+        match self {
+            WorkloadKind::Revision => State::StartFromCloudRunRevision,
+            WorkloadKind::Job => State::StartFromCloudRunJob,
+            WorkloadKind::Function => State::StartFromCloudFunction,
+        }
+    }
+
+    /// Why packets from it are dropped while it is not ready.
+    pub const fn not_ready(self) -> DropCause {
+        match self {
+            WorkloadKind::Revision => DropCause::CloudRunRevisionNotReady,
+            WorkloadKind::Job => DropCause::CloudRunJobNotReady,
+            WorkloadKind::Function => DropCause::CloudFunctionNotActive,
+        }
+    }
 }
 
 /// `CloudRunRevisionInfo`, `CloudRunJobInfo` or `CloudFunctionInfo`.
@@ -303,10 +332,10 @@ pub struct RouteInfo {
     pub protocols: Vec<String>,
     /// What it leads to.
     pub next_hop: Option<Resource>,
-    /// The same, for people: an address, or a name.
-    pub next_hop_text: String,
     /// The network it leads to, if that is another.
     pub next_hop_network: Option<Resource>,
+    /// Of a route that was imported from a peer: the route there, by its name and, if it is a resource, as that.
+    pub originating_route: Option<(Arc<str>, Option<Resource>)>,
 }
 
 names! {
@@ -353,7 +382,7 @@ pub struct Ends {
 impl Ends {
     /// Those of a packet.
     pub fn of(packet: &Packet) -> Ends {
-        let ports = packet.five_tuple().map_or((0, 0), |tuple| (tuple.src_port, tuple.dst_port));
+        let ports = packet.flow().map_or((0, 0), |flow| (flow.src_port(), flow.dst_port()));
         Ends { source: (packet.source(), ports.0), destination: (packet.destination(), ports.1) }
     }
 }
@@ -415,6 +444,30 @@ pub struct InterconnectAttachmentInfo {
     pub cloud_router: Option<Resource>,
 }
 
+/// `HybridSubnetInfo`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HybridSubnetInfo {
+    /// The subnet.
+    pub subnetwork: Resource,
+}
+
+/// `EndpointInfo`: what a packet is, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointInfo {
+    /// Addresses and ports.
+    pub ends: Ends,
+    /// IP protocol, such as `TCP`.
+    pub protocol: &'static str,
+}
+
+impl EndpointInfo {
+    /// That of a packet.
+    pub fn of(packet: &Packet) -> EndpointInfo {
+        let protocol = packet.flow().map_or("", |flow| flow.protocol().label());
+        EndpointInfo { ends: Ends::of(packet), protocol }
+    }
+}
+
 /// `ForwardingRuleInfo`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardingRuleInfo {
@@ -424,12 +477,14 @@ pub struct ForwardingRuleInfo {
     pub network: Resource,
     /// `TCP`, `UDP` and so on.
     pub matched_protocol: String,
-    /// Ports that it takes.
+    /// Ports that it takes; empty is all.
     pub matched_port_range: String,
     /// Its address.
     pub vip: IpAddr,
-    /// What it leads to: a backend service, a service attachment, a bundle of Google APIs.
-    pub target: String,
+    /// Service attachment that it leads to.
+    pub psc_service_attachment: Option<Resource>,
+    /// Bundle of Google APIs that it leads to.
+    pub psc_google_api_target: Option<&'static str>,
 }
 
 names! {
@@ -534,4 +589,13 @@ pub struct DropInfo {
     pub source_ip: IpAddr,
     /// Destination address of the packet as it stopped.
     pub destination_ip: IpAddr,
+}
+
+/// `AbortInfo`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbortInfo {
+    /// Why.
+    pub cause: AbortCause,
+    /// What it is about.
+    pub resource: Option<Resource>,
 }

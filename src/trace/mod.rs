@@ -8,7 +8,7 @@ mod cause;
 pub mod info;
 mod state;
 
-pub use cause::{DropCause, Failure};
+pub use cause::{AbortCause, DropCause, Failure};
 pub use info::StepInfo;
 pub use state::State;
 
@@ -64,15 +64,18 @@ pub enum Disposition {
     Forward,
     /// It stopped.
     Drop(DropCause),
+    /// Nobody could send it.
+    Abort(AbortCause),
 }
 
 impl Disposition {
-    /// `DELIVER`, `FORWARD` or `DROP`.
+    /// `DELIVER`, `FORWARD`, `DROP` or `ABORT`.
     pub const fn name(self) -> &'static str {
         match self {
             Disposition::Deliver => "DELIVER",
             Disposition::Forward => "FORWARD",
             Disposition::Drop(_) => "DROP",
+            Disposition::Abort(_) => "ABORT",
         }
     }
 
@@ -80,7 +83,16 @@ impl Disposition {
     pub const fn cause(self) -> Option<DropCause> {
         match self {
             Disposition::Drop(cause) => Some(cause),
-            _ => None,
+            Disposition::Deliver | Disposition::Forward | Disposition::Abort(_) => None,
+        }
+    }
+
+    /// Why it stopped, or was never sent: the fixed name and its sentence.
+    pub const fn reason(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Disposition::Drop(cause) => Some((cause.name(), cause.meaning())),
+            Disposition::Abort(cause) => Some((cause.name(), cause.meaning())),
+            Disposition::Deliver | Disposition::Forward => None,
         }
     }
 }

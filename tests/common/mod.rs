@@ -15,6 +15,7 @@ use serde_json::Value;
 
 pub mod headers;
 pub mod subset;
+pub mod walk;
 
 /// The program, in this folder.
 pub fn egressim(folder: &Path) -> Command {

@@ -127,7 +127,8 @@ impl Firewall {
 
     /// The payload of a decision by a rule, or by the implied one.
     fn info(&self, rule: Option<RuleAt>, ingress: bool, allow: bool) -> FirewallInfo {
-        let implied = if ingress { "default-ingress-deny" } else { "default-egress-allow" };
+        // As Connectivity Tests was seen to print it for egress; for ingress by analogy.
+        let implied = if ingress { "default-deny-ingress" } else { "default-allow-egress" };
         let mut info = FirewallInfo {
             display_name: implied.to_owned(),
             rule: None,

@@ -21,6 +21,8 @@ pub(super) enum Winner<'a, P> {
     Before(&'static str),
     /// One of them.
     Route(&'a Best<'a, P>, RouteId),
+    /// One whose next hop does not run, for want of another.
+    Dead(RouteId),
     /// None.
     Nobody,
 }
@@ -38,17 +40,26 @@ impl Router {
         let losers = self.losers(host, sender, &Winner::Before("subnet routes come first"));
         let text =
             format!("subnet route {range} of {} wins: {} is inside {network}{losers}", subnet.name, host.address());
-        let info = RouteInfo {
+        (text, self.subnet_info(range, subnet))
+    }
+
+    /// The same for a hybrid subnet in which nothing has the address.
+    pub(super) fn hybrid_told<P: Family>(&self, range: P, subnet: &SubnetRoute) -> (String, RouteInfo) {
+        let text = format!("subnet route {range} of {} matches, which is a hybrid subnet", subnet.name);
+        (text, self.subnet_info(range, subnet))
+    }
+
+    fn subnet_info<P: Family>(&self, range: P, subnet: &SubnetRoute) -> RouteInfo {
+        let network = &self.network;
+        RouteInfo {
             route_type: RouteType::Subnet,
             next_hop_type: NextHopType::Network,
             display_name: format!("subnet route {}", subnet.name),
             dest_ip_range: range.to_string(),
             next_hop: Some(Resource::network(Arc::clone(network))),
-            next_hop_text: network.to_string(),
             next_hop_network: Some(Resource::network(Arc::clone(network))),
             ..self.info()
-        };
-        (text, info)
+        }
     }
 
     /// A subnet of a peered network wins.
@@ -71,7 +82,6 @@ impl Router {
             next_hop_type: NextHopType::Peering,
             display_name: format!("peering subnet route {}", name.as_ref().unwrap_or(network)),
             dest_ip_range: range.to_string(),
-            next_hop_text: peering.to_string(),
             next_hop_network: Some(Resource::network(Arc::clone(network))),
             ..self.info()
         };
@@ -114,7 +124,6 @@ impl Router {
                 .into_iter()
                 .collect(),
             next_hop: hop.and_then(|hop| hop.resource.clone()),
-            next_hop_text: hop.map_or("DEFAULT_ROUTING".into(), |hop| hop.words.to_string()),
             next_hop_network: hop.and_then(|hop| hop.network.clone()),
             ..self.info()
         };
@@ -136,6 +145,8 @@ impl Router {
         }
         text += &self.losers(host, sender, &Winner::Route(best, id));
         let (imported, peer) = (route.peer.is_some(), route.peer.as_ref());
+        let is_resource = matches!(route.kind, RouteKind::Static);
+        let resource = is_resource.then(|| Resource::global("routes", Arc::clone(&route.name)));
         let region = match &route.kind {
             RouteKind::Static => None,
             RouteKind::Dynamic { region, .. } => region.as_ref().map(ToString::to_string),
@@ -149,20 +160,46 @@ impl Router {
             },
             next_hop_type: if imported { NextHopType::Peering } else { route.leads_to.kind },
             display_name: route.name.to_string(),
-            route: matches!(route.kind, RouteKind::Static).then(|| Resource::global("routes", Arc::clone(&route.name))),
+            route: resource.clone().filter(|_| !imported),
             region,
             dest_ip_range: best.range.to_string(),
             priority: best.rank.priority(),
             instance_tags: route.tags.clone(),
             next_hop: route.leads_to.resource.clone(),
-            next_hop_text: route.leads_to.words.to_string(),
             next_hop_network: match peer {
                 Some(peer) => Some(Resource::network(Arc::clone(&peer.network))),
                 None => route.leads_to.network.clone(),
             },
+            originating_route: imported.then(|| (Arc::clone(&route.name), resource)),
             ..self.info()
         };
         (text, info)
+    }
+
+    /// The only route's next hop does not run.
+    pub(super) fn dead_end_told<P: Family>(
+        &self,
+        range: P,
+        id: RouteId,
+        host: P,
+        sender: &Sender,
+    ) -> (String, RouteInfo) {
+        let route = self.known(id);
+        let why = route.out_of_use.unwrap_or_default();
+        let (route_words, hop) = (words(route, range, None), &route.leads_to);
+        let text = format!("{route_words} to {} is the only one for {}, and {why}", hop.words, host.address());
+        let info = RouteInfo {
+            next_hop_type: NextHopType::Blackhole,
+            display_name: route.name.to_string(),
+            route: route.peer.is_none().then(|| Resource::global("routes", Arc::clone(&route.name))),
+            dest_ip_range: range.to_string(),
+            priority: route.priority,
+            instance_tags: route.tags.clone(),
+            next_hop: hop.resource.clone(),
+            ..self.info()
+        };
+        let others = self.losers(host, sender, &Winner::Dead(id));
+        (text + &others, info)
     }
 
     /// No route covers the destination, for this sender.
@@ -185,8 +222,8 @@ impl Router {
             src_ip_range: None,
             protocols: vec![],
             next_hop: None,
-            next_hop_text: String::new(),
             next_hop_network: None,
+            originating_route: None,
         }
     }
 
@@ -197,9 +234,9 @@ impl Router {
         let defaults_count = match winner {
             Winner::Before(_) => false,
             Winner::Route(best, ..) => best.range.prefix_len() == 0,
-            Winner::Nobody => true,
+            Winner::Nobody | Winner::Dead(_) => true,
         };
-        if let Winner::Route(_, id) = winner {
+        if let Winner::Route(_, id) | Winner::Dead(id) = winner {
             told.seen.insert(*id);
         }
         let covering: Vec<_> = P::table(self).routes.cover(&host).collect();
@@ -213,7 +250,7 @@ impl Router {
                     Winner::Route(best, ..) if best.range != range => "shorter prefix",
                     Winner::Route(best, ..) if best.rank == rank => continue,
                     Winner::Route(best, ..) => rank.loses_to(best.rank),
-                    Winner::Nobody => continue,
+                    Winner::Nobody | Winner::Dead(_) => continue,
                 };
                 told.add(id, || format!("{} loses: {why}", words(self.known(id), range, Some(rank))));
                 if told.enough() {

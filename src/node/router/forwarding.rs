@@ -43,7 +43,7 @@ pub(super) fn forward(
         let text = format!("forwarding rule {name} has {} and leads to {}", rule.address, rule.target_words);
         (text, rule.info(network))
     });
-    if let ForwardingTarget::PublishedService { accepted, status } = &rule.target {
+    if let ForwardingTarget::PublishedService { accepted, status, .. } = &rule.target {
         if client.peered {
             explain.say(State::Drop, || format!("endpoint {name} cannot be reached from a peered network"));
             return Verdict::Drop(DropCause::PscEndpointAccessedFromPeeredNetwork);
@@ -78,7 +78,11 @@ impl ForwardingRule {
             matched_protocol: protocol_words(self.protocol),
             matched_port_range: port_words(&self.ports),
             vip: self.address,
-            target: self.target_words.to_string(),
+            psc_service_attachment: match &self.target {
+                ForwardingTarget::PublishedService { attachment, .. } => Some(attachment.clone()),
+                ForwardingTarget::LoadBalancer => None,
+            },
+            psc_google_api_target: None,
         }
     }
 }
@@ -93,11 +97,11 @@ fn protocol_words(protocol: Option<u8>) -> String {
     }
 }
 
-/// `80, 8000-8080`, or all.
+/// `80, 8000-8080`; nothing for all.
 fn port_words(ports: &[(u16, u16)]) -> String {
     let words = ports.iter().map(|(first, last)| match first == last {
         true => first.to_string(),
         false => format!("{first}-{last}"),
     });
-    if ports.is_empty() { "all ports".into() } else { words.collect::<Vec<_>>().join(", ") }
+    words.collect::<Vec<_>>().join(", ")
 }

@@ -42,11 +42,12 @@ pub use route::{
 };
 
 use super::connector::spread;
-use crate::trace::info::ForwardingRuleInfo;
+use crate::trace::info::{ForwardingRuleInfo, HybridSubnetInfo, Resource};
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Verdict};
 use crate::wire::{Flow, IcmpError, Packet};
 use names::{NameId, Names};
 use policy::{Policy, Scope};
+use route::Rank;
 use special::{PscEndpoint, Special};
 use table::{Entry, Family, Sender, Subnet, Table, WayOut};
 
@@ -122,6 +123,10 @@ impl Router {
     /// Says what is behind a port other than [`FIREWALL`]. Without a word, it is what answers.
     pub fn set_origin(&mut self, port: PortId, origin: Origin) {
         self.regional |= matches!(origin, Origin::Attachment { .. });
+        // A region in which the network has nothing else is another region than all others, too.
+        if let Origin::Tunnel { region: Some(region) } | Origin::Attachment { region: Some(region) } = &origin {
+            self.regions.intern(region);
+        }
         self.origins.insert(port, origin);
     }
 
@@ -305,11 +310,21 @@ impl Router {
         }
         // 3. Subnet routes.
         if let Some((range, subnet)) = table.subnets.get_lpm(&dst) {
-            explain.say(State::ApplyRoute, || self.subnet_told(range, &subnet.route, dst, &sender));
-            if !subnet.route.hybrid || table.has(dst) {
-                return self.inside(&way, false, packet, explain);
+            let hybrid = subnet.route.hybrid && !table.has(dst);
+            explain.say(State::ApplyRoute, || match hybrid {
+                true => self.hybrid_told(range, &subnet.route),
+                false => self.subnet_told(range, &subnet.route, dst, &sender),
+            });
+            if subnet.route.private_nat {
+                explain.say(State::Drop, || {
+                    format!("{range} of {} is for Private NAT: nothing is reached there", subnet.route.name)
+                });
+                return Verdict::Drop(DropCause::DestinationIsPrivateNatIpRange);
             }
-            return self.beyond_hybrid_subnet(range, subnet, &way, packet, explain);
+            if hybrid {
+                return self.beyond_hybrid_subnet(range, subnet, &way, packet, explain);
+            }
+            return self.inside(&way, false, packet, explain);
         }
         if !table.peer_subnets.is_empty()
             && let Some((range, subnet)) = table.peer_subnets.get_lpm(&dst)
@@ -323,9 +338,26 @@ impl Router {
             explain.say(State::ApplyRoute, || self.route_told(&best, (id, equal), dst, &sender));
             return self.follow(&self.known(id).next_hop, &way, packet, explain);
         }
-        // 9. None.
+        // 9. None. If there would be one whose VM does not run, that is why.
+        if let Some((range, id)) = self.dead_end(dst, &sender) {
+            explain.say(State::ApplyRoute, || self.dead_end_told(range, id, dst, &sender));
+            return Verdict::Drop(DropCause::RouteBlackhole);
+        }
         explain.say(State::ApplyRoute, || self.no_route_told(dst, &sender));
         no_route(packet)
+    }
+
+    /// The static route that would win if its next hop ran. What BGP has withdrawn is no route any more.
+    fn dead_end<P: Family>(&self, dst: P, sender: &Sender) -> Option<(P, RouteId)> {
+        let covering: Vec<_> = P::table(self).routes.cover(&dst).collect();
+        covering.into_iter().rev().find_map(|(range, bucket)| {
+            let applies = |route: &Route| {
+                let has = |tag: &String| self.tags.find(tag).is_some_and(|tag| sender.tags.contains(&tag));
+                route.kind == RouteKind::Static && (route.tags.is_empty() || route.tags.iter().any(has))
+            };
+            let dead = bucket.out_of_use().filter(|id| applies(self.known(*id)));
+            dead.min_by_key(|id| Rank::of(self.known(*id), 0)).map(|id| (range, id))
+        })
     }
 
     /// Onto a route's next hop.
@@ -410,7 +442,9 @@ impl Router {
     ) -> Verdict {
         let SubnetRoute { name, region, .. } = &subnet.route;
         explain.say(State::ArriveAtHybridSubnet, || {
-            format!("nothing in hybrid subnet {name} has {}: routes inside {range} are asked", way.dst.address())
+            let text =
+                format!("nothing in hybrid subnet {name} has {}: routes inside {range} are asked", way.dst.address());
+            (text, HybridSubnetInfo { subnetwork: Resource::regional("subnetworks", &**region, &**name) })
         });
         let best = P::table(self).best(way.dst, &way.sender);
         let Some(best) = best.filter(|best| best.range.prefix_len() >= range.prefix_len()) else {
@@ -444,11 +478,12 @@ impl Router {
                 );
                 let info = ForwardingRuleInfo {
                     rule: rule.clone(),
-                    network: crate::trace::info::Resource::network(Arc::clone(&self.network)),
+                    network: Resource::network(Arc::clone(&self.network)),
                     matched_protocol: "TCP".into(),
-                    matched_port_range: "all ports".into(),
+                    matched_port_range: String::new(),
                     vip: *address,
-                    target: endpoint.bundle().into(),
+                    psc_service_attachment: None,
+                    psc_google_api_target: Some(endpoint.bundle()),
                 };
                 (text, info)
             }),

@@ -137,7 +137,7 @@ impl Rank {
             };
         }
         match (self.priority != better.priority, self.category) {
-            (true, _) => "lower priority",
+            (true, _) => "its priority number is higher",
             (_, 1) => "a load balancer comes after VMs and tunnels",
             _ => "the internet gateway comes last",
         }
@@ -155,6 +155,8 @@ pub struct SubnetRoute {
     pub private_google_access: bool,
     /// `allowSubnetCidrRoutesOverlap`: what nothing in it has may be reached by routes inside its range.
     pub hybrid: bool,
+    /// `purpose: PRIVATE_NAT`: only Private NAT has addresses in it, and nobody is reached by them.
+    pub private_nat: bool,
 }
 
 /// A subnet of a peered network.
@@ -209,6 +211,8 @@ pub enum ForwardingTarget {
     LoadBalancer,
     /// A service that another network has published.
     PublishedService {
+        /// Its service attachment.
+        attachment: Resource,
         /// The producer has accepted the connection.
         accepted: bool,
         /// What Google calls its state.

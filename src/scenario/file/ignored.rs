@@ -14,7 +14,7 @@ macro_rules! run {
     ($($field:literal),* $(,)?) => {
         &["uid", "generation", "labels", "annotations", "createTime", "updateTime", "deleteTime", "expireTime", "creator",
           "lastModifier", "client", "clientVersion", "launchStage", "binaryAuthorization", "observedGeneration",
-          "terminalCondition", "conditions", "reconciling", "satisfiesPzs", "etag", "description", "urls", "url", "uri",
+          "conditions", "reconciling", "satisfiesPzs", "etag", "description", "urls", "url", "uri",
           "ingress", "customAudiences", $($field),*]
     };
 }
@@ -261,6 +261,7 @@ pub(crate) fn fields(resource: &str) -> &'static [&'static str] {
             "googleReferenceIdV2",
         ],
         "PolicyBasedRoute" => &["kind", "selfLink", "createTime", "updateTime", "description", "labels", "warnings"],
+        "Condition" => &["lastTransitionTime", "severity", "reason", "revisionReason", "executionReason"],
         "Connector" => &["connectedProjects", "createTime", "lastRestartTime", "labels", "satisfiesPzs"],
         "ConnectorSubnet" => &[],
         "OrgPolicy" => &["etag", "updateTime", "version", "booleanPolicy", "dryRunSpec", "alternate"],
@@ -310,7 +311,6 @@ pub(crate) fn fields(resource: &str) -> &'static [&'static str] {
             "description",
             "buildConfig",
             "eventTrigger",
-            "state",
             "updateTime",
             "createTime",
             "stateMessages",
@@ -391,6 +391,7 @@ pub(crate) fn article(resource: &str) -> String {
         "VpcAccess" => "vpcAccess",
         "NetworkInterface" => "a network interface",
         "Service" => "a service",
+        "Condition" => "terminalCondition",
         "Job" => "a job",
         "WorkerPool" => "a worker pool",
         "Function" => "a function",

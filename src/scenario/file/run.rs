@@ -128,6 +128,31 @@ pub struct NetworkInterface {
     pub tags: Option<Vec<At<String>>>,
 }
 
+/// How a workload is.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Ready`, or another condition, which counts for nothing here.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<At<String>>,
+    /// Packets leave a workload only when `Ready` has succeeded, or nothing is said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<At<ConditionState>>,
+    /// Why, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<At<String>>,
+}
+
+google_enum! {
+    /// State of a condition.
+    ConditionState { StateUnspecified, ConditionPending, ConditionReconciling, ConditionFailed, ConditionSucceeded }
+}
+
+google_enum! {
+    /// State of a function.
+    FunctionState { StateUnspecified, Active, Failed, Deploying, Deleting, Unknown, Detaching, Detached, DetachFailed }
+}
+
 /// A Cloud Run service.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -146,6 +171,9 @@ pub struct Service {
     /// Its revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<RevisionTemplate>,
+    /// Whether it is ready, as the API tells of an existing one. Default: it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal_condition: Option<At<Condition>>,
     /// Which revisions get which share of the requests. Default: the latest gets all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<At<Vec<At<TrafficTarget>>>>,
@@ -286,6 +314,9 @@ pub struct Job {
     /// Its execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<ExecutionTemplate>,
+    /// Whether it is ready, as the API tells of an existing one. Default: it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal_condition: Option<At<Condition>>,
 }
 
 /// An execution of a job.
@@ -345,6 +376,9 @@ pub struct WorkerPool {
     /// The revision that `template` has become, if it has no name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest_created_revision: Option<At<Reference>>,
+    /// Whether it is ready, as the API tells of an existing one. Default: it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal_condition: Option<At<Condition>>,
 }
 
 /// A function.
@@ -362,6 +396,9 @@ pub struct Function {
     /// Its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_config: Option<At<ServiceConfig>>,
+    /// Packets leave it unless it has failed, or is being deployed or deleted. Default `ACTIVE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<At<FunctionState>>,
     /// Its generation. Default `GEN_2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<At<FunctionEnvironment>>,

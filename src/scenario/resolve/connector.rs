@@ -127,6 +127,7 @@ impl Resolver<'_> {
                     secondary: Vec::new(),
                     private_google_access: false,
                     hybrid: false,
+                    private_nat: false,
                 });
                 self.out.subnetworks.len() - 1
             }

@@ -98,6 +98,7 @@ impl Resolver<'_> {
                 secondary,
                 private_google_access: subnetwork.private_ip_google_access.as_ref().is_some_and(|on| on.value),
                 hybrid: subnetwork.allow_subnet_cidr_routes_overlap.unwrap_or(false),
+                private_nat: purpose == SubnetworkPurpose::PrivateNat,
             });
         }
     }

@@ -1,5 +1,9 @@
 //! Cloud Run services, jobs, worker pools and functions, and their way to a VPC network.
 
+mod ready;
+
+use ready::{inactive, unready};
+
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::run::{
@@ -29,6 +33,7 @@ pub(super) struct Deployed {
     first_generation: bool,
     service_account: Option<At<String>>,
     cpu: Vec<At<String>>,
+    not_ready: Option<At<String>>,
 }
 
 /// The way to a VPC network, as the workload's own fields call it.
@@ -107,6 +112,7 @@ impl Resolver<'_> {
                 first_generation: false,
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
+                not_ready: unready(service.terminal_condition.as_ref()),
             });
             let own = template.and_then(|template| template.revision.as_ref()).map(|name| name.as_str());
             let own = own.or(service.latest_created_revision.as_ref().map(|name| name.name()));
@@ -135,6 +141,7 @@ impl Resolver<'_> {
                 first_generation: false,
                 service_account: task.and_then(|task| task.service_account.clone()),
                 cpu: cpu_limits(task.and_then(|task| task.containers.as_ref())),
+                not_ready: unready(job.terminal_condition.as_ref()),
             });
             if let Ok(Some(at)) = self.workloads.lookup(&job.value.name, None) {
                 let count = |count: Option<&At<i64>>, default| count.map_or(default, |count| count.value.max(0) as u32);
@@ -161,6 +168,7 @@ impl Resolver<'_> {
                 first_generation: false,
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
+                not_ready: unready(pool.terminal_condition.as_ref()),
             });
             let own = template.and_then(|template| template.revision.as_ref()).map(|name| name.as_str());
             let own = own.or(pool.latest_created_revision.as_ref().map(|name| name.name()));
@@ -184,6 +192,7 @@ impl Resolver<'_> {
                 first_generation: function.environment.as_ref().is_some_and(|it| it.value == FunctionEnvironment::Gen1),
                 service_account: config.and_then(|config| config.service_account_email.clone()),
                 cpu: config.and_then(|config| config.available_cpu.clone()).into_iter().collect(),
+                not_ready: inactive(function.state.as_ref()),
             });
         }
     }
@@ -214,7 +223,9 @@ impl Resolver<'_> {
             max_instances,
             service_account: deployed.service_account.as_ref().map(|account| account.value.clone()),
             vcpus,
+            not_ready: deployed.not_ready.as_ref().map(|why| why.value.clone()),
         };
+        self.warn_of_unready(&deployed);
         self.out.workloads.push(Workload {
             name: deployed.name.name().to_owned(),
             kind: deployed.kind,
@@ -291,6 +302,8 @@ impl Resolver<'_> {
             max_instances,
             service_account: deployed.service_account.as_ref().map(|account| account.value.clone()),
             vcpus,
+            // What is deployed now becomes ready.
+            not_ready: None,
         };
         self.details.deployed.insert(workload, deployed);
         Some(revision)

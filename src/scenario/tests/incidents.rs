@@ -181,6 +181,8 @@ fn t28_a_connectors_name_counts_its_hyphens_twice() {
     let text = |name: &str| NETWORK.replace("name: conn,", &format!("name: {name},"));
     // 17 letters and 4 hyphens of two: 25, above 20.
     found("connector-name", &text("my-conn-us-central1-a"), &text("my-conn-us-a"));
+    // "Fewer than 21": 18 letters and a hyphen are 20.
+    found("connector-name", &text("connectors-and-more"), &text("connectors-and1234"));
 }
 
 #[test]

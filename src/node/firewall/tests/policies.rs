@@ -45,7 +45,7 @@ fn layers_are_evaluated_in_googles_order_whatever_the_order_they_are_given_in() 
             assert_eq!(decisive(layers(&left), policies_first), expected);
             left.retain(|(_, name, _)| *name != expected);
         }
-        assert_eq!(decisive(layers(&left), policies_first), "default-ingress-deny");
+        assert_eq!(decisive(layers(&left), policies_first), "default-deny-ingress");
     }
 }
 

@@ -381,7 +381,7 @@ proptest! {
 
         let (rule, allow) = case.decide(false);
         let expected_rule = rule.map(|number| number.to_string());
-        let implied = if case.ingress { "default-ingress-deny" } else { "default-egress-allow" };
+        let implied = if case.ingress { "default-deny-ingress" } else { "default-allow-egress" };
         prop_assert_eq!(&ruling.info.display_name, expected_rule.as_deref().unwrap_or(implied), "{}", ruling.description);
         let closed = case.ingress && case.me.run.is_some_and(|(ingress, ..)| !ingress);
         let expected = if closed {

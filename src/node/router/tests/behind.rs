@@ -85,6 +85,12 @@ fn a_load_balancer_without_global_access_takes_its_own_region_only() {
     let mut router = router(vec![("172.16.0.0/12", route("ilb", 1000, only))]);
     assert_eq!(send(&mut router, RUN, "172.16.0.1", 443), Ok(ILB));
     assert_eq!(send(&mut router, PGA, "172.16.0.1", 443), Err(DropCause::ForwardingRuleRegionMismatch));
+    // What comes through a tunnel is of the tunnel's region, also where the network has nothing else in it.
+    for (region, expected) in [("us-central1", Ok(ILB)), ("asia-east1", Err(DropCause::ForwardingRuleRegionMismatch))] {
+        router.set_origin(VPN, Origin::Tunnel { region: Some(region.into()) });
+        let mut from_tunnel = packet("192.168.1.1", "172.16.0.1", 443);
+        assert_eq!(verdict(&mut router, &mut from_tunnel, VPN), expected, "{region}");
+    }
 }
 
 #[test]
@@ -103,7 +109,11 @@ fn a_forwarding_rule_takes_its_protocol_and_ports_from_its_region() {
 
 #[test]
 fn an_endpoint_of_a_published_service_must_be_accepted_and_is_not_for_peers() {
-    let published = |accepted: bool| ForwardingTarget::PublishedService { accepted, status: "PENDING".into() };
+    let published = |accepted: bool| ForwardingTarget::PublishedService {
+        attachment: Resource::regional("serviceAttachments", "us-central1", "service"),
+        accepted,
+        status: "PENDING".into(),
+    };
     let mut pending = with_default();
     pending.add_forwarding_rule(forwarding_rule(published(false), None));
     assert_eq!(send(&mut pending, RUN, "10.40.0.99", 443), Err(DropCause::PscConnectionNotAccepted));

@@ -60,6 +60,7 @@ fn subnet(name: &str, region: &str) -> SubnetRoute {
         region: region.into(),
         private_google_access: name == "pga",
         hybrid: name == "hybrid",
+        private_nat: name == "private-nat",
     }
 }
 

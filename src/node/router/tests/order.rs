@@ -293,6 +293,38 @@ fn t13_equal_routes_share_flows_and_a_flow_keeps_its_own() {
 }
 
 #[test]
+fn t13_each_part_of_the_five_tuple_decides_which_of_equal_routes_a_flow_takes() {
+    let mut router = router(vec![
+        ("172.16.0.0/12", route("a", 1000, NextHop::VpnTunnel(VPN))),
+        ("172.16.0.0/12", route("b", 1000, NextHop::VpnTunnel(ATTACHMENT))),
+    ]);
+    let mut way = |src: u8, dst: u8, src_port: u16, dst_port: u16, protocol: Protocol| {
+        let (src, dst) = (format!("10.40.0.{src}"), format!("172.16.0.{dst}"));
+        let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+        let tuple: FiveTuple = FiveTuple { src, dst, src_port, dst_port, protocol };
+        let mut packet = Packet::empty();
+        match protocol {
+            Protocol::Udp => packet.build_udp(tuple, 8),
+            _ => packet.build_tcp(tuple, TcpSegment { flags: 2, seq: 0, ack: 0, payload: 0 }),
+        }
+        verdict(&mut router, &mut packet, FIREWALL).unwrap()
+    };
+    let tcp = Protocol::Tcp;
+    let some: [Vec<PortId>; 5] = [
+        (2..50).map(|number| way(number, 1, 5000, 443, tcp)).collect(),
+        (2..50).map(|number| way(2, number, 5000, 443, tcp)).collect(),
+        (2..50).map(|number| way(2, 1, 5000 + number, 443, tcp)).collect(),
+        (2..50).map(|number| way(2, 1, 5000, 443 + number, tcp)).collect(),
+        (2..50).map(|_| way(2, 1, 5000, 443, tcp)).collect(),
+    ];
+    // Source, destination, their ports; and the same flow again and again.
+    let both = some.each_ref().map(|ways| ways.contains(&VPN) && ways.contains(&ATTACHMENT));
+    assert_eq!(both, [true, true, true, true, false]);
+    let udp: Vec<_> = (2..50).map(|number| way(number, 1, 5000, 443, Protocol::Udp)).collect();
+    assert_ne!(some[0], udp, "the protocol counts, too");
+}
+
+#[test]
 fn a_route_for_two_tags_of_a_sender_has_one_share() {
     let tags = vec!["a".to_owned(), "b".into()];
     let both = Route { tags: tags.clone(), ..route("both", 1000, NextHop::VpnTunnel(VPN)) };
@@ -341,7 +373,7 @@ fn the_winner_is_named_and_the_nearest_of_the_others_with_why_they_lost() {
         told(&mut router, RUN, PUBLIC),
         ["route winner (198.51.100.0/24, priority 100) to hop of winner wins; \
           route tagged (198.51.100.0/26, priority 0) is for senders tagged web; \
-          route second (198.51.100.0/24, priority 200) loses: lower priority; \
+          route second (198.51.100.0/24, priority 200) loses: its priority number is higher; \
           route stopped (198.51.0.0/16, priority 0) is out of use: its VM is not running"]
     );
 }
@@ -356,7 +388,7 @@ fn each_reason_to_lose_has_its_words() {
     let vm = |name: &str| route(name, 100, NextHop::Other(VM));
     assert_eq!(reason(imported(vm("a"), 0, "p"), vm("b")), "imported, and the network has its own");
     assert_eq!(reason(imported(vm("a"), 1, "q"), imported(vm("b"), 0, "p")), "another peered network was chosen");
-    assert_eq!(reason(route("a", 101, NextHop::Other(VM)), vm("b")), "lower priority");
+    assert_eq!(reason(route("a", 101, NextHop::Other(VM)), vm("b")), "its priority number is higher");
     assert_eq!(reason(route("a", 100, ilb(ILB)), vm("b")), "a load balancer comes after VMs and tunnels");
     assert_eq!(reason(route("a", 100, NextHop::Internet), vm("b")), "the internet gateway comes last");
     // Equal ones do not lose.

@@ -29,7 +29,33 @@ const FIRST_PORT: u32 = 100;
 struct Subnet {
     range: Ipv4Net,
     region: usize,
-    hybrid: bool,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Plain,
+    Hybrid,
+    PrivateNat,
+}
+
+/// Where a packet comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Interface,
+    Tunnel(Option<usize>),
+    Attachment(Option<usize>),
+}
+
+impl Entry {
+    /// Towards there lead the first route and the second: so that some packets are sent back.
+    fn port(self) -> PortId {
+        match self {
+            Entry::Interface => FIREWALL,
+            Entry::Tunnel(_) => route_port(0),
+            Entry::Attachment(_) => route_port(1),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +79,8 @@ struct Listed {
     peer: Option<u16>,
     priority: u32,
     hop: Hop,
+    /// A load balancer without global access.
+    only_from: Option<usize>,
     in_use: bool,
     removed: bool,
 }
@@ -63,8 +91,15 @@ struct Policy {
     dst: Ipv4Net,
     priority: u16,
     protocol: Option<u8>,
-    tags: Vec<usize>,
+    whose: Whose,
     default_routing: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Whose {
+    All,
+    Tagged(Vec<usize>),
+    Attachments(Option<usize>),
 }
 
 /// A network, as lists.
@@ -103,19 +138,28 @@ impl World {
         around.max_by_key(|subnet| subnet.range.prefix_len()).map(|subnet| subnet.region)
     }
 
-    fn expected(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Outcomes {
+    fn expected(&self, entry: Entry, src: Ipv4Addr, dst: Ipv4Addr) -> Outcomes {
         // 1. Special routing paths are outside of the table.
         let special = ["35.191.0.0/16", "130.211.0.0/22", "35.235.240.0/20", "35.199.192.0/19", "35.199.224.0/19"];
         if special.iter().any(|range| range.parse::<Ipv4Net>().unwrap().contains(&dst)) {
             return only(Ok(GOOGLE));
         }
-        let tags = self.tags_of(src);
+        // Tags are those of interfaces; what comes from elsewhere is of the region of its tunnel or attachment.
+        let (tags, region) = match entry {
+            Entry::Interface => (self.tags_of(src), self.region_of(src)),
+            Entry::Tunnel(region) | Entry::Attachment(region) => (vec![], region),
+        };
         // 2. Of policy-based routes the highest priority counts; of equal ones, the first by name.
         let matching = self.policies.iter().enumerate().filter(|(_, policy)| {
             policy.src.contains(&src)
                 && policy.dst.contains(&dst)
                 && policy.protocol.is_none_or(|protocol| protocol == 6)
-                && (policy.tags.is_empty() || policy.tags.iter().any(|tag| tags.contains(tag)))
+                && match (&policy.whose, entry) {
+                    (Whose::All, _) => true,
+                    (Whose::Tagged(wanted), _) => wanted.iter().any(|tag| tags.contains(tag)),
+                    (Whose::Attachments(of), Entry::Attachment(at)) => of.is_none() || *of == at,
+                    (Whose::Attachments(_), _) => false,
+                }
         });
         if let Some((at, policy)) = matching.min_by_key(|(at, policy)| (policy.priority, policy_name(*at)))
             && !policy.default_routing
@@ -131,10 +175,11 @@ impl World {
             .max_by_key(|subnet| subnet.range.prefix_len())
         {
             let somebody = self.attached.iter().any(|(who, _)| *who == dst);
-            if !subnet.hybrid || somebody {
-                return only(Ok(FIREWALL));
+            match subnet.what {
+                What::PrivateNat => return only(Err(DropCause::DestinationIsPrivateNatIpRange)),
+                What::Hybrid if !somebody => inside = Some(subnet),
+                What::Plain | What::Hybrid => return only(Ok(FIREWALL)),
             }
-            inside = Some(subnet);
         } else if let Some((at, _)) = (self.peer_subnets.iter().enumerate())
             .filter(|(_, range)| range.contains(&dst))
             .max_by_key(|(_, range)| range.prefix_len())
@@ -142,7 +187,7 @@ impl World {
             return only(Ok(peer_port(at)));
         }
         // 4. The longest prefix among the routes that apply to the sender and are in consideration.
-        let sender = (tags, self.region_of(src));
+        let sender = (tags, region);
         let mut routes: Vec<(usize, &Listed)> = (self.routes.iter().enumerate())
             .filter(|(_, route)| !route.removed && route.in_use && route.dest.contains(&dst) && applies(route, &sender))
             .collect();
@@ -163,9 +208,13 @@ impl World {
         let rank = |hop: Hop| if hop == Hop::Dead { Hop::TunnelOrVm } else { hop };
         let best = routes.iter().map(|(_, route)| rank(route.hop)).min();
         routes.retain(|(_, route)| Some(rank(route.hop)) == best);
-        // 9. None.
+        // 9. None: then a static one whose next hop does not run is why.
         if routes.is_empty() {
-            return only(Err(DropCause::NoRoute));
+            let dead = self.routes.iter().any(|route| {
+                let stopped = matches!(route.kind, Kind::Static { .. }) && !route.in_use;
+                stopped && !route.removed && route.dest.contains(&dst) && applies(route, &sender)
+            });
+            return only(Err(if dead { DropCause::RouteBlackhole } else { DropCause::NoRoute }));
         }
         // 8. Equal ones share the flows.
         let after = |(at, route): &(usize, &Listed)| {
@@ -174,8 +223,16 @@ impl World {
             {
                 return Err(DropCause::HybridSubnetRegionMismatch);
             }
+            let elsewhere = |of: usize| region.is_some_and(|region| region != of);
             match route.hop {
+                Hop::LoadBalancer if route.only_from.is_some_and(elsewhere) => {
+                    Err(DropCause::ForwardingRuleRegionMismatch)
+                }
+                Hop::TunnelOrVm | Hop::LoadBalancer if route_port(*at) == entry.port() => Err(DropCause::RoutingLoop),
                 Hop::TunnelOrVm | Hop::LoadBalancer => Ok(route_port(*at)),
+                Hop::Internet if entry != Entry::Interface => {
+                    Err(DropCause::TrafficFromHybridEndpointToInternetDisallowed)
+                }
                 Hop::Dead => Err(DropCause::RouteBlackhole),
                 Hop::Internet if is_private(dst) => Err(DropCause::PrivateTrafficToInternet),
                 Hop::Internet => Ok(NAT),
@@ -184,11 +241,21 @@ impl World {
         routes.iter().map(|route| outcome(after(route))).collect()
     }
 
-    fn build(&self) -> Router {
+    fn build(&self, entry: Entry) -> Router {
         let mut router = Router::new("vpc".into(), GOOGLE, 7);
         router.add_nat_coverage("0.0.0.0/0".parse().unwrap(), NAT);
+        let region = |region: Option<usize>| region.map(|region| REGIONS[region].into());
+        match entry {
+            Entry::Interface => {}
+            Entry::Tunnel(of) => router.set_origin(entry.port(), Origin::Tunnel { region: region(of) }),
+            Entry::Attachment(of) => router.set_origin(entry.port(), Origin::Attachment { region: region(of) }),
+        }
         for subnet in &self.subnets {
-            let name = if subnet.hybrid { "hybrid" } else { "plain" };
+            let name = match subnet.what {
+                What::Plain => "plain",
+                What::Hybrid => "hybrid",
+                What::PrivateNat => "private-nat",
+            };
             router.add_subnet(subnet.range, super::subnet(name, REGIONS[subnet.region]));
         }
         for (at, range) in self.peer_subnets.iter().enumerate() {
@@ -197,14 +264,17 @@ impl World {
             router.add_peer_subnet(*range, subnet);
         }
         for (at, policy) in self.policies.iter().enumerate() {
-            let tags: Vec<String> = policy.tags.iter().map(|tag| TAGS[*tag].to_owned()).collect();
             router.add_policy_route(PolicyRoute {
                 name: policy_name(at).into(),
                 priority: policy.priority,
                 src: policy.src.into(),
                 dst: policy.dst.into(),
                 protocol: policy.protocol,
-                scope: if tags.is_empty() { PolicyScope::All } else { PolicyScope::Tags(tags) },
+                scope: match &policy.whose {
+                    Whose::All => PolicyScope::All,
+                    Whose::Tagged(tags) => PolicyScope::Tags(tags.iter().map(|tag| TAGS[*tag].to_owned()).collect()),
+                    Whose::Attachments(of) => PolicyScope::Attachments(region(*of)),
+                },
                 next_hop: (!policy.default_routing).then(|| (ilb(policy_port(at)), hop_name("ilb"))),
             });
         }
@@ -229,7 +299,7 @@ impl Listed {
             Hop::TunnelOrVm if at.is_multiple_of(2) => NextHop::VpnTunnel(port),
             Hop::TunnelOrVm => NextHop::Other(port),
             Hop::Dead => NextHop::Dead(DropCause::RouteBlackhole),
-            Hop::LoadBalancer => ilb(port),
+            Hop::LoadBalancer => NextHop::Ilb { port, only_from: self.only_from.map(|region| REGIONS[region].into()) },
             Hop::Internet => NextHop::Internet,
         };
         let (kind, tags) = match &self.kind {
@@ -301,14 +371,15 @@ fn listed() -> impl Strategy<Value = Listed> {
     ];
     let hop = prop_oneof![4 => Just(Hop::TunnelOrVm), 1 => Just(Hop::Dead), 2 => Just(Hop::LoadBalancer), 2 => Just(Hop::Internet)];
     let peer = prop_oneof![3 => Just(None), 2 => (0u16..3).prop_map(Some)];
-    let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.15));
+    let flags = (prop::bool::weighted(0.85), prop::bool::weighted(0.15), prop::option::of(0..REGIONS.len()));
     (range(), kind, peer, prop_oneof![Just(100u32), Just(101), Just(400)], hop, flags).prop_map(
-        |(dest, kind, peer, priority, hop, (in_use, removed))| Listed {
+        |(dest, kind, peer, priority, hop, (in_use, removed, only_from))| Listed {
             dest,
             kind,
             peer,
             priority,
             hop,
+            only_from,
             in_use,
             removed,
         },
@@ -317,13 +388,18 @@ fn listed() -> impl Strategy<Value = Listed> {
 
 fn policy() -> impl Strategy<Value = Policy> {
     let protocol = prop_oneof![Just(None), Just(Some(6u8)), Just(Some(17))];
-    (range(), range(), 1u16..4, protocol, some_tags(), prop::bool::weighted(0.3)).prop_map(
-        |(src, dst, priority, protocol, tags, default_routing)| Policy {
+    let whose = prop_oneof![
+        2 => Just(Whose::All),
+        2 => prop::collection::vec(0..TAGS.len(), 1..3).prop_map(Whose::Tagged),
+        1 => prop::option::of(0..REGIONS.len()).prop_map(Whose::Attachments),
+    ];
+    (range(), range(), 1u16..4, protocol, whose, prop::bool::weighted(0.3)).prop_map(
+        |(src, dst, priority, protocol, whose, default_routing)| Policy {
             src,
             dst,
             priority,
             protocol,
-            tags,
+            whose,
             default_routing,
         },
     )
@@ -331,11 +407,8 @@ fn policy() -> impl Strategy<Value = Policy> {
 
 fn world() -> impl Strategy<Value = World> {
     let long = || range().prop_filter("a subnet is not that wide", |range| range.prefix_len() >= 12);
-    let subnet = (long(), 0..REGIONS.len(), prop::bool::weighted(0.3)).prop_map(|(range, region, hybrid)| Subnet {
-        range,
-        region,
-        hybrid,
-    });
+    let what = prop_oneof![4 => Just(What::Plain), 3 => Just(What::Hybrid), 1 => Just(What::PrivateNat)];
+    let subnet = (long(), 0..REGIONS.len(), what).prop_map(|(range, region, what)| Subnet { range, region, what });
     (
         prop::collection::vec(subnet, 0..4),
         prop::collection::vec(long(), 0..3),
@@ -354,25 +427,79 @@ fn world() -> impl Strategy<Value = World> {
         })
 }
 
+fn entry() -> impl Strategy<Value = Entry> {
+    let region = || prop::option::of(0..REGIONS.len());
+    prop_oneof![3 => Just(Entry::Interface), 1 => region().prop_map(Entry::Tunnel), 1 => region().prop_map(Entry::Attachment)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn the_route_is_the_one_that_the_page_says(world in world()) {
-        let mut router = world.build();
+    fn the_route_is_the_one_that_the_page_says((world, entry) in (world(), entry())) {
+        let mut router = world.build(entry);
         for src in ADDRESSES.map(Ipv4Addr::from) {
             for dst in ADDRESSES.map(Ipv4Addr::from) {
-                let expected = world.expected(src, dst);
+                let expected = world.expected(entry, src, dst);
                 for port in [1, 443] {
                     let (source, destination) = (src.to_string(), dst.to_string());
-                    let chosen = send(&mut router, &source, &destination, port);
+                    let mut send = || verdict(&mut router, &mut packet(&source, &destination, port), entry.port());
+                    let chosen = send();
                     prop_assert!(expected.contains(&outcome(chosen)), "{src} to {dst}: {chosen:?}, expected {expected:?}");
                     // The same flow takes the same route.
-                    prop_assert_eq!(send(&mut router, &source, &destination, port), chosen);
+                    prop_assert_eq!(send(), chosen);
                 }
             }
             // To say why fails on no table.
             told(&mut router, &src.to_string(), &src.to_string());
         }
+    }
+}
+
+#[test]
+fn the_random_tables_meet_every_way_to_decide() {
+    use std::collections::BTreeMap;
+
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let mut runner = TestRunner::deterministic();
+    let mut met: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..1000 {
+        let (world, entry) = (world(), entry()).new_tree(&mut runner).unwrap().current();
+        for src in ADDRESSES.map(Ipv4Addr::from) {
+            for dst in ADDRESSES.map(Ipv4Addr::from) {
+                let expected = world.expected(entry, src, dst);
+                if expected.len() > 1 {
+                    *met.entry("equal routes".into()).or_default() += 1;
+                }
+                for outcome in expected {
+                    // Ports of routes, of peers and of policies.
+                    let what = match outcome.strip_prefix("port ").map(|port| port.parse::<u32>().unwrap()) {
+                        Some(port) if port >= 20 * FIRST_PORT => "a policy-based route".to_owned(),
+                        Some(port) if port >= 10 * FIRST_PORT => "a peer's subnet".to_owned(),
+                        Some(port) if port >= FIRST_PORT => "a route".to_owned(),
+                        _ => outcome,
+                    };
+                    *met.entry(what).or_default() += 1;
+                }
+            }
+        }
+    }
+    let causes = [
+        DropCause::NoRoute,
+        DropCause::RouteBlackhole,
+        DropCause::RoutingLoop,
+        DropCause::PrivateTrafficToInternet,
+        DropCause::TrafficFromHybridEndpointToInternetDisallowed,
+        DropCause::HybridSubnetNoRoute,
+        DropCause::HybridSubnetRegionMismatch,
+        DropCause::ForwardingRuleRegionMismatch,
+        DropCause::DestinationIsPrivateNatIpRange,
+    ];
+    let ways = ["a policy-based route", "a peer's subnet", "a route", "equal routes"].map(str::to_owned);
+    let ports = [FIREWALL, GOOGLE, NAT].map(|port| outcome(Ok(port)));
+    for what in ways.into_iter().chain(ports).chain(causes.map(|cause| cause.name().to_owned())) {
+        assert!(met.get(&what).is_some_and(|count| *count > 50), "{what}: {met:?}");
     }
 }
