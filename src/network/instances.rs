@@ -14,7 +14,7 @@ use crate::node::instance::{self, Instance, InstanceConfig};
 use crate::node::nat;
 use crate::scenario::lifecycle::Turnover;
 use crate::scenario::model::AddressBlocks;
-use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind, interface_of, interfaces};
+use crate::scenario::{Attachment, Egress, ImpairedPlace, Revision, Workload, WorkloadKind, interface_of, interfaces};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig};
@@ -178,6 +178,11 @@ impl Network {
                     }
                 }
             }
+        }
+        if let Some(link) = self.engine.topology().link_at(site.node, instance::VPC)
+            && firewall_port.is_some()
+        {
+            self.impair_link(ImpairedPlace::Workload(workload), link);
         }
         let external = ipv6.is_some_and(|(_, external)| external);
         self.workloads[workload].push(RunningInstance {

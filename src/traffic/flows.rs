@@ -300,7 +300,9 @@ impl Flows {
         let Some(flow) = packet.flow() else {
             // "Port unreachable" ends a UDP exchange. TCP takes ICMP errors for passing trouble and tries again.
             let quoted = packet.embedded_flow();
-            if quoted == Some(connection.flow) && connection.flow.protocol() == Protocol::Udp {
+            if let (Some(mtu), Some(quoted)) = (packet.told_mtu(), quoted) {
+                self.path_takes(network, slot, quoted, mtu);
+            } else if quoted == Some(connection.flow) && connection.flow.protocol() == Protocol::Udp {
                 self.fail(network, slot, Failure::Refused);
             }
             return;
@@ -314,6 +316,21 @@ impl Flows {
             self.establish(network, slot);
         }
         // An undeclared internet host takes the packet and stays silent.
+    }
+
+    /// A router has told a sender of this flow how large a packet may be: what was too large is sent again in smaller ones.
+    fn path_takes(&mut self, network: &mut Network, slot: u32, quoted: Flow, mtu: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if quoted == connection.flow {
+            if connection.client.limit_packet(quoted, mtu) {
+                self.push_client(network, slot);
+            }
+        } else if let Some(server) = &mut connection.server
+            && quoted == server.flow.reversed()
+            && server.half.limit_packet(quoted, mtu)
+        {
+            self.push_server(network, slot);
+        }
     }
 
     /// Cloud Run's infrastructure has ended all connections of these instances.
@@ -679,7 +696,9 @@ impl Flows {
                 let payload = packet.wire_length().saturating_sub(if packet.is_ipv4() { 28 } else { 48 }) as u16;
                 reply.build_echo(flow.reversed(), 1, payload);
                 self.send_from_server(network, slot, at, reply, true);
-            } else if self.connections[slot as usize].server.is_none() {
+            } else if self.connections[slot as usize].server.is_none()
+                && network.server_settings(at.0).is_none_or(|server| !server.hang)
+            {
                 let half = Half::new(0, 0, 0);
                 let server = Server {
                     node: at.0,
@@ -744,7 +763,9 @@ impl Flows {
         let due = server.half.receive(flags, seq, ack, payload);
         if !server.answered && u64::from(server.half.received(server.peer)) >= spec.request_bytes {
             server.answered = true;
-            server.half.write(spec.response_bytes);
+            if network.server_settings(at.0).is_none_or(|server| !server.hang) {
+                server.half.write(spec.response_bytes);
+            }
         }
         self.continue_server(network, slot, due);
     }

@@ -4,4 +4,5 @@ pub mod connect_times;
 pub mod flows;
 mod half;
 pub(crate) mod replay;
+pub mod server;
 mod timer_wheel;

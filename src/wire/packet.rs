@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use pnet_packet::ipv4::Ipv4Packet;
+use pnet_packet::ipv4::{Ipv4Flags, Ipv4Packet};
 use pnet_packet::ipv6::Ipv6Packet;
 use pnet_packet::tcp::TcpPacket;
 use thiserror::Error;
@@ -206,6 +206,11 @@ impl Packet {
             let (src, dst) = (ip.get_source(), ip.get_destination());
             Flow::V6(FiveTuple { src, dst, src_port, dst_port, protocol })
         })
+    }
+
+    /// Whether routers may take it to pieces: IPv4 without "don't fragment".
+    pub fn may_be_fragmented(&self) -> bool {
+        self.is_v4 && self.ipv4().get_flags() & Ipv4Flags::DontFragment == 0
     }
 
     /// Whether it is a fragment other than the first: it has no transport header.

@@ -17,6 +17,7 @@ mod draining;
 mod endpoints;
 mod firewall;
 mod growth;
+mod impairments;
 mod ipv6;
 mod nat_ips;
 mod reach;
@@ -41,6 +42,7 @@ impl Resolver<'_> {
         self.destinations();
         self.reach();
         self.ipv6_advice();
+        self.impairment_advice();
         self.firewall_advice();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();
