@@ -1,7 +1,8 @@
 //! What does a packet's way cost? The first packet of a flow, which every station decides about, a later one that nothing is
 //! remembered of, and a later one along the remembered path; there and back.
 //!
-//! Links take no time here, as in a replay: what is measured is the stations and the walk between them.
+//! Links take no time there, as in a replay: what is measured is the stations and the walk between them. And what does a
+//! link cost that takes time, and what if it is impaired? There each packet is queued, and taken from the queue.
 //!
 //! ```text
 //! cargo bench --bench engine
@@ -14,7 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use egressim::network::Network;
 use egressim::node::instance::SOCKETS;
 use egressim::scenario::Scenario;
-use egressim::sim::{FlowId, Outcome};
+use egressim::sim::{FlowId, Occurrence, Outcome};
 use egressim::topology::NodeId;
 use egressim::trace::PortId;
 use egressim::wire::{Packet, Protocol};
@@ -47,6 +48,11 @@ services:
 ";
 const DIRECT: &str = "networkInterfaces: [{network: vpc, subnetwork: subnet}]";
 const CONNECTOR: &str = "connector: connector";
+/// The way to a host, as a host says it.
+const LINKS: [(&str, &str); 2] = [
+    ("plain", ""),
+    ("impaired", ", jitter: 1ms, burstLoss: {rate: 0.001, meanLength: 3}, duplicate: 0.001, bandwidth: 100Gbps"),
+];
 
 /// A network and the packets of its one instance, each a flow of its own.
 struct Bench {
@@ -59,8 +65,15 @@ struct Bench {
 
 impl Bench {
     fn new(scenario: &Scenario) -> Bench {
+        Bench::over(scenario, true)
+    }
+
+    /// With links that take time, unless it is passive.
+    fn over(scenario: &Scenario, passive: bool) -> Bench {
         let mut network = Network::new(scenario);
-        network.engine_mut().make_passive();
+        if passive {
+            network.engine_mut().make_passive();
+        }
         let instance = network.instances(0)[0].clone();
         let fresh: Vec<_> = (0..FLOWS)
             .map(|flow| {
@@ -80,6 +93,19 @@ impl Bench {
         let start = Instant::now();
         for (packet, &flow) in self.packets.iter_mut().zip(&self.flows) {
             black_box(engine.send(self.instance, SOCKETS, packet, 0, remember.then_some(flow)));
+        }
+        start.elapsed()
+    }
+
+    /// Takes what is on links from the queue.
+    fn arrive(&mut self) -> Duration {
+        let engine = self.network.engine_mut();
+        let until = engine.now() + Duration::from_secs(1);
+        let start = Instant::now();
+        while let Some(occurrence) = engine.step(until) {
+            if let Occurrence::Delivered { packet, .. } = occurrence {
+                engine.recycle(packet);
+            }
         }
         start.elapsed()
     }
@@ -143,5 +169,23 @@ fn walk(criterion: &mut Criterion) {
     }
 }
 
-criterion_group! { name = benches; config = common::short(); targets = walk }
+/// One packet of each flow, over a link of 10 ms, until all have arrived.
+fn links(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("engine/link");
+    group.throughput(Throughput::Elements(FLOWS as u64));
+    for (name, fields) in LINKS {
+        let host = format!("hosts: [{{name: far, address: 198.51.100.0/24, rtt: 20ms{fields}}}]\n");
+        let scenario = common::scenario(&(SCENARIO.replace("{access}", DIRECT) + &host));
+        let mut bench = Bench::over(&scenario, false);
+        bench.send(true);
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|n| {
+                let all = (0..n).map(|_| bench.send(true) + bench.arrive());
+                all.sum()
+            });
+        });
+    }
+}
+
+criterion_group! { name = benches; config = common::short(); targets = walk, links }
 criterion_main!(benches);

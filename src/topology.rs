@@ -10,6 +10,10 @@ use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use crate::time::nanos;
 use crate::trace::PortId;
 
+mod impairments;
+
+pub use impairments::{Bandwidth, BurstLoss, Distribution, Impairments, Jitter, Mtu, QueueLimit, Reorder};
+
 /// A station's place in the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
@@ -76,12 +80,14 @@ pub struct Link {
     pub loss: f64,
     /// How fast it is.
     pub capacity: Option<Capacity>,
+    /// More than that happens on it: the engine knows what.
+    pub impaired: bool,
 }
 
 impl Link {
     /// Whether a packet is at the other end at once, and always.
     pub fn is_immediate(&self) -> bool {
-        self.delay == 0 && self.loss == 0.0 && self.capacity.is_none()
+        self.delay == 0 && self.loss == 0.0 && self.capacity.is_none() && !self.impaired
     }
 }
 
@@ -114,6 +120,7 @@ impl Topology {
                 delay_p99: nanos(config.delay_p99),
                 loss: config.loss,
                 capacity: config.capacity,
+                impaired: false,
             });
             let ports = &mut self.ports[from.0.index()];
             let port = from.1.0 as usize;
@@ -147,6 +154,27 @@ impl Topology {
         &self.links[link.0 as usize]
     }
 
+    /// A link, to be changed. Whoever does that sees to it that paths are forgotten.
+    pub fn link_mut(&mut self, link: LinkId) -> &mut Link {
+        &mut self.links[link.0 as usize]
+    }
+
+    /// The other direction of a link.
+    pub fn reverse(&self, link: LinkId) -> LinkId {
+        // Both are made together, one after the other.
+        LinkId(link.0 ^ 1)
+    }
+
+    /// The stations at the beginning and at the end of a link.
+    pub fn ends(&self, link: LinkId) -> [NodeId; 2] {
+        [self.link(self.reverse(link)).to, self.link(link).to]
+    }
+
+    /// The links that begin at a station.
+    pub fn links_of(&self, node: NodeId) -> impl Iterator<Item = LinkId> {
+        self.ports[node.index()].iter().copied().flatten()
+    }
+
     /// Number of link directions.
     pub fn link_count(&self) -> usize {
         self.links.len()
@@ -178,6 +206,9 @@ mod tests {
         assert_eq!((there.to, there.to_port), (b, PortId(0)));
         let back = topology.link(topology.link_at(b, PortId(0)).unwrap());
         assert_eq!((back.to, back.to_port), (a, PortId(2)));
+        let link = topology.link_at(a, PortId(2)).unwrap();
+        assert_eq!((topology.ends(link), topology.ends(topology.reverse(link))), ([a, b], [b, a]));
+        assert_eq!(topology.links_of(a).collect::<Vec<_>>(), [link]);
         assert_eq!(topology.link_at(a, PortId(0)), None);
         assert_eq!((topology.free_port(a, 1), topology.free_port(a, 7)), (PortId(3), PortId(7)));
         assert!(topology.is_connected(a, b) && !topology.is_connected(a, lonely));

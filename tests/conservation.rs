@@ -39,6 +39,62 @@ enum Event {
     Firewall {
         denies: bool,
     },
+    /// Of the host, the connector or the interfaces, by this text.
+    Impair(&'static str, Wrong, Option<u32>),
+    Outage(&'static str, u32),
+    /// It refuses and hangs, or does not.
+    Server {
+        refuse: bool,
+        hang: bool,
+        rtt_ms: u32,
+    },
+}
+
+/// What is wrong with links.
+#[derive(Debug, Clone)]
+struct Wrong {
+    loss: f64,
+    bursts: f64,
+    jitter_ms: u32,
+    reorder: f64,
+    duplicate: f64,
+    bandwidth_kbps: u32,
+    queue_bytes: u32,
+    mtu: u32,
+    silent: bool,
+}
+
+fn wrong() -> impl Strategy<Value = Wrong> {
+    let shares = (0.0..0.2f64, 0.0..0.2f64, 0.0..0.3f64, 0.0..0.5f64);
+    let sizes = (0..20u32, 50..5000u32, 0..40_000u32, 300..1500u32, any::<bool>());
+    (shares, sizes).prop_map(
+        |((loss, bursts, reorder, duplicate), (jitter_ms, bandwidth_kbps, queue_bytes, mtu, silent))| Wrong {
+            loss,
+            bursts,
+            jitter_ms,
+            reorder,
+            duplicate,
+            bandwidth_kbps,
+            queue_bytes,
+            mtu,
+            silent,
+        },
+    )
+}
+
+impl Wrong {
+    fn fields(&self) -> String {
+        let Wrong { loss, bursts, jitter_ms, reorder, duplicate, bandwidth_kbps, queue_bytes, mtu, silent } = self;
+        format!(
+            "loss: {loss}, burstLoss: {{rate: {bursts}, meanLength: 3}}, jitter: {jitter_ms}ms, \
+             reorder: {{share: {reorder}, delay: 15ms}}, duplicate: {duplicate}, bandwidth: {bandwidth_kbps}kbps, \
+             queue: {queue_bytes}, mtu: {mtu}, icmpBlackHole: {silent}"
+        )
+    }
+}
+
+fn place() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["host: far", "connector: conn", "workload: direct-api"])
 }
 
 #[derive(Debug, Clone)]
@@ -48,6 +104,7 @@ struct Random {
     loads: Vec<Load>,
     events: Vec<(u32, Event)>,
     loss: f64,
+    wrong: Option<Wrong>,
     min_ports: u32,
     dynamic: bool,
     random_ports: bool,
@@ -86,6 +143,14 @@ fn event() -> impl Strategy<Value = Event> {
         any::<bool>().prop_map(|drain| Event::Swap { drain }),
         (1..40u32).prop_map(Event::Timeouts),
         any::<bool>().prop_map(|denies| Event::Firewall { denies }),
+        (place(), wrong(), prop::option::of(1..10u32))
+            .prop_map(|(place, wrong, seconds)| Event::Impair(place, wrong, seconds)),
+        (place(), 1..10u32).prop_map(|(place, seconds)| Event::Outage(place, seconds)),
+        (any::<bool>(), any::<bool>(), 0..60u32).prop_map(|(refuse, hang, rtt_ms)| Event::Server {
+            refuse,
+            hang,
+            rtt_ms
+        }),
     ]
 }
 
@@ -97,16 +162,20 @@ fn random() -> impl Strategy<Value = Random> {
             prop::collection::vec(load(), 1..4),
             prop::collection::vec((1..40u32, event()), 0..4),
         ),
-        (0.0..0.2f64, 5..8u32, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+        (0.0..0.2f64, prop::option::of(wrong()), 5..8u32, any::<[bool; 4]>()),
     )
         .prop_map(
-            |((seed, duration_s, loads, events), (loss, power, dynamic, random_ports, drop_midstream, rst_frees))| {
+            |(
+                (seed, duration_s, loads, events),
+                (loss, wrong, power, [dynamic, random_ports, drop_midstream, rst_frees]),
+            )| {
                 Random {
                     seed,
                     duration_s,
                     loads,
                     events,
                     loss,
+                    wrong,
                     min_ports: 1 << power,
                     dynamic,
                     random_ports,
@@ -172,6 +241,11 @@ traffic:
             choose(self.drop_midstream, "drop", "new-mapping"),
             choose(self.rst_frees, "immediate", "time-wait"),
         );
+        if let Some(wrong) = &self.wrong {
+            let impaired = format!("impairments: [{{host: far, {}}}]\ntraffic:\n", wrong.fields());
+            let loss = format!(", loss: {loss}}}");
+            yaml = yaml.replacen(&loss, "}", 1).replacen("traffic:\n", &impaired, 1);
+        }
         for (number, load) in self.loads.iter().enumerate() {
             let Load { from, to, protocol, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints, .. } = load;
             let pace = match load.pace {
@@ -190,6 +264,7 @@ traffic:
             yaml += "events:\n";
         }
         let mut swapped = false;
+        let mut out_until = 0;
         for (at, event) in events {
             let change = match event {
                 Event::Scale(workload, instances) => {
@@ -206,6 +281,19 @@ traffic:
                 }
                 Event::Firewall { denies } => {
                     format!("patchFirewall: {{firewall: deny, set: {{disabled: {}}}}}", !denies)
+                }
+                Event::Impair(place, wrong, seconds) => {
+                    let lasts = seconds.map_or(String::new(), |seconds| format!(", for: {seconds}s"));
+                    format!("impair: {{{place}, set: {{{}}}{lasts}}}", wrong.fields())
+                }
+                // One after the other.
+                Event::Outage(..) if *at < out_until => continue,
+                Event::Outage(place, seconds) => {
+                    out_until = at + seconds;
+                    format!("outage: {{{place}, for: {seconds}s}}")
+                }
+                Event::Server { refuse, hang, rtt_ms } => {
+                    format!("patchHost: {{host: far, set: {{refuse: {refuse}, hang: {hang}, rtt: {rtt_ms}ms}}}}")
                 }
             };
             let _ = writeln!(yaml, "- {{at: {at}s, {change}}}");

@@ -44,9 +44,13 @@ services:
   template: {vpcAccess: {networkInterfaces: [{subnetwork: app}], egress: ALL_TRAFFIC}}
 - {name: lone-api, region: r1}
 hosts:
-- {name: far, address: 198.51.100.7, ports: [443, udp/53], rtt: 40ms, loss: 0.05}
+- {name: far, address: 198.51.100.7, ports: [443, udp/53], rtt: 40ms, loss: 0.05, jitter: 4ms, duplicate: 0.02, reorder: {share: 0.05, delay: 9ms}, mtu: 1400}
 - {name: hole, address: 198.51.100.8, unreachable: true}
 - {name: office, address: 172.16.0.9, location: on-prem}
+impairments:
+- {connector: conn, burstLoss: {rate: 0.02, meanLength: 4}}
+- {workload: direct-api, bandwidth: 300kbps, queue: 20ms}
+- {vpnTunnel: tunnel-1, loss: 0.1, direction: inbound}
 traffic:
 - {name: tcp, from: conn-api, to: far:443, rate: 8/s, lifetime: 300ms}
 - {name: burst, from: direct-api, to: far:443, start: 10s, rate: 10/s, closedBy: server}
@@ -58,6 +62,8 @@ traffic:
 events:
 - {at: 15s, scale: {workload: direct-api, instances: 5}}
 - {at: 40s, scale: {workload: direct-api, instances: 1}}
+- {at: 20s, outage: {host: far, for: 3s}}
+- {at: 25s, impair: {host: far, for: 10s, set: {loss: 0.3, jitter: 20ms, jitterDistribution: exponential}}}
 - {at: 45s, patchNat: {gateway: gw, set: {natIps: [ip-2], drainNatIps: [ip-1]}}}
 model: {nat: {portSelection: random}}
 ";
@@ -94,7 +100,15 @@ fn two_runs_of_one_seed_write_the_same_bytes_and_another_seed_does_not() {
     assert_same(&first, &recorded(&scenario).0);
     // The lively scenario is lively: it loses, drops, breaks and starts.
     let causes = summary["packets"]["droppedBy"].as_object().expect("counts");
-    for cause in ["SIM_LINK_LOSS", "SIM_HOST_UNREACHABLE", "SIM_EGRESS_NOT_OPEN", "OUT_OF_RESOURCES"] {
+    assert!(summary["packets"]["duplicated"].as_u64() > Some(0));
+    for cause in [
+        "SIM_LINK_LOSS",
+        "SIM_MTU_EXCEEDED",
+        "SIM_THROUGHPUT_EXCEEDED",
+        "SIM_HOST_UNREACHABLE",
+        "SIM_EGRESS_NOT_OPEN",
+        "OUT_OF_RESOURCES",
+    ] {
         assert!(causes.contains_key(cause), "{cause} is missing: {causes:?}");
     }
     let (other, _) = recorded(&seeded(scenario, 2));

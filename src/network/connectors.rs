@@ -18,7 +18,7 @@ use crate::node::firewall::{Interface, InterfaceKind};
 use crate::node::nat;
 use crate::node::startup::Opening;
 use crate::scenario::model::{ConnectorAffinity, ConnectorModel};
-use crate::scenario::{self, MachineType};
+use crate::scenario::{self, ImpairedPlace, MachineType};
 use crate::sim::{Site, rng};
 use crate::time::SimTime;
 use crate::topology::{Capacity, LinkConfig, LinkId};
@@ -152,8 +152,21 @@ impl Network {
         });
         let vm = Vm { site, address, port, links, firewall_port, carried: [0; 2], busy: false };
         self.connectors[index].vms.push(vm);
+        self.impair_link(ImpairedPlace::Connector(index), links[0]);
         self.spread_flows(index);
         self.look_at_tunnels(index);
+    }
+
+    /// The links to its VMs.
+    pub(super) fn connector_links(&self, connector: usize) -> impl Iterator<Item = LinkId> {
+        self.connectors[connector].vms.iter().map(|vm| vm.links[0])
+    }
+
+    /// An outage: it is not ready, or as ready as it was configured to be.
+    pub(super) fn set_connector_out_of_service(&mut self, connector: usize, begins: bool) {
+        let ConnectorStations { dispatcher, config, .. } = &self.connectors[connector];
+        let ready = config.ready && !begins;
+        self.engine.change(*dispatcher, |connector| connector.set_ready(ready));
     }
 
     /// Tells the dispatcher which VMs there are, and which flows stay where they are.
@@ -208,7 +221,8 @@ impl Network {
         let stations = &mut self.connectors[connector];
         let before = std::mem::replace(&mut stations.config, to.clone());
         let lacking = to.min_instances.saturating_sub(stations.vms.len() as u32 + stations.starting);
-        self.engine.change(stations.dispatcher, |connector| connector.set_ready(to.ready));
+        let ready = to.ready && !self.wrong.is_out_of_service(ImpairedPlace::Connector(connector));
+        self.engine.change(stations.dispatcher, |connector| connector.set_ready(ready));
         if before.machine_type != to.machine_type {
             self.maintain_connector(connector);
         }

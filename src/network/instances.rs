@@ -18,7 +18,8 @@ use crate::node::startup::{Opening, Spread, Stall};
 use crate::scenario::lifecycle::Turnover;
 use crate::scenario::model::{AddressBlocks, OpenScope};
 use crate::scenario::{
-    Attachment, Egress, FIRST_GENERATION, FirstGeneration, Revision, Workload, WorkloadKind, interface_of, interfaces,
+    Attachment, Egress, FIRST_GENERATION, FirstGeneration, ImpairedPlace, Revision, Workload, WorkloadKind,
+    interface_of, interfaces,
 };
 use crate::sim::rng;
 use crate::topology::{Capacity, LinkConfig};
@@ -188,6 +189,11 @@ impl Network {
                     }
                 }
             }
+        }
+        if let Some(link) = self.engine.topology().link_at(site.node, instance::VPC)
+            && firewall_port.is_some()
+        {
+            self.impair_link(ImpairedPlace::Workload(workload), link);
         }
         let external = ipv6.is_some_and(|(_, external)| external);
         self.workloads[workload].push(RunningInstance {

@@ -15,6 +15,7 @@ mod connectors;
 mod firewalls;
 mod gateways;
 mod hosts;
+mod impairments;
 mod instances;
 mod maintenance;
 mod peers;
@@ -160,6 +161,7 @@ pub struct Network {
     log: Vec<RunLog>,
     /// Instances whose connections the infrastructure has ended.
     disconnected: Vec<NodeId>,
+    wrong: impairments::Wrong,
 }
 
 impl Network {
@@ -205,6 +207,7 @@ impl Network {
             agenda: Agenda::default(),
             log: Vec::new(),
             disconnected: Vec::new(),
+            wrong: impairments::Wrong::default(),
             scenario: Arc::new(scenario.clone()),
         };
         network.build_vpcs();
@@ -215,6 +218,7 @@ impl Network {
         network.build_routes();
         network.build_hosts();
         network.build_connectors();
+        network.build_impairments();
         network.build_pools();
         for turnover in lifecycle::plan(scenario) {
             if turnover.at.is_zero() {
@@ -341,12 +345,15 @@ impl Network {
                 }
             }
             Change::PatchFirewall { firewall, rule } => self.patch_firewall(*firewall, rule),
-            Change::PatchVpnTunnel { tunnel, status } => self.patch_vpn_tunnel(*tunnel, status),
+            Change::PatchVpnTunnel { tunnel, status } => self.set_vpn_tunnel(*tunnel, status),
             Change::PatchInterconnectAttachment { attachment, operational_status, admin_enabled } => {
-                self.patch_attachment(*attachment, operational_status, *admin_enabled);
+                self.set_attachment(*attachment, operational_status, *admin_enabled);
             }
             Change::AddRoute(route) => self.add_route((**route).clone()),
             Change::RemoveRoute { network, route } => self.remove_route(*network, route),
+            Change::PatchHost { host, to } => self.patch_host(*host, to),
+            Change::Impair(links) => self.impair(links),
+            Change::Outage { place, begins } => self.outage(*place, *begins),
         }
     }
 

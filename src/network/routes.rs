@@ -360,7 +360,7 @@ impl Network {
         self.link_changes(Link::Attachment(at), active, router);
     }
 
-    fn stations(&self, key: &Key) -> Vec<crate::sim::Site<crate::node::beyond::Beyond>> {
+    pub(super) fn stations(&self, key: &Key) -> Vec<crate::sim::Site<crate::node::beyond::Beyond>> {
         let mut sites: Vec<_> =
             (self.beyond.iter()).filter(|((_, of), _)| of == key).map(|(_, far)| far.site).collect();
         sites.sort_by_key(|site| site.node);

@@ -51,6 +51,8 @@ pub struct Host {
     tcp_ports: Vec<u16>,
     udp_ports: Vec<u16>,
     unreachable: bool,
+    refuses: bool,
+    out_of_service: bool,
     place: HostPlace,
     forwarding: Option<Forwarding>,
 }
@@ -58,12 +60,28 @@ pub struct Host {
 impl Host {
     /// A host. Without any port in either list everything is open.
     pub fn new(name: Arc<str>, tcp_ports: Vec<u16>, udp_ports: Vec<u16>, unreachable: bool, place: HostPlace) -> Self {
-        Host { name, tcp_ports, udp_ports, unreachable, place, forwarding: None }
+        let (refuses, out_of_service) = (false, false);
+        Host { name, tcp_ports, udp_ports, unreachable, refuses, out_of_service, place, forwarding: None }
     }
 
     /// It is a next hop: packets for other addresses are to go through [`BEHIND`].
     pub fn set_forwarding(&mut self, forwarding: Forwarding) {
         self.forwarding = Some(forwarding);
+    }
+
+    /// It answers nothing, or does again.
+    pub fn set_unreachable(&mut self, unreachable: bool) {
+        self.unreachable = unreachable;
+    }
+
+    /// No port is open, or those that are open are so again.
+    pub fn set_refusing(&mut self, refuses: bool) {
+        self.refuses = refuses;
+    }
+
+    /// It answers nothing for a time, whatever it does otherwise.
+    pub fn set_out_of_service(&mut self, out_of_service: bool) {
+        self.out_of_service = out_of_service;
     }
 
     /// Its name.
@@ -90,18 +108,21 @@ impl Host {
         if let HostPlace::Vpc(info) = &self.place {
             explain.say(State::ArriveAtInstance, || (format!("reaches {}", self.name), (**info).clone()));
         }
-        if self.unreachable {
-            explain.say(State::Drop, || format!("{} never answers (unreachable: true)", self.name));
+        if self.unreachable || self.out_of_service {
+            explain.say(State::Drop, || match self.out_of_service {
+                true => format!("{} is out of service (outage)", self.name),
+                false => format!("{} never answers (unreachable: true)", self.name),
+            });
             return Verdict::Drop(DropCause::SimHostUnreachable);
         }
         let everything = self.tcp_ports.is_empty() && self.udp_ports.is_empty();
         let flow = packet.flow();
-        let open = everything
-            || flow.is_none_or(|flow| match flow.protocol() {
-                Protocol::Tcp => self.tcp_ports.contains(&flow.dst_port()),
-                Protocol::Udp => self.udp_ports.contains(&flow.dst_port()),
-                Protocol::Icmp => true,
-            });
+        let is_open = |listed: bool| !self.refuses && (everything || listed);
+        let open = flow.is_none_or(|flow| match flow.protocol() {
+            Protocol::Tcp => is_open(self.tcp_ports.contains(&flow.dst_port())),
+            Protocol::Udp => is_open(self.udp_ports.contains(&flow.dst_port())),
+            Protocol::Icmp => true,
+        });
         explain.say(State::Deliver, || {
             let port = flow.filter(|flow| flow.protocol() != Protocol::Icmp);
             let port = port.map(|flow| format!("{} port {}", flow.protocol(), flow.dst_port())).unwrap_or_default();
@@ -111,6 +132,9 @@ impl Host {
             let text = match (open, port.is_empty()) {
                 (_, true) => format!("delivered to {}{way}", self.name),
                 (true, _) => format!("delivered to {}{way}, {port} is open", self.name),
+                (false, _) if self.refuses => {
+                    format!("delivered to {}{way}, which refuses everything (refuse: true)", self.name)
+                }
                 (false, _) => format!("delivered to {}{way}, which refuses: {port} is closed", self.name),
             };
             (text, self.deliver_info(packet.destination(), privately))
@@ -188,6 +212,25 @@ mod tests {
         let mut hole = Host::new("h".into(), vec![], vec![], true, HostPlace::Internet);
         let verdict = hole.handle_packet(&mut syn(443), UPLINK, &mut Explain::silent());
         assert_eq!(verdict, Verdict::Drop(DropCause::SimHostUnreachable));
+    }
+
+    #[test]
+    fn a_host_may_refuse_everything_and_be_out_of_service_for_a_time() {
+        let mut host = Host::new("h".into(), vec![], vec![], false, HostPlace::Internet);
+        let silent = &mut Explain::silent();
+        host.set_refusing(true);
+        let Verdict::Answer(reset) = host.handle_packet(&mut syn(443), UPLINK, silent) else { panic!() };
+        assert_eq!(reset.tcp_flags(), tcp_flags::RST | tcp_flags::ACK);
+        let mut echo = syn(443);
+        let tuple = echo.five_tuple().unwrap();
+        echo.build_echo(FiveTuple { dst_port: 0, protocol: Protocol::Icmp, ..tuple }, 1, 56);
+        assert_eq!(host.handle_packet(&mut echo, UPLINK, silent), Verdict::Deliver(Memo::Pure), "it is there");
+        host.set_out_of_service(true);
+        let dropped = Verdict::Drop(DropCause::SimHostUnreachable);
+        assert_eq!(host.handle_packet(&mut syn(443), UPLINK, silent), dropped);
+        host.set_out_of_service(false);
+        host.set_refusing(false);
+        assert_eq!(host.handle_packet(&mut syn(443), UPLINK, silent), Verdict::Deliver(Memo::Pure));
     }
 
     #[test]

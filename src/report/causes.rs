@@ -84,17 +84,20 @@ const fn advice(failure: Failure) -> Option<&'static str> {
             DropCause::SimEgressNotOpen => "retry at start-up, or keep instances warm",
             DropCause::SimConnectorProtocolUnsupported => "use Direct VPC egress",
             DropCause::SimConnectorPortsExhausted => "more connector instances, or Direct VPC egress",
-            DropCause::SimMtuExceeded => "leave the network's `mtu` at 1460",
             DropCause::SimThroughputExceeded => {
-                "more or larger connector instances, Direct VPC egress, or more Cloud Run instances"
+                "more or larger connector instances, Direct VPC egress, or more Cloud Run instances; of an impaired link, its `bandwidth`"
             }
             DropCause::SimLinkLoss => return None,
+            DropCause::SimLinkDown => "the scenario says so with `outage`",
+            DropCause::SimMtuExceeded => {
+                "lower the MTU of the sender, let ICMP errors pass, and leave the network's `mtu` at 1460"
+            }
             DropCause::SimTtlExpired => return None,
             DropCause::SimFragmentUnsupported => "send smaller packets",
             DropCause::SimMidstream => return None,
             DropCause::SimNoDirectVpcIngress => "use a worker pool, or send a request to the service's URL",
             DropCause::SimTrackingTableFull => "pool connections, or use more or larger machines",
-            DropCause::SimHostUnreachable => "the scenario says so with `unreachable: true`",
+            DropCause::SimHostUnreachable => "the scenario says so with `unreachable: true` or `outage`",
             DropCause::SimInstanceGone => "let instances end their connections before they are shut down",
             DropCause::SimInstanceStopped => "make tasks resume: see the signals SIGTSTP and SIGCONT",
             DropCause::SimIpv6Unavailable => {

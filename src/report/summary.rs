@@ -42,7 +42,7 @@ pub struct Summary {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Packets {
-    /// Sent by instances and hosts.
+    /// Sent by instances and hosts, and the copies that links make (`duplicated`).
     pub sent: u64,
     /// Delivered to their destination.
     pub delivered: u64,
@@ -50,6 +50,8 @@ pub struct Packets {
     pub dropped: u64,
     /// Still travelling at the end.
     pub in_flight: u64,
+    /// How many of those that count as sent are copies made by links, which nobody has sent.
+    pub duplicated: u64,
     /// Dropped packets by cause.
     pub dropped_by: BTreeMap<String, u64>,
 }

@@ -14,6 +14,7 @@ use super::value::{At, Dur, Reference};
 pub mod compute;
 pub mod firewall;
 pub(crate) mod ignored;
+pub mod impairment;
 pub mod model;
 pub mod nat;
 pub mod organization;
@@ -126,6 +127,8 @@ scenario_file! {
         org_policies: organization::OrgPolicy = "orgPolicies",
         /// Simulated destinations.
         hosts: simulation::Host = "hosts",
+        /// What goes wrong on links.
+        impairments: impairment::Impairment = "impairments",
         /// Simulated load.
         traffic: simulation::Traffic = "traffic",
         /// Timed changes.

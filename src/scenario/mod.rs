@@ -14,6 +14,7 @@ mod decode;
 pub mod diagnostic;
 pub mod file;
 mod firewall;
+mod impairment;
 pub mod lifecycle;
 pub mod load;
 pub mod model;
@@ -28,6 +29,7 @@ pub use firewall::{
     FirewallAction, FirewallDirection, FirewallPeers, FirewallPolicy, FirewallPolicyKind, FirewallRule, MachineCpus,
     ProtocolMatch, VpcFirewallRule,
 };
+pub use impairment::{IdleClose, ImpairedLinks, ImpairedPlace, ServerClose, ServerReset, ServerSettings};
 pub use model::Model;
 pub(crate) use resolve::host_and_port;
 pub use resolve::ipv6::{interface_of, interfaces};
@@ -75,6 +77,8 @@ pub struct Scenario {
     pub vms: Vec<Vm>,
     /// Simulated destinations.
     pub hosts: Vec<Host>,
+    /// What is wrong with links at the start, one entry a place.
+    pub impairments: Vec<ImpairedLinks>,
     /// Simulated load.
     pub traffic: Vec<Traffic>,
     /// Timed changes, sorted by time (stable).
@@ -517,6 +521,8 @@ pub struct Host {
     pub loss: f64,
     /// Never answers (a black hole).
     pub unreachable: bool,
+    /// How it serves.
+    pub server: ServerSettings,
     /// Where on earth it is, for logs.
     pub geo_location: Option<GeoLocation>,
 }
@@ -790,6 +796,22 @@ pub enum Change {
         network: usize,
         /// Its name.
         route: String,
+    },
+    /// A host becomes this (the whole of it, after the patch).
+    PatchHost {
+        /// Index into [`Scenario::hosts`].
+        host: usize,
+        /// The host after the change.
+        to: Box<Host>,
+    },
+    /// Links become this (the whole of it, both ways).
+    Impair(Box<ImpairedLinks>),
+    /// Something is out of service, or is so no longer.
+    Outage {
+        /// What.
+        place: ImpairedPlace,
+        /// It begins; else it ends.
+        begins: bool,
     },
 }
 

@@ -27,6 +27,7 @@ mod events;
 mod firewall;
 mod forwarding;
 mod hybrid;
+mod impairment;
 pub(crate) mod ipv6;
 mod model;
 mod nat;
@@ -71,6 +72,7 @@ pub(crate) fn resolve(
     resolver.org_policies();
     resolver.workloads();
     resolver.hosts();
+    resolver.impairments();
     resolver.ranges_of_outside_hosts();
     resolver.traffic();
     resolver.events();
@@ -133,6 +135,8 @@ struct Details {
     traffic: Vec<(Place, Place)>,
     events: Vec<EventDetail>,
     hosts: Vec<Place>,
+    /// What is wrong with links, as far as it is known.
+    links: impairment::Links,
     /// Routes, policy-based routes, tunnels, attachments and forwarding rules; what is assumed has the place that names it.
     routes: Vec<Place>,
     policy_routes: Vec<Place>,
@@ -314,6 +318,7 @@ impl<'a> Resolver<'a> {
                 workloads: Vec::new(),
                 vms: Vec::new(),
                 hosts: Vec::new(),
+                impairments: Vec::new(),
                 traffic: Vec::new(),
                 events: Vec::new(),
                 model: Model::default(),

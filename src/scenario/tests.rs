@@ -14,6 +14,7 @@ use super::{Attachment, Change, Egress, NextHop, Scenario};
 mod advice;
 mod firewall;
 mod firewall_advice;
+mod impairments;
 mod incidents;
 mod ipv6;
 mod nat;

@@ -439,6 +439,10 @@ impl FromStr for HostPort {
 
 text_value!(HostPort, "A port: `443` is TCP, `udp/53` is UDP.", ["integer", "string"], [443, "udp/53"]);
 
+mod link;
+
+pub use link::{BitRate, QueueSize};
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,22 +15,27 @@
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use rand_chacha::ChaCha8Rng;
 
 pub use super::ledger::Ledger;
 pub use super::path::FlowId;
 
+use super::impairment::{Entry, Exit, Impaired};
 use super::link::LinkState;
 use super::path::{Action, Paths, Recorder};
 use super::queue::Queue;
 use super::rng;
 use crate::node::{Node, Station};
-use crate::time::SimTime;
-use crate::topology::{LinkConfig, LinkId, NodeId, Topology};
+use crate::time::{SimTime, nanos};
+use crate::topology::{Impairments, Link, LinkConfig, LinkId, NodeId, Topology};
 use crate::trace::info::DropInfo;
 use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Step, Trace, Verdict};
-use crate::wire::Packet;
+use crate::wire::{IcmpError, Packet};
 
 /// What the sender wants to know its packet by.
 pub type Tag = u64;
@@ -121,6 +126,11 @@ impl<S> std::fmt::Debug for Site<S> {
 
 const KIND: &str = "a site is made with its station";
 
+/// Whose address an error about a packet too large for a link has.
+const LINK_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+/// The same for IPv6.
+const LINK_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 3);
+
 /// A packet that has passed this many stations goes in circles.
 const MAX_WALK: usize = 64;
 
@@ -162,6 +172,8 @@ pub struct Engine {
     now: SimTime,
     paths: Paths,
     link_states: Vec<LinkState>,
+    impaired: HashMap<LinkId, Box<Impaired>, FixedState>,
+    seed: u64,
     /// When each station's next timeout is queued for.
     timeouts: Vec<SimTime>,
     links_apply: bool,
@@ -186,6 +198,8 @@ impl Engine {
             now: SimTime::ZERO,
             paths: Paths::default(),
             link_states: Vec::new(),
+            impaired: HashMap::default(),
+            seed,
             timeouts: Vec::new(),
             links_apply: true,
             hosts_answer: true,
@@ -274,6 +288,29 @@ impl Engine {
     /// From now on a link's delay is `factor` times what it is configured to be.
     pub fn set_delay_factor(&mut self, link: LinkId, factor: u8) {
         self.link_states[link.0 as usize].set_delay_factor(factor);
+    }
+
+    /// From now on this is wrong with a link.
+    pub fn impair(&mut self, link: LinkId, impairments: Impairments) {
+        let is_impaired = impairments != Impairments::default();
+        if !is_impaired && !self.topology.link(link).impaired {
+            return;
+        }
+        let (seed, [from, to]) = (self.seed, self.topology.ends(link));
+        let topology = &self.topology;
+        let impaired = self.impaired.entry(link);
+        impaired
+            .or_insert_with(|| Box::new(Impaired::new(seed, topology.name(from), topology.name(to))))
+            .set(impairments);
+        self.topology.link_mut(link).impaired = is_impaired;
+        self.paths.forget_links();
+    }
+
+    /// From now on a link has this delay and loss.
+    pub fn set_link(&mut self, link: LinkId, delay: Duration, loss: f64) {
+        let it = self.topology.link_mut(link);
+        (it.delay, it.loss) = (nanos(delay), loss);
+        self.paths.forget_links();
     }
 
     /// Packet counts so far.
@@ -377,6 +414,7 @@ impl Engine {
             }
             let (time, event) = self.queue.pop()?;
             debug_assert!(time >= self.now, "time never goes back");
+            debug_assert!(self.ledger.is_balanced(), "every packet is somewhere: {:?}", self.ledger);
             self.now = time;
             match event {
                 Event::Wake(tag) => return Some(Occurrence::Wake(tag)),
@@ -554,16 +592,54 @@ impl Engine {
         if to.loss > 0.0 && rng::unit(&mut self.rng) <= to.loss {
             return self.drop_on_link(walker.node, DropCause::SimLinkLoss, packet);
         }
+        if to.impaired {
+            return self.put_on_impaired_link(link, to, walker, packet);
+        }
         let state = &mut self.link_states[link.0 as usize];
         let Some(arrives) = state.pass(&to, packet.wire_length(), self.now, &mut self.delay_rng) else {
             return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
         };
+        self.put_in_queue(arrives, walker, packet)
+    }
+
+    fn put_in_queue(&mut self, arrives: SimTime, walker: Walker, packet: &mut Packet) -> Outcome {
         let replacement = self.spare_packet();
         let packet = std::mem::replace(packet, replacement);
         let Walker { node, from, tag, flow, hop, answer } = walker;
         self.ledger.in_flight += 1;
         self.queue.push(arrives, Event::Arrive(Arrival { node, from, packet, tag, flow, hop: hop as u8, answer }));
         Outcome::Travelling
+    }
+
+    /// The same for a link that is impaired.
+    #[cold]
+    fn put_on_impaired_link(&mut self, link: LinkId, to: Link, walker: Walker, packet: &mut Packet) -> Outcome {
+        let impaired = self.impaired.get_mut(&link).expect("what is wrong with an impaired link is known");
+        let sent = match impaired.enter(packet, self.now) {
+            Entry::Passes(sent) => sent,
+            Entry::Drops(cause) => return self.drop_on_link(walker.node, cause, packet),
+            Entry::TooBig(mtu) => {
+                let mut error = Packet::empty();
+                let router: IpAddr = if packet.is_ipv4() { LINK_ADDRESS.into() } else { LINK_ADDRESS_V6.into() };
+                if !mtu.silent && error.build_icmp_error(IcmpError::PacketTooBig(mtu.bytes), packet, router) {
+                    self.answer(error, walker);
+                }
+                return self.drop_on_link(walker.node, DropCause::SimMtuExceeded, packet);
+            }
+        };
+        let state = &mut self.link_states[link.0 as usize];
+        let Some(arrives) = state.pass(&to, packet.wire_length(), sent, &mut self.delay_rng) else {
+            return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
+        };
+        let Exit { arrives, twice } = impaired.leave(sent, arrives);
+        if twice {
+            self.ledger.sent += 1;
+            self.ledger.duplicated += 1;
+            let mut copy = packet.clone();
+            self.put_in_queue(arrives, walker, packet);
+            return self.put_in_queue(arrives, walker, &mut copy);
+        }
+        self.put_in_queue(arrives, walker, packet)
     }
 
     fn drop_on_link(&mut self, towards: NodeId, cause: DropCause, packet: &Packet) -> Outcome {
@@ -689,8 +765,7 @@ mod tests {
     }
 
     fn balanced(engine: &Engine) -> bool {
-        let ledger = engine.ledger();
-        ledger.sent == ledger.delivered + ledger.dropped() + ledger.in_flight
+        engine.ledger().is_balanced()
     }
 
     #[test]
@@ -742,6 +817,92 @@ mod tests {
         let lost = engine.ledger().dropped_by(DropCause::SimLinkLoss);
         assert!((900..1100).contains(&lost), "{lost}");
         assert!(balanced(&engine));
+    }
+
+    /// A link of 5 ms with this wrong in the direction away from the instance.
+    fn impaired(impairments: Impairments) -> (Engine, Site<Instance>, Site<Internet>) {
+        let (mut engine, instance, internet) =
+            engine(LinkConfig { delay: Duration::from_millis(5), ..LinkConfig::default() });
+        let back = engine.topology().link_at(internet.node, PortId(0)).unwrap();
+        let link = engine.topology().reverse(back);
+        engine.impair(link, impairments);
+        (engine, instance, internet)
+    }
+
+    /// What arrives where from now on, with the time in milliseconds.
+    fn arrivals(engine: &mut Engine) -> Vec<(NodeId, u64)> {
+        let mut arrivals = Vec::new();
+        while let Some(occurrence) = engine.step(SimTime::NEVER) {
+            assert!(balanced(engine));
+            if let Occurrence::Delivered { node, .. } = occurrence {
+                arrivals.push((node, engine.now().as_nanos() / 1_000_000));
+            }
+            if engine.queue.is_empty() {
+                break;
+            }
+        }
+        arrivals
+    }
+
+    #[test]
+    fn a_copy_counts_as_sent_and_is_counted_beside() {
+        let (mut engine, instance, internet) = impaired(Impairments { duplicate: 1.0, ..Impairments::default() });
+        assert_eq!(engine.send(instance.node, SOCKETS, &mut packet(5000), 7, None), Outcome::Travelling);
+        assert!(balanced(&engine));
+        assert_eq!((engine.ledger().sent, engine.ledger().duplicated, engine.ledger().in_flight), (2, 1, 2));
+        assert_eq!(arrivals(&mut engine), [(internet.node, 5), (internet.node, 5)]);
+        assert_eq!((engine.ledger().sent, engine.ledger().delivered, engine.ledger().duplicated), (2, 2, 1));
+    }
+
+    #[test]
+    fn who_sends_too_much_at_once_is_told_unless_the_link_is_a_black_hole() {
+        for silent in [false, true] {
+            let mtu = Some(crate::topology::Mtu { bytes: 100, silent });
+            let (mut engine, instance, _) = impaired(Impairments { mtu, ..Impairments::default() });
+            // 125 bytes.
+            let outcome = engine.send(instance.node, SOCKETS, &mut packet(5000), 7, None);
+            assert!(matches!(outcome, Outcome::Dropped(_, DropCause::SimMtuExceeded)), "{outcome:?}");
+            assert!(balanced(&engine));
+            match engine.step(SimTime::from_secs(1)) {
+                Some(Occurrence::Delivered { node, packet, answer: true, tag: 7, .. }) => {
+                    assert_eq!((node, packet.told_mtu(), silent), (instance.node, Some(100), false));
+                    // Back over the link.
+                    assert_eq!(engine.now(), SimTime::from_nanos(5_000_000));
+                }
+                other => assert!(other.is_none() && silent, "{other:?}"),
+            }
+            assert!(balanced(&engine));
+        }
+    }
+
+    #[test]
+    fn only_the_impaired_direction_is_impaired() {
+        let (mut engine, instance, internet) = impaired(Impairments { down: true, ..Impairments::default() });
+        let outcome = engine.send(instance.node, SOCKETS, &mut packet(5000), 0, None);
+        assert_eq!(outcome, Outcome::Dropped(internet.node, DropCause::SimLinkDown));
+        let mut back = packet(5000);
+        back.set_destination(POOL, 5000);
+        assert_eq!(engine.emit(internet.node, PortId(0), &mut back, 0, None), Outcome::Travelling);
+    }
+
+    #[test]
+    fn a_flow_meets_the_impairments_that_come_while_it_is_known_and_no_longer_those_that_went() {
+        let (mut engine, instance, internet) = engine(LinkConfig::default());
+        let flow = engine.add_flow();
+        let send = |engine: &mut Engine| engine.send(instance.node, SOCKETS, &mut packet(5000), 0, Some(flow));
+        let arrived = Outcome::Delivered(internet.node, PortId(0));
+        assert_eq!([send(&mut engine), send(&mut engine)], [arrived; 2]);
+        // Without delay, the link was passed without a look.
+        let link = engine.topology().reverse(engine.topology().link_at(internet.node, PortId(0)).unwrap());
+        let delay = Duration::from_millis(3);
+        engine.impair(link, Impairments { delay, ..Impairments::default() });
+        assert_eq!([send(&mut engine), send(&mut engine)], [Outcome::Travelling; 2]);
+        assert_eq!(arrivals(&mut engine), [(internet.node, 3); 2]);
+        engine.impair(link, Impairments::default());
+        assert_eq!([send(&mut engine), send(&mut engine)], [arrived; 2]);
+        engine.set_link(link, delay, 0.0);
+        assert_eq!(send(&mut engine), Outcome::Travelling);
+        assert_eq!(arrivals(&mut engine), [(internet.node, 6)]);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use crate::trace::DropCause;
 /// Packet counts; `sent = delivered + dropped + in_flight` at every instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    /// Sent by instances, hosts, and stations that answer.
+    /// Sent by instances, hosts, and stations that answer, and the copies that links make of packets.
     pub sent: u64,
+    /// How many of these are such copies, which nobody has sent.
+    pub duplicated: u64,
     /// Delivered.
     pub delivered: u64,
     /// On a link.
@@ -16,7 +18,7 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Ledger { sent: 0, delivered: 0, in_flight: 0, dropped: [0; DropCause::ALL.len()] }
+        Ledger { sent: 0, duplicated: 0, delivered: 0, in_flight: 0, dropped: [0; DropCause::ALL.len()] }
     }
 }
 
@@ -29,6 +31,11 @@ impl Ledger {
     /// Dropped for any cause.
     pub fn dropped(&self) -> u64 {
         self.dropped.iter().sum()
+    }
+
+    /// Whether every packet that was sent is somewhere.
+    pub fn is_balanced(&self) -> bool {
+        self.sent == self.delivered + self.dropped() + self.in_flight
     }
 
     /// A packet that nobody could even send, or that stopped before its first station.

@@ -94,7 +94,15 @@ mod tests {
     use crate::trace::PortId;
 
     fn link(capacity: Capacity) -> Link {
-        Link { to: NodeId(0), to_port: PortId(0), delay: 0, delay_p99: 0, loss: 0.0, capacity: Some(capacity) }
+        Link {
+            to: NodeId(0),
+            to_port: PortId(0),
+            delay: 0,
+            delay_p99: 0,
+            loss: 0.0,
+            capacity: Some(capacity),
+            impaired: false,
+        }
     }
 
     /// Bits carried in each second of a load of packets of 1,250 bytes at this rate.

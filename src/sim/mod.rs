@@ -2,6 +2,7 @@
 //! randomness from one seed.
 
 pub mod engine;
+mod impairment;
 mod ledger;
 mod link;
 mod path;

@@ -89,6 +89,13 @@ impl Paths {
         self.epoch += 1;
     }
 
+    /// The same, and links that took no time may take some now, or the other way round.
+    pub(super) fn forget_links(&mut self) {
+        self.forget_all();
+        self.paths.clear();
+        self.index.clear();
+    }
+
     /// A flow whose path is to be remembered.
     pub(super) fn add_flow(&mut self) -> FlowId {
         self.free.pop().unwrap_or_else(|| {

@@ -38,7 +38,7 @@ pub fn log_normal_p99(rng: &mut ChaCha8Rng, median: f64, p99: f64) -> f64 {
 }
 
 /// Standard normal, by Box and Muller.
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = libm::sqrt(-2.0 * libm::log(unit(rng)));
     radius * libm::cos(std::f64::consts::TAU * unit(rng))
 }

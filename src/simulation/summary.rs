@@ -38,6 +38,7 @@ pub(super) fn summarise(
             delivered: ledger.delivered,
             dropped: ledger.dropped(),
             in_flight: ledger.in_flight,
+            duplicated: ledger.duplicated,
             dropped_by: DropCause::ALL
                 .iter()
                 .filter(|&&cause| ledger.dropped_by(cause) > 0)

@@ -129,12 +129,14 @@ drop_causes! {
     SimConnectorProtocolUnsupported = "SIM_CONNECTOR_PROTOCOL_UNSUPPORTED", "a Serverless VPC Access connector carries TCP and UDP only";
     /// The connector VM has no source port left for this destination; the client is refused.
     SimConnectorPortsExhausted = "SIM_CONNECTOR_PORTS_EXHAUSTED", "the connector VM had no free source port for this destination";
-    /// More bytes than the MTU of the connector's tunnel, and not to be fragmented, in a network with another MTU.
-    SimMtuExceeded = "SIM_MTU_EXCEEDED", "larger than the MTU of Cloud Run's side of the connector, and not to be fragmented";
     /// More than a link carries, for longer than its queue holds.
     SimThroughputExceeded = "SIM_THROUGHPUT_EXCEEDED", "more traffic than the link carries";
     /// Lost on a link, by its loss rate.
     SimLinkLoss = "SIM_LINK_LOSS", "lost on the way, by the link's loss rate";
+    /// A link that is out of service (event `outage`).
+    SimLinkDown = "SIM_LINK_DOWN", "a link on its way was out of service";
+    /// Larger than the `mtu` of a link, and not to be taken to pieces.
+    SimMtuExceeded = "SIM_MTU_EXCEEDED", "larger than a link on its way takes, and not to be fragmented";
     /// The TTL reached zero.
     SimTtlExpired = "SIM_TTL_EXPIRED", "its TTL ran out";
     /// Cloud NAT does not support fragments.
@@ -145,7 +147,7 @@ drop_causes! {
     SimNoDirectVpcIngress = "SIM_NO_DIRECT_VPC_INGRESS", "Cloud Run accepts connections from a VPC network in worker pools only";
     /// The firewall tracks as many connections of an interface as it can (`model.firewall.fullTable`).
     SimTrackingTableFull = "SIM_TRACKING_TABLE_FULL", "the firewall tracked as many connections of the interface as it can";
-    /// The host is declared unreachable.
+    /// The host is declared unreachable, or out of service (event `outage`).
     SimHostUnreachable = "SIM_HOST_UNREACHABLE", "the host never answers";
     /// The instance or VM it is for does not exist (any more).
     SimInstanceGone = "SIM_INSTANCE_GONE", "its instance is gone";

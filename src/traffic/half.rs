@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use crate::wire::{TcpSegment, tcp_flags};
+use crate::wire::{Flow, TcpSegment, tcp_flags};
 
 /// What a receiver takes before it has acknowledged anything: Linux' first window.
 const WINDOW: u32 = 64_240;
+/// Linux' smallest path MTU: 512 + 20 + 20.
+const SMALLEST_PATH_MTU: u32 = 552;
 /// Linux' smallest retransmission timeout.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 /// Linux gives up after this many (`tcp_retries2`).
@@ -85,6 +87,20 @@ impl Half {
     /// One past the FIN, or the end of the data.
     fn limit(&self) -> u32 {
         self.end.wrapping_add(u32::from(self.closing))
+    }
+
+    /// Packets of its flow may have so many bytes at most, a router says. Returns whether that is less than before: then what
+    /// is not acknowledged is to be sent again.
+    pub(super) fn limit_packet(&mut self, flow: Flow, mtu: u32) -> bool {
+        let headers = if matches!(flow, Flow::V4(_)) { 40 } else { 60 };
+        // Linux does not go below this (net.ipv4.route.min_pmtu), nor does an old router that says nothing make it.
+        let segment = mtu.max(SMALLEST_PATH_MTU) - headers;
+        if segment >= u32::from(self.segment) {
+            return false;
+        }
+        self.segment = segment as u16;
+        self.next = self.unacknowledged;
+        true
     }
 
     /// The next segment that may be sent, if any.

@@ -4,5 +4,6 @@ pub mod connect_times;
 pub mod flows;
 mod half;
 pub(crate) mod replay;
+pub mod server;
 mod stack;
 mod timer_wheel;

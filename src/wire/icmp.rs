@@ -32,6 +32,8 @@ pub enum IcmpError {
     NetworkUnreachable,
     /// Type 3, code 3: nobody listens on the UDP port. ICMPv6: type 1, code 4.
     PortUnreachable,
+    /// Type 3, code 4: larger than the next link takes, which is this many bytes (RFC 1191 §4). ICMPv6: type 2.
+    PacketTooBig(u16),
 }
 
 impl IcmpError {
@@ -40,6 +42,7 @@ impl IcmpError {
             IcmpError::TimeExceeded => (11, 0),
             IcmpError::NetworkUnreachable => (3, 0),
             IcmpError::PortUnreachable => (3, 3),
+            IcmpError::PacketTooBig(_) => (3, 4),
         }
     }
 
@@ -49,6 +52,15 @@ impl IcmpError {
             IcmpError::TimeExceeded => (3, 0),
             IcmpError::NetworkUnreachable => (1, 0),
             IcmpError::PortUnreachable => (1, 4),
+            IcmpError::PacketTooBig(_) => (2, 0),
+        }
+    }
+
+    /// The second word: in IPv4 the MTU has the half of it that counts, in IPv6 (RFC 4443 §3.2) all of it.
+    const fn second_word(self) -> u32 {
+        match self {
+            IcmpError::PacketTooBig(mtu) => mtu as u32,
+            _ => 0,
         }
     }
 }
@@ -179,6 +191,23 @@ impl Packet {
         put_word(&mut self.bytes, checksum_at, checksum);
     }
 
+    /// The MTU that an ICMP error of the kind "packet too big" tells; `None` for all other packets. Zero is what routers
+    /// before RFC 1191 say, which do not know it.
+    pub fn told_mtu(&self) -> Option<u32> {
+        if self.transport() != Transport::IcmpError {
+            return None;
+        }
+        let [kind, code, _, _, rest @ ..] = self.bytes.get(self.transport_at..self.transport_at + ICMP_HEADER)? else {
+            return None;
+        };
+        let word = u32::from_be_bytes(rest.try_into().ok()?);
+        match (self.is_ipv4(), kind, code) {
+            (true, 3, 4) => Some(word & 0xffff),
+            (false, 2, _) => Some(word),
+            _ => None,
+        }
+    }
+
     /// Becomes an ICMP error from `router` to the sender of `about`, and quotes what fits of it. Returns false, and stays
     /// what it is, where none may be sent: about errors, about fragments of IPv4 (RFC 1122 §3.2.2), about what RFC 4443
     /// §2.4 (e) excepts in IPv6, and when the router's address is of another version of IP than the packet.
@@ -190,7 +219,7 @@ impl Packet {
                     return false;
                 }
                 let tuple = FiveTuple { src, dst, src_port: 0, dst_port: 0, protocol };
-                self.put_error(tuple, error.type_and_code(), about, MAX_ERROR_IPV4);
+                self.put_error(tuple, error, error.type_and_code(), about, MAX_ERROR_IPV4);
                 true
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
@@ -198,17 +227,25 @@ impl Packet {
                     return false;
                 }
                 let tuple = FiveTuple { src, dst, src_port: 0, dst_port: 0, protocol };
-                self.put_error(tuple, error.type_and_code_ipv6(), about, MAX_ERROR_IPV6);
+                self.put_error(tuple, error, error.type_and_code_ipv6(), about, MAX_ERROR_IPV6);
                 true
             }
             _ => false,
         }
     }
 
-    fn put_error<A: Version>(&mut self, tuple: FiveTuple<A>, type_and_code: (u8, u8), about: &Packet, longest: usize) {
+    fn put_error<A: Version>(
+        &mut self,
+        tuple: FiveTuple<A>,
+        error: IcmpError,
+        type_and_code: (u8, u8),
+        about: &Packet,
+        longest: usize,
+    ) {
         let quoted = about.bytes.len().min(longest - A::HEADER - ICMP_HEADER);
         let icmp = self.begin(tuple, ICMP_HEADER + quoted);
         (icmp[0], icmp[1]) = type_and_code;
+        icmp[4..ICMP_HEADER].copy_from_slice(&error.second_word().to_be_bytes());
         icmp[ICMP_HEADER..].copy_from_slice(&about.bytes[..quoted]);
         self.seal(tuple, Transport::IcmpError, 2, ICMP_HEADER + quoted);
     }
@@ -391,7 +428,7 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_of_the_version() {
-        use IcmpError::{NetworkUnreachable, PortUnreachable, TimeExceeded};
+        use IcmpError::{NetworkUnreachable, PacketTooBig, PortUnreachable, TimeExceeded};
         let v6 = packet(ipv6(Protocol::Udp), 0);
         let v4 = FiveTuple {
             src: Ipv4Addr::LOCALHOST,
@@ -401,13 +438,18 @@ mod tests {
             protocol: Protocol::Udp,
         };
         let v4 = packet(v4, 0);
-        for (error, as_v4, as_v6) in
-            [(TimeExceeded, [11, 0], [3, 0]), (NetworkUnreachable, [3, 0], [1, 0]), (PortUnreachable, [3, 3], [1, 4])]
-        {
+        for (error, as_v4, as_v6) in [
+            (TimeExceeded, [11, 0], [3, 0]),
+            (NetworkUnreachable, [3, 0], [1, 0]),
+            (PortUnreachable, [3, 3], [1, 4]),
+            (PacketTooBig(1400), [3, 4], [2, 0]),
+        ] {
             for (about, expected) in [(&v4, as_v4), (&v6, as_v6)] {
                 let mut told = Packet::empty();
                 assert!(told.build_icmp_error(error, about, router_for(about)));
                 assert_eq!(told.bytes()[told.transport_at..][..2], expected);
+                assert_eq!(told.told_mtu(), (error == PacketTooBig(1400)).then_some(1400));
+                assert!(crate::wire::testing::checksums_hold(&told));
             }
         }
     }

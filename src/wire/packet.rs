@@ -213,6 +213,11 @@ impl Packet {
         })
     }
 
+    /// Whether routers may take it to pieces: IPv4 without "don't fragment".
+    pub fn may_be_fragmented(&self) -> bool {
+        self.is_v4 && self.ipv4().get_flags() & Ipv4Flags::DontFragment == 0
+    }
+
     /// Whether it is a fragment other than the first: it has no transport header.
     pub fn is_later_fragment(&self) -> bool {
         if self.transport != Transport::Fragment {

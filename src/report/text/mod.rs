@@ -94,7 +94,11 @@ impl<W: Write> Page<'_, W> {
                 (packets.dropped, "dropped"),
                 (packets.in_flight, "on their way at the end"),
             ];
-            self.line("Packets", &whole_and_parts(packets.sent, "sent", &fates))?;
+            let mut text = whole_and_parts(packets.sent, "sent", &fates);
+            if packets.duplicated > 0 {
+                text += &format!("; {} are copies made on the way", thousands(packets.duplicated));
+            }
+            self.line("Packets", &text)?;
         }
         let connections = &summary.connections;
         if connections.attempted == 0 {

@@ -74,6 +74,7 @@ fn guide() -> Summary {
             delivered: 147_119,
             dropped: 1_091,
             in_flight: 3,
+            duplicated: 0,
             dropped_by: counts(&[("OUT_OF_RESOURCES", 1_079), ("SIM_UNSOLICITED", 12)]),
         },
         connections: Connections {

@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::compute::{OperationalStatus, Route, TunnelStatus};
 use super::firewall::Firewall;
+use super::impairment::{
+    BurstLoss, ImpairEvent, JitterDistribution, OutageEvent, PatchHostEvent, Reorder, ServerClose,
+};
 use super::nat::RouterNat;
 use super::run::{ConnectorMachineType, ConnectorState, Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
-use crate::scenario::value::{At, ByteSize, Cidr, Dur, HostPort, Rate, Reference};
+use crate::scenario::value::{At, BitRate, ByteSize, Cidr, Dur, HostPort, QueueSize, Rate, Reference};
 
 /// A simulated destination.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -42,9 +45,55 @@ pub struct Host {
     /// Probability that a packet is lost, each way: 0 to 1. Default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<At<f64>>,
+    /// How much the delay varies, each way. Packets keep their order. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<At<Dur>>,
+    /// How it does. Default `normal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter_distribution: Option<At<JitterDistribution>>,
+    /// Losses in bursts, each way, besides `loss`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_loss: Option<At<BurstLoss>>,
+    /// Packets that those behind them overtake, each way. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reorder: Option<At<Reorder>>,
+    /// Probability that a packet arrives twice, each way: 0 to 1. Default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<At<f64>>,
+    /// How fast the way to it is, each way. Default `unlimited`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<At<BitRate>>,
+    /// What waits there at most, as time or as bytes; what comes then is dropped. Default 50ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<At<QueueSize>>,
+    /// Bytes of the largest packet that a link on the way takes, the IP header counted. IPv4 without "don't fragment" passes
+    /// whole. Default: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<At<i64>>,
+    /// The sender of a packet that is too large for `mtu` is not told. Default false: it gets an ICMP error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icmp_black_hole: Option<At<bool>>,
     /// Never answers. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<bool>,
+    /// Answers every connection with RST, every datagram with "port unreachable". Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refuse: Option<At<bool>>,
+    /// Takes connections and never answers a request. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hang: Option<At<bool>>,
+    /// Closes connections that were idle so long. Default: does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<At<Dur>>,
+    /// How it does that. Default `fin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_close: Option<At<ServerClose>>,
+    /// Share of established connections that it resets: 0 to 1. Default 0; with `resetAfter` 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset: Option<At<f64>>,
+    /// How long after they were established. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_after: Option<At<Dur>>,
     /// Where on earth it is, as Cloud NAT's log tells. Default: the log does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geo_location: Option<GeoLocation>,
@@ -221,6 +270,15 @@ pub struct Event {
     /// A route is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_route: Option<At<RemoveRouteEvent>>,
+    /// A host changes: how it answers, and the way to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_host: Option<At<PatchHostEvent>>,
+    /// Links change, for good or for a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impair: Option<At<ImpairEvent>>,
+    /// Something is out of service for a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage: Option<At<OutageEvent>>,
 }
 
 /// A workload gets another number of instances.

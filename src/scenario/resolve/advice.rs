@@ -18,6 +18,7 @@ mod draining;
 mod endpoints;
 mod firewall;
 mod growth;
+mod impairments;
 mod ipv6;
 mod nat_ips;
 mod reach;
@@ -42,6 +43,7 @@ impl Resolver<'_> {
         self.reach();
         self.ipv6_advice();
         self.ways();
+        self.impairment_advice();
         self.firewall_advice();
         let found = {
             let gateways = 0..self.out.nat_gateways.len();

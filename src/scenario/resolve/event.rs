@@ -32,7 +32,7 @@ impl Resolver<'_> {
     }
 
     /// A tunnel of the scenario, or one that a route names.
-    fn patched_tunnel(&mut self, reference: &At<Reference>) -> Option<usize> {
+    pub(super) fn patched_tunnel(&mut self, reference: &At<Reference>) -> Option<usize> {
         if let Some(&assumed) = self.lookups.tunnels.get(reference.name()) {
             return Some(assumed);
         }

@@ -18,7 +18,7 @@ impl Resolver<'_> {
         events.sort_by_key(|event| event.value.at.0);
         // Patches change what the gateways are known to be, for the checks of the next patch only.
         let configs: Vec<_> = self.out.nat_gateways.iter().map(|gateway| gateway.config.clone()).collect();
-        let connectors = self.out.connectors.clone();
+        let (connectors, hosts) = (self.out.connectors.clone(), self.out.hosts.clone());
         let (rules, written) = (self.out.firewall_rules.clone(), self.details.firewalls.clone());
         let details = self.details.gateways.clone();
         self.lookups.present = self.out.routes.iter().map(|route| (route.network, route.name.clone())).collect();
@@ -46,7 +46,7 @@ impl Resolver<'_> {
             gateway.config = config;
         }
         self.details.gateways = details;
-        self.out.connectors = connectors;
+        (self.out.connectors, self.out.hosts) = (connectors, hosts);
         (self.out.firewall_rules, self.details.firewalls) = (rules, written);
     }
 
@@ -66,6 +66,9 @@ impl Resolver<'_> {
             patch_interconnect_attachment,
             add_route,
             remove_route,
+            patch_host,
+            impair,
+            outage,
         } = &event.value;
         let kinds = [
             ("scale", scale.as_ref().map(|it| it.place)),
@@ -80,6 +83,9 @@ impl Resolver<'_> {
             ("patchInterconnectAttachment", patch_interconnect_attachment.as_ref().map(|it| it.place)),
             ("addRoute", add_route.as_ref().map(|it| it.place)),
             ("removeRoute", remove_route.as_ref().map(|it| it.place)),
+            ("patchHost", patch_host.as_ref().map(|it| it.place)),
+            ("impair", impair.as_ref().map(|it| it.place)),
+            ("outage", outage.as_ref().map(|it| it.place)),
         ];
         let given: Vec<(&str, Place)> = kinds.iter().filter_map(|(kind, place)| Some((*kind, (*place)?))).collect();
         match given[..] {
@@ -101,6 +107,16 @@ impl Resolver<'_> {
             }
         }
         let once = |change: Option<Change>| change.map(|change| (at, change)).into_iter().collect();
+        if let Some(patch) = patch_host {
+            let changes = self.patch_host(patch).unwrap_or_default();
+            return changes.into_iter().map(|change| (at, change)).collect();
+        }
+        if let Some(impair) = impair {
+            return self.impair(impair, at).unwrap_or_default();
+        }
+        if let Some(outage) = outage {
+            return self.outage(outage, at).unwrap_or_default();
+        }
         if let Some(scale) = scale {
             return once(self.scale(scale));
         }

@@ -36,6 +36,7 @@ impl Resolver<'_> {
                     if self.ok(declared).is_some() {
                         self.details.hosts.push(host.name.place);
                         self.out.hosts.push(resolved);
+                        self.host_links(host);
                     }
                 }
                 None => {
@@ -107,8 +108,9 @@ impl Resolver<'_> {
             tcp_ports: ports(false),
             udp_ports: ports(true),
             rtt: host.rtt.as_ref().map_or(rtt, |rtt| rtt.value.0),
-            loss: host.loss.as_ref().and_then(|loss| self.share(loss, "loss")).unwrap_or(0.0),
+            loss: host.loss.as_ref().and_then(|loss| self.loss(loss, "loss")).unwrap_or(0.0),
             unreachable: host.unreachable.unwrap_or(false),
+            server: self.server_settings(host),
             geo_location: host.geo_location.clone(),
         })
     }

@@ -180,7 +180,9 @@ impl Flows {
         let Some(flow) = packet.flow() else {
             // "Port unreachable" ends a UDP exchange. TCP takes ICMP errors for passing trouble and tries again.
             let quoted = packet.embedded_flow();
-            if quoted == Some(connection.flow) && connection.flow.protocol() == Protocol::Udp {
+            if let (Some(mtu), Some(quoted)) = (packet.told_mtu(), quoted) {
+                self.path_takes(network, slot, quoted, mtu);
+            } else if quoted == Some(connection.flow) && connection.flow.protocol() == Protocol::Udp {
                 self.fail(network, slot, Failure::Refused);
             }
             return;
@@ -276,14 +278,15 @@ impl Flows {
     }
 
     /// What the server writes now that so many bytes of the client's have come to it.
-    fn respond(&mut self, slot: u32, received: u64) -> u64 {
+    fn respond(&mut self, network: &Network, slot: u32, received: u64) -> u64 {
         let connection = &mut self.connections[slot as usize];
         let spec = &self.specs[connection.traffic as usize];
         if connection.answered > 0 || received < spec.request_bytes {
             return 0;
         }
         connection.answered += 1;
-        spec.response_bytes
+        let hangs = connection.far.is_some_and(|far| hangs(network, far.node));
+        if hangs { 0 } else { spec.response_bytes }
     }
 
     fn fail(&mut self, network: &mut Network, slot: u32, failure: Failure) {
@@ -316,4 +319,9 @@ impl Flows {
         network.engine_mut().remove_flow(client_flow);
         network.engine_mut().remove_flow(server_flow);
     }
+}
+
+/// Whether a host takes requests and never answers them.
+fn hangs(network: &Network, host: NodeId) -> bool {
+    network.server_settings(host).is_some_and(|server| server.hang)
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::Flows;
-use super::connection::{Connection, Far, Kind, Phase, Script, Side, tag, untag};
+use super::connection::{Connection, Ends, Far, Kind, Phase, Script, Side, tag, untag};
 use super::record::Fate;
+use super::{Flows, hangs};
 use crate::network::Network;
 use crate::node::instance::SOCKETS;
 use crate::sim::{Outcome, rng};
 use crate::trace::{DropCause, Failure};
 use crate::traffic::half::Half;
-use crate::wire::{Packet, Protocol, TcpSegment, tcp_flags};
+use crate::wire::{Flow, Packet, Protocol, TcpSegment, tcp_flags};
 
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
@@ -272,7 +272,7 @@ impl Flows {
         let due = server.half.receive(flags, seq, ack, payload);
         let half = server.half;
         let received = u64::from(half.received(connection.script().peer));
-        let response = self.respond(slot, received);
+        let response = self.respond(network, slot, received);
         if response > 0
             && let Some(server) = &mut self.connections[slot as usize].script().server
         {
@@ -292,7 +292,7 @@ impl Flows {
             return;
         }
         let connection = &mut self.connections[slot as usize];
-        if connection.far.is_some() {
+        if connection.far.is_some() || hangs(network, far.node) {
             return;
         }
         connection.far = Some(far);
@@ -304,6 +304,24 @@ impl Flows {
             if self.connections[slot as usize].phase == Phase::Free {
                 return;
             }
+        }
+    }
+
+    /// A router has told a sender of this flow how large a packet may be: what was too large is sent again in smaller ones.
+    /// Stacks do not listen.
+    pub(super) fn path_takes(&mut self, network: &mut Network, slot: u32, quoted: Flow, mtu: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let (flow, far) = (connection.flow, connection.far);
+        let Ends::Script(Script { client, server, .. }) = &mut connection.ends else { return };
+        if quoted == flow {
+            if client.half.limit_packet(quoted, mtu) {
+                self.push_client(network, slot);
+            }
+        } else if let (Some(server), Some(far)) = (server, far)
+            && quoted == far.flow.reversed()
+            && server.half.limit_packet(quoted, mtu)
+        {
+            self.push_server(network, slot);
         }
     }
 

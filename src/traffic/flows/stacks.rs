@@ -150,7 +150,7 @@ impl Flows {
         if received > before {
             stack.progress = now;
         }
-        let response = if open { self.respond(slot, received) } else { 0 };
+        let response = if open { self.respond(network, slot, received) } else { 0 };
         if let Some(server) = &mut self.connections[slot as usize].stack().server {
             server.write(response);
             if server.peer_closed {
