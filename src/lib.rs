@@ -5,13 +5,14 @@
 //! through them in virtual time: which way do they leave, which address and port do they wear outside, and why do the
 //! unlucky ones vanish?
 //!
-//! Simulated: `private-ranges-only` and `all-traffic`; Serverless VPC Access connectors and Direct VPC egress; VPC
-//! routes, firewall rules and firewall policies; Public NAT with its port blocks, rules, mappings, timers and shortages; TCP,
-//! UDP and ICMP over IPv4, and over IPv6 where Cloud Run has it.
+//! Simulated: `private-ranges-only` and `all-traffic`; Serverless VPC Access connectors, how they grow, and Direct VPC egress;
+//! VPC firewall rules and policies; routes in the whole order that Google documents, with peering, policy-based and dynamic
+//! routes, VPN tunnels and Interconnect attachments, internal load balancers, Private Service Connect and Private Google
+//! Access; Public NAT with its port blocks, rules, mappings, timers and shortages; TCP, UDP and ICMP over IPv4, and over IPv6
+//! where Cloud Run has it; links and hosts that are not what they should be.
 //!
-//! Not simulated: Private NAT, peering, policy-based routes, scale-out of connectors and of
-//! Cloud Run, congestion control, DNS. What a scenario may hold and the simulator
-//! leaves out is a warning `not-simulated`; the README has the whole list.
+//! Not simulated: Private NAT, Network Connectivity Center, autoscaling of Cloud Run, DNS. What a scenario may hold and the
+//! simulator leaves out is a warning `not-simulated`; the README has the whole list.
 //!
 //! # Modules
 //!

@@ -120,7 +120,11 @@ impl Network {
         let in_network = |network: &str| {
             HostPlace::Vpc(Box::new(InstanceInfo {
                 // A zone is not known of it.
-                instance: Resource::global("instances", &*host.name),
+                instance: Resource {
+                    scope: Scope::Zone("-".into()),
+                    collection: "instances",
+                    name: host.name.as_str().into(),
+                },
                 network: Resource::network(network),
                 internal_ip: address,
                 external_ip: None,

@@ -262,7 +262,9 @@ impl Names {
     fn unknown(&self, reference: &At<Reference>) -> Diagnostic {
         let name = reference.name();
         let message = format!("there is no {} `{name}`", self.kind);
-        let help = match nearest(name, self.index.keys().map(String::as_str)) {
+        // What was left out because of its own errors may be meant, too.
+        let known = self.index.keys().chain(&self.lost).map(String::as_str);
+        let help = match nearest(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None if self.index.is_empty() => format!("declare it under `{}:`", self.key),
             None => {

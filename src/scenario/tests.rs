@@ -352,6 +352,15 @@ fn names_that_are_nearly_right_are_offered() {
 }
 
 #[test]
+fn a_name_is_near_to_one_that_was_left_out_because_of_its_own_errors() {
+    let text = "services: [{name: api, region: r1, wrong: 1, template: {vpcAccess: {egress: NONE}}}]
+traffic: [{from: apy, to: \"8.8.8.8:443\", count: 1}]
+";
+    let helps: Vec<_> = read(text).diagnostics.iter().filter_map(|diagnostic| diagnostic.help.clone()).collect();
+    assert!(helps.contains(&"did you mean `api`?".to_owned()), "{helps:?}");
+}
+
+#[test]
 fn unusable_input_and_what_google_rejects_are_told_apart() {
     assert!(read("networks: [{nam: x}]").diagnostics.has_unusable());
     let rejected = read("networks: [{name: a, mtu: 9000}]").diagnostics;

@@ -14,6 +14,7 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 use serde_json::Value;
 
 pub mod headers;
+pub mod scale;
 pub mod subset;
 pub mod walk;
 

@@ -166,9 +166,18 @@ impl Firewall {
     /// Detaches an interface.
     pub fn detach(&mut self, port: PortId) {
         let index = port.0 - 1;
-        self.interfaces[index as usize].there = false;
-        self.by_address.retain(|_, owner| *owner != index);
-        self.by_range.retain(|(_, owner)| *owner != index);
+        let Attached { interface, there, .. } = &mut self.interfaces[index as usize];
+        *there = false;
+        let is_single = |range: &&IpNet| range.prefix_len() == range.max_prefix_len();
+        for range in interface.addresses.iter().filter(is_single) {
+            // Another interface may have got the address since.
+            if self.by_address.get(&range.addr()) == Some(&index) {
+                self.by_address.remove(&range.addr());
+            }
+        }
+        if !interface.addresses.iter().all(|range| is_single(&range)) {
+            self.by_range.retain(|(_, owner)| *owner != index);
+        }
     }
 
     /// The interface at a port.

@@ -176,7 +176,9 @@ impl Resolver<'_> {
         };
         if given.len() > 1 {
             let message = format!("route `{}` has {} next hops, expected exactly one", route.name.name(), given.len());
-            self.push(Diagnostic::rejected("next-hop", message).at(place));
+            let fields: Vec<&str> = given.iter().map(|(field, _)| *field).collect();
+            let help = format!("keep one of {}", fields.join(", "));
+            self.push(Diagnostic::rejected("next-hop", message).at(place).help(help));
             return None;
         }
         if dynamic

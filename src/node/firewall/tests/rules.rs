@@ -285,3 +285,27 @@ fn a_trace_tells_what_failed_to_match_by_one_thing() {
          disabled"
     );
 }
+
+#[test]
+fn a_detached_interface_has_no_address_any_more_and_whoever_got_it_since_keeps_it() {
+    let net = |text: &str| text.parse::<IpNet>().unwrap();
+    let mut firewall = Firewall::new(
+        "vpc".into(),
+        vec![Layer::vpc_rules(vec![rule("in", 1000, Allow, true)])],
+        false,
+        WhenFull::ByKind,
+    );
+    let old = firewall.attach(Interface::vm("old".into(), [net("10.0.0.2/32"), net("10.0.1.0/28")]));
+    let other = firewall.attach(Interface::vm("other".into(), [net("10.0.2.0/28")]));
+    let new = firewall.attach(Interface::vm("new".into(), [net("10.0.0.2/32")]));
+    firewall.detach(old);
+    let mut to = |address: &str, port: u16| verdict(&mut firewall, &udp(STRANGER, address, port), ROUTES, 0);
+    assert_eq!(to("10.0.0.2", 1), Ok(new));
+    assert_eq!(to("10.0.1.3", 1), Err(DropCause::UnknownInternalAddress));
+    assert_eq!(to("10.0.2.3", 1), Ok(other));
+    firewall.detach(new);
+    assert_eq!(
+        verdict(&mut firewall, &udp(STRANGER, "10.0.0.2", 2), ROUTES, 0),
+        Err(DropCause::UnknownInternalAddress)
+    );
+}
