@@ -20,7 +20,7 @@ use crate::scenario::model::{ConnectorAffinity, ConnectorModel};
 use crate::scenario::{self, MachineType};
 use crate::sim::{Site, rng};
 use crate::time::SimTime;
-use crate::topology::{Capacity, LinkConfig, LinkId};
+use crate::topology::{Capacity, LinkConfig, LinkId, NodeId};
 use crate::trace::PortId;
 use crate::trace::info::Resource;
 
@@ -93,6 +93,11 @@ impl Network {
     /// VMs of a connector.
     pub fn connector_instances(&self, connector: usize) -> u32 {
         self.connectors[connector].vms.len() as u32
+    }
+
+    /// The VMs of a connector, each with its port towards the instances.
+    pub fn connector_vms(&self, connector: usize) -> impl Iterator<Item = (NodeId, PortId)> + '_ {
+        self.connectors[connector].vms.iter().map(|vm| (vm.site.node, connector::TUNNEL))
     }
 
     fn add_connector_vm(&mut self, index: usize) {

@@ -29,6 +29,23 @@ pub struct Model {
     pub routing: RoutingModel,
     /// Google's APIs.
     pub google_apis: GoogleApisModel,
+    /// What `diagnose` assumes of logs.
+    pub diagnose: DiagnoseModel,
+}
+
+/// `model.diagnose`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiagnoseModel {
+    /// How long a connection of a log lives: entries are of its beginning only. Default 30 s, the shortest of Cloud NAT's
+    /// timers: a connection that is used more rarely than that is often closed by its client, and one that is not closed at
+    /// all holds its port for longer. With TIME_WAIT a port is then taken for a minute, rather too long than too short.
+    pub log_lifetime: Duration,
+}
+
+impl Default for DiagnoseModel {
+    fn default() -> Self {
+        DiagnoseModel { log_lifetime: Duration::from_secs(30) }
+    }
 }
 
 /// `model.routing`.

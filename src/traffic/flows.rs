@@ -33,6 +33,9 @@ const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
 
+/// The [`Record::id`] of connections that never sent a packet.
+pub const NEVER_SENT: u64 = u64::MAX;
+
 /// Ticks that the kernels of two instances are apart: a prime, so that they meet the steps of the timer wheel anywhere.
 const BOOTED_APART: u64 = 7_919;
 
@@ -70,6 +73,10 @@ pub struct Record {
     pub fate: Fate,
     /// SYNs or datagrams sent to establish it.
     pub attempts: u32,
+    /// What tells it from every other connection of the run: see [`connection_of`].
+    pub id: u64,
+    /// The flow as the far side knows it; another one comes in `outside` when its mapping has changed meanwhile.
+    pub accepted: Option<Flow>,
 }
 
 /// Counts of one load.
@@ -114,6 +121,11 @@ const KINDS: [Kind; 8] = [
 
 fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {
     (kind as u64) << 56 | u64::from(generation & 0x00ff_ffff) << 32 | u64::from(slot)
+}
+
+/// Which connection a packet with this tag belongs to: its [`Record::id`].
+pub fn connection_of(tag: u64) -> u64 {
+    tag & 0x00ff_ffff_ffff_ffff
 }
 
 fn untag(tag: u64) -> Option<(Kind, u32, u32)> {
@@ -220,11 +232,11 @@ impl Flows {
 
     /// Records of connections that have not ended.
     pub fn unfinished(&self) -> Vec<Record> {
-        let live = self.connections.iter().filter(|connection| connection.phase != Phase::Free);
+        let live = self.connections.iter().enumerate().filter(|(_, connection)| connection.phase != Phase::Free);
         let mut records: Vec<_> = live
-            .map(|connection| {
+            .map(|(slot, connection)| {
                 let open = connection.phase == Phase::Open;
-                connection.record(None, if open { Fate::Established } else { Fate::Pending })
+                connection.record(slot, None, if open { Fate::Established } else { Fate::Pending })
             })
             .collect();
         records.sort_by_key(|record| record.started);
@@ -448,6 +460,8 @@ impl Flows {
                 ended: Some(now),
                 fate: Fate::Failed(failure),
                 attempts: 0,
+                id: NEVER_SENT,
+                accepted: None,
             });
         }
     }
@@ -887,7 +901,7 @@ impl Flows {
         let now = network.engine().now();
         let connection = &mut self.connections[slot as usize];
         if let Some(records) = &mut self.records {
-            records.push(connection.record(Some(now), fate));
+            records.push(connection.record(slot as usize, Some(now), fate));
         }
         connection.phase = Phase::Free;
         self.in_use.remove(connection.flow);
@@ -901,7 +915,7 @@ impl Flows {
 }
 
 impl Connection {
-    fn record(&self, ended: Option<SimTime>, fate: Fate) -> Record {
+    fn record(&self, slot: usize, ended: Option<SimTime>, fate: Fate) -> Record {
         Record {
             traffic: Some(self.traffic as usize),
             instance: Some(self.instance),
@@ -912,6 +926,8 @@ impl Connection {
             ended,
             fate,
             attempts: u32::from(self.syns),
+            id: connection_of(tag(Kind::ClientPacket, self.generation, slot as u32)),
+            accepted: self.server.map(|server| server.flow),
         }
     }
 }

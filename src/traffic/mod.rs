@@ -1,7 +1,8 @@
-//! Who sends: the scenario's own load, and replayed captures.
+//! Who sends: the scenario's own load, replayed captures, and what a log records.
 
 pub mod connect_times;
 pub mod flows;
 mod half;
+pub mod logged;
 pub(crate) mod replay;
 mod timer_wheel;

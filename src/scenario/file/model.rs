@@ -30,6 +30,18 @@ pub struct Model {
     /// Google's APIs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub google_apis: Option<GoogleApisModel>,
+    /// What `diagnose` assumes of logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnose: Option<DiagnoseModel>,
+}
+
+/// What `diagnose` assumes of logs.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiagnoseModel {
+    /// How long a connection of a log lives. Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_lifetime: Option<At<Dur>>,
 }
 
 /// VPC routes.

@@ -68,6 +68,8 @@ impl Resolver<'_> {
         if let Some(ranges) = given.google_apis.as_ref().and_then(|apis| apis.ranges.as_ref()) {
             self.out.model.google_apis.ranges = ranges.iter().map(|range| self.net(range)).collect();
         }
+        let lifetime = given.diagnose.as_ref().and_then(|diagnose| diagnose.log_lifetime.as_ref());
+        set(&mut self.out.model.diagnose.log_lifetime, lifetime, span);
         if let Some(connector) = &given.connector {
             self.connector_model(connector);
         }
