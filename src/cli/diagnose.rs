@@ -1,5 +1,6 @@
 //! `egressim diagnose`.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,12 +8,13 @@ use anyhow::Result;
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
-use crate::diagnose::{Case, Input, diagnose, logs};
+use crate::diagnose::logs::{self, LogError};
+use crate::diagnose::{Case, Input, diagnose};
 use crate::report::clock::seconds;
 use crate::report::diagnose::LogsRead;
 use crate::report::text::write_diagnosis;
 use crate::scenario::diagnostic::Sources;
-use crate::scenario::value::{Cidr, Dur};
+use crate::scenario::value::Cidr;
 use crate::scenario::{Attachment, Scenario};
 use crate::simulation::replay::{LogOptions, Options};
 use crate::time::nanos;
@@ -90,11 +92,27 @@ fn logged(
     terminal: &Terminal,
 ) -> Result<(LogOptions, LogsRead)> {
     let mut sources = Sources::default();
-    let (logged, findings) = logs::read(&arguments.nat_logs, &mut sources)?;
+    let read = logs::read(&arguments.nat_logs, &mut sources);
+    if let Err(LogError::TooManyBad { findings, .. }) = &read {
+        eprint!("{}", findings.render(&sources, terminal.colours_errors()));
+    }
+    let (mut logged, findings) = read?;
     if !findings.is_empty() {
         terminal.say(&findings.render(&sources, terminal.colours_errors()));
     }
-    let lifetime = scenario.model.diagnose.log_lifetime;
+    // A project's log has all its endpoints. Those in the sender's subnet count; where none is, it is another's addresses.
+    let subnet = scenario.subnetwork_of(from);
+    let is_own = |address: Ipv4Addr| subnet.is_some_and(|at| scenario.subnetworks[at].range.contains(&address));
+    let mut left_out = (0, 0);
+    if logged.endpoints.iter().any(|(_, address)| is_own(*address)) {
+        left_out = logged.keep(is_own);
+    }
+    let gateway = scenario
+        .nat_gateways
+        .iter()
+        .find(|gateway| gateway.coverage.iter().any(|covered| Some(covered.subnetwork) == subnet));
+    let time_wait = gateway.map_or(scenario.model.nat.time_wait_default, |it| it.config.timeouts.tcp_time_wait);
+    let lifetime = scenario.model.diagnose.log_lifetime.unwrap_or_else(|| logged.lifetime(time_wait));
     let read = LogsRead {
         files: arguments.nat_logs.iter().map(|path| path.display().to_string()).collect(),
         ok: logged.ok,
@@ -103,8 +121,10 @@ fn logged(
         bad: logged.bad,
         endpoints: logged.endpoints.len() as u64,
         connections: logged.connections.len() as u64,
-        assumed_lifetime: Dur(lifetime).to_string(),
-        reused_after: logged.reused_after.map(|gap| seconds(nanos(gap))),
+        endpoints_left_out: left_out.0 as u64,
+        connections_left_out: left_out.1 as u64,
+        assumed_lifetime: seconds(nanos(lifetime)),
+        reused_after: logged.median_reuse().map(|gap| seconds(nanos(gap))),
     };
     let options = LogOptions {
         start: logged.start,

@@ -24,6 +24,8 @@ use crate::wire::{FiveTuple, Protocol};
 
 /// Entries that cannot be read before it is given up: such a file is something else.
 pub const MAX_BAD: usize = 20;
+/// Of these, as many are shown.
+const MAX_SHOWN: usize = 3;
 /// A client's SYNs come within this time: Linux gives up after 131 s.
 const GIVEN_UP: Duration = Duration::from_secs(150);
 
@@ -43,6 +45,8 @@ pub enum LogError {
     TooManyBad {
         /// The file.
         path: PathBuf,
+        /// The first of them.
+        findings: Diagnostics,
     },
     /// There is nothing in it.
     #[error("no entry of Cloud NAT's log (nat_flows) in {}: export it with `gcloud logging read --format=json`", path.display())]
@@ -69,9 +73,50 @@ pub struct Logged {
     pub others: u64,
     /// Entries that cannot be read.
     pub bad: u64,
-    /// The shortest time after which a NAT IP and port served the same destination again: no connection that came before lived
-    /// longer than this, less TIME_WAIT.
-    pub reused_after: Option<Duration>,
+    /// Times after which a NAT IP and port served the same destination again, in ascending order: no TCP connection that came
+    /// before lived longer than this, less TIME_WAIT.
+    pub reused_after: Vec<Duration>,
+}
+
+/// Gaps of which the median is worth something.
+const ENOUGH_GAPS: usize = 10;
+/// How long a connection lives of which nothing tells: the shortest of Cloud NAT's idle timers, by default.
+const LIFETIME: Duration = Duration::from_secs(30);
+
+impl Logged {
+    /// How long its connections live, as far as it tells by ports that are used again.
+    pub fn lifetime(&self, time_wait: Duration) -> Duration {
+        match self.median_reuse() {
+            Some(gap) => gap.saturating_sub(time_wait),
+            None => LIFETIME,
+        }
+    }
+
+    /// The median of the times after which a NAT port served the same destination again, if there are enough of them.
+    pub fn median_reuse(&self) -> Option<Duration> {
+        let gaps = &self.reused_after;
+        (gaps.len() >= ENOUGH_GAPS).then(|| gaps[gaps.len() / 2])
+    }
+
+    /// Leaves out connections of endpoints that do not count. Returns how many endpoints and connections these were.
+    pub fn keep(&mut self, counts: impl Fn(Ipv4Addr) -> bool) -> (usize, usize) {
+        let (endpoints, connections) = (self.endpoints.len(), self.connections.len());
+        let mut numbers = Vec::new();
+        let mut kept = 0;
+        for (_, address) in &self.endpoints {
+            numbers.push(counts(*address).then_some(kept));
+            kept += usize::from(counts(*address));
+        }
+        self.endpoints.retain(|(_, address)| counts(*address));
+        self.connections.retain_mut(|connection| match numbers[connection.endpoint] {
+            Some(number) => {
+                connection.endpoint = number;
+                true
+            }
+            None => false,
+        });
+        (endpoints - self.endpoints.len(), connections - self.connections.len())
+    }
 }
 
 /// An entry, as far as it matters.
@@ -165,7 +210,10 @@ pub fn read(paths: &[PathBuf], sources: &mut Sources) -> Result<(Logged, Diagnos
         let file = sources.add(path.display().to_string(), String::from_utf8_lossy(&bytes));
         reader.text(sources.text(file), file);
         if reader.findings.len() > MAX_BAD {
-            return Err(LogError::TooManyBad { path: path.clone() });
+            reader.findings.truncate(MAX_SHOWN);
+            let mut findings = Diagnostics::default();
+            findings.extend(reader.findings);
+            return Err(LogError::TooManyBad { path: path.clone(), findings });
         }
     }
     let mut findings = Diagnostics::default();
@@ -265,18 +313,18 @@ impl Reader {
         let mut order: Vec<Option<usize>> = vec![None; self.endpoints.len()];
         let mut logged = Logged { start, others: self.others, bad: self.findings.len() as u64, ..Logged::default() };
         let mut trying: HashMap<(usize, FiveTuple), u64> = HashMap::new();
-        let mut used: HashMap<(Ipv4Addr, u16, Ipv4Addr, u16, Protocol), u64> = HashMap::new();
+        let mut used: HashMap<(Ipv4Addr, u16, Ipv4Addr, u16), u64> = HashMap::new();
         for Event { time, endpoint, tuple, ok, outside } in self.events {
             let endpoint = *order[endpoint].get_or_insert_with(|| {
                 logged.endpoints.push(self.endpoints[endpoint].clone());
                 logged.endpoints.len() - 1
             });
             *(if ok { &mut logged.ok } else { &mut logged.dropped }) += 1;
-            if let Some((ip, port)) = outside
-                && let Some(before) = used.insert((ip, port, tuple.dst, tuple.dst_port, tuple.protocol), time)
+            if tuple.protocol == Protocol::Tcp
+                && let Some((ip, port)) = outside
+                && let Some(before) = used.insert((ip, port, tuple.dst, tuple.dst_port), time)
             {
-                let gap = Duration::from_nanos(time - before);
-                logged.reused_after = Some(logged.reused_after.map_or(gap, |least| least.min(gap)));
+                logged.reused_after.push(Duration::from_nanos(time - before));
             }
             let key = (endpoint, tuple);
             let again = trying.get(&key).is_some_and(|&last| time - last <= nanos(GIVEN_UP));
@@ -289,6 +337,7 @@ impl Reader {
                 logged.connections.push(LoggedConnection { at: Duration::from_nanos(time - start), endpoint, tuple });
             }
         }
+        logged.reused_after.sort_unstable();
         logged
     }
 }

@@ -1,8 +1,8 @@
 //! Runs what is proposed, and finds the mildest value that suffices.
 //!
-//! A change *suffices* when the cause it is for is gone from its place, nothing new has come instead, and no other cause of
-//! the same [family](super::kind::Family) does more harm than before. Causes of other families may: once more connections get
-//! through, more of them meet a lossy link.
+//! A change *suffices* when the cause it is for is gone from its place, nothing new has come instead, no other cause of the
+//! same [family](super::kind::Family) does more harm than before, and fewer connections fail in all. Causes of other families
+//! may do more: once connections get past one obstacle, they meet the next. What is left is told with each change.
 //!
 //! Nothing is taken for monotonous: more ports for each VM may leave none for the last. Values are tried one by one from a
 //! first guess, up until one suffices, or down as long as they do; so the value next below the one that is found has been
@@ -165,15 +165,17 @@ impl Outcome {
         let is = self.causes.get(cause).copied().unwrap_or_default();
         // Of a cause that only slows down, nothing is to be left; of one that makes fail, some may still come late.
         let gone = is.failures == 0 && is.pending <= was.pending && (was.failures > 0 || is.slow == 0);
-        gone && self.causes.iter().filter(|(other, _)| *other != cause).all(|(other, harm)| {
-            match before.causes.get(other) {
-                None => harm.failures == 0,
-                Some(before) => {
-                    other.kind.family() != cause.kind.family()
-                        || (harm.failures <= before.failures && harm.pending <= before.pending)
+        let better = self.failures < before.failures || was.failures == 0;
+        gone && better
+            && self.causes.iter().filter(|(other, _)| *other != cause).all(|(other, harm)| {
+                match before.causes.get(other) {
+                    None => harm.failures == 0,
+                    Some(before) => {
+                        other.kind.family() != cause.kind.family()
+                            || (harm.failures <= before.failures && harm.pending <= before.pending)
+                    }
                 }
-            }
-        })
+            })
     }
 }
 
@@ -282,7 +284,7 @@ pub fn search(
         // What suffices first, then what helps most; among equals the order of the proposals.
         found.sort_by_key(|found| {
             let left = match &found.best.outcome {
-                _ if found.best.sufficient => 0,
+                Ok(Some(outcome)) if found.best.sufficient => outcome.failures,
                 Ok(Some(outcome)) => outcome.failures + outcome.pending,
                 _ => u64::MAX,
             };

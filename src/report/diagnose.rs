@@ -63,10 +63,13 @@ pub struct LogsRead {
     pub endpoints: u64,
     /// Connections made of them.
     pub connections: u64,
+    /// Endpoints that are left out, because their address is in another subnet than the sender's.
+    pub endpoints_left_out: u64,
+    /// Connections of these.
+    pub connections_left_out: u64,
     /// How long each is assumed to live: `model.diagnose.logLifetime`.
     pub assumed_lifetime: String,
-    /// The shortest time after which a NAT IP and port served the same destination again: no connection before it can have
-    /// lived longer than this, less TIME_WAIT.
+    /// The median time after which a NAT IP and port served the same destination again, if the log has enough of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_after: Option<String>,
 }

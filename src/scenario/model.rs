@@ -34,18 +34,13 @@ pub struct Model {
 }
 
 /// `model.diagnose`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DiagnoseModel {
-    /// How long a connection of a log lives: entries are of its beginning only. Default 30 s, the shortest of Cloud NAT's
-    /// timers: a connection that is used more rarely than that is often closed by its client, and one that is not closed at
-    /// all holds its port for longer. With TIME_WAIT a port is then taken for a minute, rather too long than too short.
-    pub log_lifetime: Duration,
-}
-
-impl Default for DiagnoseModel {
-    fn default() -> Self {
-        DiagnoseModel { log_lifetime: Duration::from_secs(30) }
-    }
+    /// How long a connection of a log lives: entries are of its beginning only. Default `auto` (`None`): a NAT port serves a
+    /// destination again when the connection before has ended and its TIME_WAIT has passed, at once where ports are short.
+    /// So half of the connections have lived no longer than the median of these gaps, less the gateway's TIME_WAIT. Where a log
+    /// has too few of them, 30 s are assumed, the shortest of Cloud NAT's idle timers: rather too long than too short.
+    pub log_lifetime: Option<Duration>,
 }
 
 /// `model.routing`.

@@ -138,8 +138,15 @@ pub(in crate::diagnose) fn ips_needed(summary: &crate::report::summary::Summary,
 
 /// The choice, with more NAT IPs if it leaves endpoints without their ports.
 pub(super) fn with_ips(ill: &Ill<'_>, choice: Choice) -> Choice {
-    let manual = ill.gateway().filter(|(_, _, gateway)| gateway.config.allocate == IpAllocation::Manual);
-    Choice { add_ips: manual.map(|(gateway, rule, _)| (gateway, rule)), ..choice }
+    let gateways = &ill.case.scenario.nat_gateways;
+    let near = || {
+        let subnet = ill.workloads().first().and_then(|&workload| ill.case.scenario.subnetwork_of(workload));
+        let serves = |at: &usize| gateways[*at].coverage.iter().any(|covered| Some(covered.subnetwork) == subnet);
+        (0..gateways.len()).find(serves).map(|gateway| (gateway, DEFAULT_RULE))
+    };
+    let served_by = ill.gateway().map(|(gateway, rule, _)| (gateway, rule)).or_else(near);
+    let manual = served_by.filter(|(gateway, _)| gateways[*gateway].config.allocate == IpAllocation::Manual);
+    Choice { add_ips: manual, ..choice }
 }
 
 /// More NAT IPs: addresses that the scenario does not use stand for them.

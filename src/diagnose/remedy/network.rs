@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Choice, Ill, Proposal};
 use crate::probe::probe;
-use crate::scenario::{Attachment, Subnetwork};
+use crate::scenario::Subnetwork;
 use crate::trace::info::{FirewallInfo, FirewallRuleType};
 use crate::trace::{StepInfo, Trace};
 use crate::wire::{Flow, Protocol};
@@ -54,11 +54,7 @@ fn layer4(flow: Flow) -> (Value, Value) {
 fn subnet<'a>(ill: &Ill<'a>) -> Option<&'a Subnetwork> {
     let scenario = ill.case.scenario;
     let workload = ill.workloads().first().copied()?;
-    match scenario.workloads[workload].attachment() {
-        Attachment::None => None,
-        Attachment::Connector(connector) => Some(&scenario.subnetworks[scenario.connectors[*connector].subnetwork]),
-        Attachment::Direct { subnetwork, .. } => Some(&scenario.subnetworks[*subnetwork]),
-    }
+    Some(&scenario.subnetworks[scenario.subnetwork_of(workload)?])
 }
 
 /// The range that the firewall sees the example come from.

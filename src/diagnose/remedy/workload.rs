@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 use serde_json::json;
 
 use super::{Choice, Ill, Proposal};
+use crate::bench::plan::gateways_in_file;
 use crate::diagnose::document::Edit;
 use crate::scenario::{Attachment, Change, Egress, HostLocation, MachineType, Scenario, Workload, WorkloadKind};
 
@@ -16,7 +17,8 @@ const MOST_MIN_INSTANCES: u32 = 9;
 const TIMES: [u32; 4] = [2, 4, 8, 16];
 /// Instances that are tried at most: Google's default quota for Direct VPC egress.
 const MOST_INSTANCES: u32 = 100;
-/// The largest subnet that is tried.
+/// Prefix lengths of subnets that are tried: Google advises /26 or larger.
+const SMALLEST_SUBNET: u8 = 26;
 const LARGEST_SUBNET: u8 = 20;
 
 /// Where a workload is in the document.
@@ -45,7 +47,15 @@ fn give_way(ill: &Ill<'_>, edit: Edit, workload: usize, way: Way<'_>) -> Option<
     let spec = &ill.case.scenario.workloads[workload];
     let at = pointer(ill, workload)?;
     let all = spec.egress() == Egress::AllTraffic;
-    let interface = |network: &str, subnetwork: &str| json!([{"network": network, "subnetwork": subnetwork}]);
+    let interface = |network: &str, subnetwork: &str| {
+        let mut interface = json!({"network": network, "subnetwork": subnetwork});
+        if let Attachment::Direct { tags, .. } = spec.attachment()
+            && !tags.is_empty()
+        {
+            interface["tags"] = json!(tags);
+        }
+        json!([interface])
+    };
     let egress = if all { "ALL_TRAFFIC" } else { "PRIVATE_RANGES_ONLY" };
     let access = match spec.kind {
         WorkloadKind::Service | WorkloadKind::WorkerPool => format!("{at}/template/vpcAccess"),
@@ -106,10 +116,27 @@ fn free_range(scenario: &Scenario, prefix: u8) -> Option<Ipv4Net> {
     candidates.into_iter().find(|range| !taken.iter().any(|other| overlaps(range, other)))
 }
 
-/// The smallest prefix length of a subnet for so many addresses: Google advises /26 at least.
+/// A new subnet. Gateways that serve a list of subnets of its network and region serve it, too.
+fn add_subnet(ill: &Ill<'_>, edit: Edit, name: &str, network: usize, region: &str, range: Ipv4Net) -> Edit {
+    let scenario = ill.case.scenario;
+    let made = json!({
+        "name": name, "network": scenario.networks[network].name, "region": region, "ipCidrRange": range.to_string(),
+    });
+    let places = gateways_in_file(ill.case.file, scenario);
+    let near = scenario.nat_gateways.iter().zip(places).filter(|(it, _)| it.network == network && it.region == region);
+    near.fold(edit.push("/subnetworks", made), |edit, (_, place)| {
+        let list = format!("/routers/{}/nats/{}/subnetworks", place.router, place.nat);
+        match edit.at(&list) {
+            Some(_) => edit.push(&list, json!({"name": name, "sourceIpRangesToNat": ["ALL_IP_RANGES"]})),
+            None => edit,
+        }
+    })
+}
+
+/// The prefix length of a subnet for so many addresses.
 fn prefix_for(addresses: u32) -> u8 {
     let bits = (addresses + 4).next_power_of_two().trailing_zeros() as u8;
-    (32 - bits).min(26)
+    (32 - bits).min(SMALLEST_SUBNET)
 }
 
 /// Direct VPC egress instead of a connector: each instance has ports and a link of its own.
@@ -126,17 +153,14 @@ pub(super) fn direct_instead_of_connector(ill: &Ill<'_>) -> Option<Proposal> {
     let existing = (0..scenario.subnetworks.len()).find(|&at| {
         let subnet = &scenario.subnetworks[at];
         let fits = subnet.network == connector.network && subnet.region == connector.region && !own(at);
-        fits && subnet.range.prefix_len() <= 26 && room(subnet.range)
+        fits && subnet.range.prefix_len() <= SMALLEST_SUBNET && room(subnet.range)
     });
     let (mut edit, subnetwork) = match existing {
         Some(at) => (ill.edit(), scenario.subnetworks[at].name.clone()),
         None => {
             let name = format!("{}-direct", connector.name);
             let range = free_range(scenario, prefix_for(addresses))?;
-            let subnet = json!({
-                "name": name, "network": network, "region": connector.region, "ipCidrRange": range.to_string(),
-            });
-            (ill.edit().push("/subnetworks", subnet), name)
+            (add_subnet(ill, ill.edit(), &name, connector.network, &connector.region, range), name)
         }
     };
     for &workload in &workloads {
@@ -154,18 +178,17 @@ pub(super) fn connector_instead_of_direct(ill: &Ill<'_>) -> Option<Proposal> {
     let workloads = attached(ill, |attachment| matches!(attachment, Attachment::Direct { .. }));
     let &first = workloads.first()?;
     let Attachment::Direct { network: at, .. } = *scenario.workloads[first].attachment() else { return None };
-    let (network, region) = (&scenario.networks[at].name, &scenario.workloads[first].region);
+    let region = &scenario.workloads[first].region;
     let fits = |connector: &&crate::scenario::Connector| {
         connector.network == at && connector.region == *region && connector.ready
     };
     let (mut edit, name) = match scenario.connectors.iter().find(fits) {
         Some(connector) => (ill.edit(), connector.name.clone()),
         None => {
-            let range = free_range(scenario, 28)?;
-            let connector = json!({
-                "name": "more-connector", "region": region, "network": network, "ipCidrRange": range.to_string(),
-            });
-            (ill.edit().push("/connectors", connector), "more-connector".to_owned())
+            let name = "more-connector";
+            let edit = add_subnet(ill, ill.edit(), name, at, region, free_range(scenario, 28)?);
+            let connector = json!({"name": name, "region": region, "subnet": {"name": name}});
+            (edit.push("/connectors", connector), name.to_owned())
         }
     };
     for &workload in &workloads {
@@ -287,7 +310,7 @@ pub(super) fn larger_subnet(ill: &Ill<'_>) -> Option<Proposal> {
     };
     let subnet = &scenario.subnetworks[*subnetwork];
     let place = ill.case.file.subnetworks.iter().position(|it| it.name.name() == subnet.name)?;
-    let prefixes = (LARGEST_SUBNET..subnet.range.prefix_len()).rev();
+    let prefixes = (LARGEST_SUBNET..subnet.range.prefix_len().min(SMALLEST_SUBNET + 1)).rev();
     let choices = prefixes.filter_map(|prefix| {
         let range = Ipv4Net::new(subnet.range.addr(), prefix).ok()?.trunc();
         let edit = ill.edit().set(&format!("/subnetworks/{place}/ipCidrRange"), range.to_string());
@@ -303,12 +326,12 @@ pub(super) fn another_subnet(ill: &Ill<'_>) -> Option<Proposal> {
     let Attachment::Direct { network, subnetwork, .. } = scenario.workloads[*workloads.first()?].attachment() else {
         return None;
     };
-    let (network, subnet) = (&scenario.networks[*network].name, &scenario.subnetworks[*subnetwork]);
+    let (at, network) = (*network, &scenario.networks[*network].name);
+    let subnet = &scenario.subnetworks[*subnetwork];
     let addresses: u32 = workloads.iter().map(|&at| most_instances(scenario, at) * 2).sum();
     let range = free_range(scenario, prefix_for(addresses * 2))?;
     let name = format!("{}-more", subnet.name);
-    let made = json!({"name": name, "network": network, "region": subnet.region, "ipCidrRange": range.to_string()});
-    let mut edit = ill.edit().push("/subnetworks", made);
+    let mut edit = add_subnet(ill, ill.edit(), &name, at, &subnet.region, range);
     for &workload in &workloads {
         edit = give_way(ill, edit, workload, Way::Direct { network, subnetwork: &name })?;
     }
@@ -363,20 +386,22 @@ pub(super) fn attach(ill: &Ill<'_>) -> Option<Proposal> {
     let subnet =
         (0..scenario.subnetworks.len()).filter(|&at| !in_use(at)).map(|at| &scenario.subnetworks[at]).find(|subnet| {
             let in_network = wanted.is_empty() || wanted.contains(&subnet.network);
-            in_network && subnet.region == *region && subnet.range.prefix_len() <= 26
+            in_network && subnet.region == *region && subnet.range.prefix_len() <= SMALLEST_SUBNET
         });
-    let network = match subnet {
+    let at = match subnet {
         Some(subnet) => subnet.network,
         None => wanted.first().copied().or((!scenario.networks.is_empty()).then_some(0))?,
     };
-    let network = &scenario.networks[network].name;
+    let network = &scenario.networks[at].name;
     let (mut edit, name) = match subnet {
         Some(subnet) => (ill.edit(), subnet.name.clone()),
         None => {
             let addresses: u32 = workloads.iter().map(|&at| most_instances(scenario, at) * 2).sum();
-            let range = free_range(scenario, prefix_for(addresses))?.to_string();
-            let made = json!({"name": "more-egress", "network": network, "region": region, "ipCidrRange": range});
-            (ill.edit().push("/subnetworks", made), "more-egress".to_owned())
+            let name = "more-egress";
+            (
+                add_subnet(ill, ill.edit(), name, at, region, free_range(scenario, prefix_for(addresses))?),
+                name.to_owned(),
+            )
         }
     };
     for &workload in &workloads {

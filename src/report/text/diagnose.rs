@@ -90,9 +90,12 @@ impl<W: Write> Page<'_, W> {
     }
 
     fn remedies(&mut self, remedies: &[Remedy]) -> io::Result<()> {
-        let before = remedies.first().map_or(0, |remedy| remedy.failures_before);
         let aside = self.style.aside;
-        writeln!(self.out, "  {aside}tried, with the same traffic; failures were {}:{aside:#}", thousands(before))?;
+        let before = remedies.first().map(|remedy| match remedy.failures_before {
+            0 => format!("late connections were {}", thousands(remedy.slow_before)),
+            failures => format!("failures were {}", thousands(failures)),
+        });
+        writeln!(self.out, "  {aside}tried, with the same traffic; {}:{aside:#}", before.unwrap_or_default())?;
         let (sufficient, others): (Vec<_>, Vec<_>) = remedies.iter().partition(|remedy| remedy.sufficient);
         for remedy in sufficient {
             self.remedy("✓", self.style.good, remedy)?;
@@ -107,12 +110,12 @@ impl<W: Write> Page<'_, W> {
     fn remedy(&mut self, mark: &str, style: anstyle::Style, remedy: &Remedy) -> io::Result<()> {
         let mut text = match &remedy.refused {
             Some(why) => format!("{}: not possible, {why}", remedy.change),
-            None => format!("{}: {} left", remedy.change, counted(remedy.failures_after, "failure")),
+            None => format!("{}: {}", remedy.change, left(remedy)),
         };
         if remedy.pending_after > remedy.pending_before && remedy.refused.is_none() {
             text += &format!(", {} still trying at the end", thousands(remedy.pending_after));
         }
-        if remedy.slow_after != remedy.slow_before && remedy.refused.is_none() {
+        if remedy.slow_after != remedy.slow_before && remedy.refused.is_none() && remedy.failures_before > 0 {
             text += &format!(", slow {} -> {}", thousands(remedy.slow_before), thousands(remedy.slow_after));
         }
         if remedy.sufficient && !remedy.side_effects.is_empty() {
@@ -124,7 +127,7 @@ impl<W: Write> Page<'_, W> {
 
     fn diagnosis_notes(&mut self, diagnosis: &Diagnosis) -> io::Result<()> {
         if let Some(together) = &diagnosis.together {
-            self.heading("All together:", &format!("{} left", counted(together.failures_after, "failure")))?;
+            self.heading("All together:", &left(together))?;
             let (mark, style) = if together.sufficient { ("✓", self.style.good) } else { ("✗", self.style.bad) };
             self.item(mark, style, &together.change)?;
         }
@@ -182,20 +185,24 @@ fn why(worst: &Cause, causes: usize) -> String {
 fn cure(diagnosis: &Diagnosis) -> String {
     if let Some(together) = &diagnosis.together {
         let what = if together.sufficient { "ends all of them" } else { "helps most" };
-        return format!("{what}: {} ({} left)", together.change, counted(together.failures_after, "failure"));
+        return format!("{what}: {} ({})", together.change, left(together));
     }
     let first = diagnosis.causes.iter().flat_map(|cause| cause.remedies.first()).next();
     match first {
-        Some(remedy) if remedy.sufficient => {
-            format!("{} ({} left)", remedy.change, counted(remedy.failures_after, "failure"))
+        Some(remedy) if remedy.sufficient => format!("{} ({})", remedy.change, left(remedy)),
+        Some(remedy) if remedy.failures_after < remedy.failures_before => {
+            format!("nothing that was tried ends it; with {}: {}", remedy.change, left(remedy))
         }
-        Some(remedy) if remedy.failures_after < remedy.failures_before => format!(
-            "nothing that was tried ends it; {} leaves {}",
-            remedy.change,
-            counted(remedy.failures_after, "failure")
-        ),
         Some(_) => "nothing that was tried ends it".to_owned(),
         None => diagnosis.causes.first().and_then(|cause| cause.advice.clone()).unwrap_or_else(|| "none known".into()),
+    }
+}
+
+/// `12 failures left`; of a run in which nothing failed, `3 late`.
+fn left(remedy: &Remedy) -> String {
+    match (remedy.failures_before, remedy.failures_after) {
+        (0, 0) => format!("{} late", thousands(remedy.slow_after)),
+        (_, failures) => format!("{} left", counted(failures, "failure")),
     }
 }
 
@@ -267,11 +274,20 @@ fn logs_text(logs: &LogsRead, dropped: u64) -> String {
         counted(logs.endpoints, "endpoint"),
         thousands(logs.ok),
         thousands(logs.dropped),
-        logs.assumed_lifetime,
+        spaced(&logs.assumed_lifetime),
         counted(dropped, "packet"),
     );
     if let Some(gap) = &logs.reused_after {
-        text += &format!("; the log has a NAT port again for the same destination after {}", spaced(gap));
+        text +=
+            &format!("; half of the NAT ports that the log has again for a destination come within {}", spaced(gap));
+    }
+    if logs.connections_left_out > 0 {
+        let (connections, endpoints) = (logs.connections_left_out, logs.endpoints_left_out);
+        text += &format!(
+            "; {} of {} in other subnets are left out (--from)",
+            counted(connections, "connection"),
+            counted(endpoints, "endpoint")
+        );
     }
     text
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::value::{At, Cidr, Dur};
+use crate::scenario::value::{At, Cidr, Dur, DurOrAuto};
 
 /// Values for what Google does not document.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -39,9 +39,9 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnoseModel {
-    /// How long a connection of a log lives. Default 30s.
+    /// How long a connection of a log lives. Default `auto`: until its port serves the same destination again, less TIME_WAIT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_lifetime: Option<At<Dur>>,
+    pub log_lifetime: Option<At<DurOrAuto>>,
 }
 
 /// VPC routes.
