@@ -31,6 +31,7 @@
 //! | [`capture`] | pcap and pcapng, in and out |
 //! | [`traffic`] | who sends: the scenario's load, replayed captures |
 //! | [`simulation`], [`probe`], [`recording`] | a run, one traced packet, the output files |
+//! | [`diagnose`] | why connections fail, and which changes end it |
 //! | [`mod@bench`] | runs of one scenario with several Cloud NAT settings |
 //! | [`report`] | the summary, its text, logs and metrics in Google's shapes |
 //! | [`cli`] | the program |
@@ -85,6 +86,7 @@ pub mod addresses;
 pub mod bench;
 pub mod capture;
 pub mod cli;
+pub mod diagnose;
 pub mod network;
 pub mod node;
 pub mod probe;

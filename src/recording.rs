@@ -1,5 +1,7 @@
 //! What `--out DIR` holds: files in Google's shapes and a capture of every station, filled while a run goes on.
 
+pub mod nat_logs;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,7 +10,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -16,19 +17,21 @@ use crate::capture::{CaptureError, TapWriter};
 use crate::network::Network;
 use crate::node::nat::{Endpoint, Gateway, PortBlock, Reservation};
 use crate::report::clock::{WallClock, seconds};
-use crate::report::identity::{EndpointIdentity, GatewayIdentity, PROJECT};
+use crate::report::identity::PROJECT;
 use crate::report::mapping_info::{BlockInfo, EndpointMappings, nat_mapping_info};
 use crate::report::metrics::{EndpointSample, GatewaySample, MetricsWriter, ProtocolSample};
-use crate::report::nat_log::{Allocation, LogBudget, LoggedDestination, LoggedProtocol, NatLogEntry, NatLogWriter};
+use crate::report::nat_log::NatLogWriter;
 use crate::report::output::{OutputError, OutputFile, OutputFolder};
 use crate::report::reserved::{ReservedBlock, addresses};
 use crate::report::router_status::{GatewayInfo, RouterInfo, RuleInfo, nat_ip_info, router_status};
 use crate::report::run_log::{RunLogEntry, RunLogWriter};
 use crate::report::summary::Summary;
-use crate::scenario::{Attachment, GeoLocation, MachineType, Scenario, Subnetwork};
+use crate::scenario::Subnetwork;
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Fate, Record};
 use crate::wire::{Flow, Protocol};
+
+use nat_logs::{KnownEndpoint, NatLogs};
 
 /// Why the output could not be written.
 #[derive(Debug, Error)]
@@ -55,22 +58,6 @@ struct Capture {
     failed: Option<CaptureError>,
 }
 
-struct KnownEndpoint {
-    identity: EndpointIdentity,
-    budget: LogBudget,
-}
-
-/// A destination of which logs tell more than the address.
-struct Destination {
-    range: IpNet,
-    what: KnownDestination,
-}
-
-enum KnownDestination {
-    Instance(EndpointIdentity),
-    GeoLocation(GeoLocation),
-}
-
 /// The files of one run.
 pub struct Recording {
     folder: OutputFolder,
@@ -79,10 +66,7 @@ pub struct Recording {
     run_log: RunLogWriter<OutputFile>,
     connections: OutputFile,
     capture: Rc<RefCell<Capture>>,
-    gateways: Vec<GatewayIdentity>,
-    /// By gateway and endpoint.
-    endpoints: Vec<Vec<KnownEndpoint>>,
-    destinations: Vec<Destination>,
+    nat_logs: NatLogs,
 }
 
 /// One line of `connections.jsonl`.
@@ -141,24 +125,11 @@ impl Recording {
                 capture.failed = written.err();
             }
         }));
-        let scenario = network.scenario();
-        let gateways = (scenario.nat_gateways.iter())
-            .map(|gateway| GatewayIdentity {
-                project_id: PROJECT.into(),
-                region: gateway.region.clone(),
-                network: scenario.networks[gateway.network].name.clone(),
-                router: gateway.router.clone(),
-                gateway: gateway.name.clone(),
-            })
-            .collect::<Vec<_>>();
-        let endpoints = gateways.iter().map(|_| Vec::new()).collect();
-        let destinations = destinations(scenario);
-        for gateway in 0..gateways.len() {
-            network.gateway_mut(gateway).keep_log();
+        let nat_logs = NatLogs::new(network);
+        for gateway in 0..nat_logs.gateways.len() {
             network.gateway_mut(gateway).keep_meters();
         }
-        let mut recording =
-            Recording { folder, log, metrics, run_log, connections, capture, gateways, endpoints, destinations };
+        let mut recording = Recording { folder, log, metrics, run_log, connections, capture, nat_logs };
         recording.learn(network)?;
         Ok(recording)
     }
@@ -171,54 +142,16 @@ impl Recording {
             capture.writer.add_interface(topology.name(node))?;
             capture.interfaces += 1;
         }
-        let scenario = network.scenario();
-        for (known, gateway) in self.endpoints.iter_mut().zip(network.gateways()) {
-            for endpoint in &gateway.endpoints()[known.len()..] {
-                known.push(describe(scenario, endpoint));
-            }
-        }
+        self.nat_logs.learn(network);
         Ok(())
     }
 
     /// Writes what has happened since the last call.
     pub fn drain(&mut self, network: &mut Network, records: Vec<Record>) -> Result<(), RecordingError> {
         self.learn(network)?;
-        let mut events = Vec::new();
-        for gateway in 0..self.gateways.len() {
-            let taken = network.gateway_mut(gateway).take_log();
-            events.extend(taken.into_iter().map(|event| (event.time, gateway, event)));
-        }
-        events.sort_by_key(|(time, gateway, _)| (*time, *gateway));
-        for (time, gateway, event) in events {
-            let Some(filter) = network.log_filter(gateway, time) else { continue };
-            let Some(protocol) = LoggedProtocol::from_number(event.tuple.protocol.number()) else { continue };
-            let at = Duration::from_nanos(time.as_nanos());
-            let allocation = match event.outside {
-                Some((nat_ip, nat_port)) => Allocation::Ok { nat_ip, nat_port },
-                None => Allocation::Dropped,
-            };
-            let endpoint = &mut self.endpoints[gateway][event.endpoint as usize];
-            if endpoint.budget.record(at, allocation, filter) {
-                self.log.write(&NatLogEntry {
-                    at,
-                    allocation,
-                    protocol,
-                    src_ip: event.tuple.src,
-                    src_port: event.tuple.src_port,
-                    dest_ip: event.tuple.dst,
-                    dest_port: event.tuple.dst_port,
-                    gateway: &self.gateways[gateway],
-                    endpoint: &endpoint.identity,
-                    destination: self
-                        .destinations
-                        .iter()
-                        .find(|known| known.range.contains(&IpAddr::V4(event.tuple.dst)))
-                        .map(|known| match &known.what {
-                            KnownDestination::Instance(vm) => LoggedDestination::Instance(vm),
-                            KnownDestination::GeoLocation(place) => LoggedDestination::GeoLocation(place),
-                        }),
-                })?;
-            }
+        self.nat_logs.each(network, &mut |_, entry| self.log.write(entry))?;
+        for gateway in 0..self.nat_logs.gateways.len() {
+            network.gateway_mut(gateway).take_log();
         }
         self.run_log(network)?;
         self.connections(network, records)
@@ -271,10 +204,10 @@ impl Recording {
     /// Writes a sample of all metrics.
     pub fn sample(&mut self, network: &mut Network) -> Result<(), RecordingError> {
         let now = network.engine().now();
-        for gateway in 0..self.gateways.len() {
+        for gateway in 0..self.nat_logs.gateways.len() {
             network.gateway_mut(gateway).settle(now);
         }
-        let samples: Vec<_> = (network.gateways().zip(&self.gateways).zip(&self.endpoints))
+        let samples: Vec<_> = (network.gateways().zip(&self.nat_logs.gateways).zip(&self.nat_logs.endpoints))
             .map(|((gateway, identity), known)| GatewaySample {
                 gateway: identity,
                 nat_allocation_failed: gateway.allocation_failed(),
@@ -437,64 +370,6 @@ fn sample<'a>(gateway: &Gateway, index: usize, endpoint: &Endpoint, known: &'a K
     let blocks = gateway.reservations(index).iter().flat_map(Reservation::blocks);
     let allocated_ports = blocks.map(|block| (block.ip(), u64::from(block.size()))).collect();
     EndpointSample { endpoint: &known.identity, allocated_ports, protocols }
-}
-
-/// Who something in a subnet is, as logs and metrics have it.
-fn identity(scenario: &Scenario, name: String, zone: String, subnetwork: Option<&Subnetwork>) -> EndpointIdentity {
-    EndpointIdentity {
-        project_id: PROJECT.into(),
-        vm_name: name,
-        region: subnetwork.map(|subnetwork| subnetwork.region.clone()).unwrap_or_default(),
-        zone,
-        network_project_id: PROJECT.into(),
-        network: subnetwork.map(|subnetwork| scenario.networks[subnetwork.network].name.clone()).unwrap_or_default(),
-        subnetwork: subnetwork.map(|subnetwork| subnetwork.name.clone()).unwrap_or_default(),
-    }
-}
-
-/// VMs with an external address, and hosts of which the scenario says where they are.
-fn destinations(scenario: &Scenario) -> Vec<Destination> {
-    let vms = scenario.vms.iter().filter_map(|vm| {
-        let identity = identity(scenario, vm.name.clone(), vm.zone.clone(), Some(&scenario.subnetworks[vm.subnetwork]));
-        Some(Destination { range: IpAddr::V4(vm.external_address?).into(), what: KnownDestination::Instance(identity) })
-    });
-    let hosts = scenario.hosts.iter().flat_map(|host| {
-        let known = |place: &GeoLocation, range: &IpNet| Destination {
-            range: *range,
-            what: KnownDestination::GeoLocation(place.clone()),
-        };
-        host.geo_location.iter().flat_map(move |place| host.addresses.iter().map(move |range| known(place, range)))
-    });
-    vms.chain(hosts).collect()
-}
-
-/// Who an endpoint is, as logs and metrics have it.
-fn describe(scenario: &Scenario, endpoint: &Endpoint) -> KnownEndpoint {
-    let config = endpoint.config();
-    let name = config.name.to_string();
-    let subnetwork = scenario.subnetworks.iter().find(|subnetwork| subnetwork.range.contains(&config.address));
-    let vm = scenario.vms.iter().find(|vm| vm.name == name);
-    let region = subnetwork.map(|subnetwork| subnetwork.region.clone()).unwrap_or_default();
-    // A Cloud Run instance or connector VM has a zone that nobody is told; the first of the region stands for it.
-    let zone = vm.map_or_else(|| format!("{region}-a"), |vm| vm.zone.clone());
-    let workload = scenario.workloads.iter().find(|workload| {
-        workload.revisions.iter().any(|revision| matches!(revision.attachment, Attachment::Direct { .. }))
-            && name.strip_prefix(&workload.name).is_some_and(|rest| rest.starts_with('-'))
-    });
-    let connector = scenario.connectors.iter().find(|connector| name.starts_with(&format!("{}-vm-", connector.name)));
-    let vcpus = match (workload, connector) {
-        (Some(workload), _) => workload.revisions[0].vcpus,
-        // Google's machine types: f1-micro 1 shared vCPU, e2-micro 2 shared, e2-standard-4 4.
-        (None, Some(connector)) => match connector.machine_type {
-            MachineType::F1Micro => 1.0,
-            MachineType::E2Micro => 2.0,
-            MachineType::E2Standard4 => 4.0,
-        },
-        (None, None) => 1.0,
-    };
-    let identity = identity(scenario, name, zone, subnetwork);
-    let budget = LogBudget::new(scenario.model.nat.log_entries_per_second_per_vcpu, vcpus);
-    KnownEndpoint { identity, budget }
 }
 
 /// A time as the summary writes it.

@@ -142,9 +142,9 @@ struct Compared<'a> {
 
 /// Where a gateway is written: `routers[router].nats[nat]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct InFile {
-    router: usize,
-    nat: usize,
+pub(crate) struct InFile {
+    pub(crate) router: usize,
+    pub(crate) nat: usize,
 }
 
 impl InFile {
@@ -155,7 +155,7 @@ impl InFile {
 
 /// Where the gateways of a scenario are written. They are in the order of the file, which may have others in between that
 /// are not simulated.
-fn gateways_in_file(file: &ScenarioFile, scenario: &Scenario) -> Vec<InFile> {
+pub(crate) fn gateways_in_file(file: &ScenarioFile, scenario: &Scenario) -> Vec<InFile> {
     let all = file.routers.iter().enumerate().flat_map(|(router, spec)| {
         let nats = spec.nats.iter().flatten().enumerate();
         nats.map(move |(nat, written)| (spec.name.name(), &written.value, InFile { router, nat }))
@@ -252,7 +252,7 @@ impl StandIns {
 
 /// Addresses that are nobody's and that the scenario does not use (RFC 5737, RFC 2544). Of two ranges only the lower half:
 /// the upper ones are what automatic gateways and Cloud Run itself take theirs from.
-fn free_addresses(file: &ScenarioFile, scenario: &Scenario) -> impl Iterator<Item = Ipv4Addr> {
+pub(crate) fn free_addresses(file: &ScenarioFile, scenario: &Scenario) -> impl Iterator<Item = Ipv4Addr> {
     let mut taken: HashSet<Ipv4Addr> =
         file.addresses.iter().filter_map(|address| address.address.as_ref()?.v4()).collect();
     let mut take = |config: &NatConfig| taken.extend(config.nat_ips.iter().chain(&config.drain_nat_ips));

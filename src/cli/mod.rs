@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod diagnose;
 mod replay;
 mod run;
 mod scenario;
@@ -29,7 +30,7 @@ pub const FAILED: u8 = 2;
 #[command(version, max_term_width = 100)]
 #[command(
     after_help = "Exit status: 0 it ran and every expectation held · 1 it ran, and an expectation was not met, a traced \
-packet did not arrive, or `check` found what Google would reject · 2 it could not run."
+packet did not arrive, `diagnose` found failures, or `check` found what Google would reject · 2 it could not run."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -88,6 +89,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Run a scenario's own traffic once for each of several Cloud NAT settings, and compare.
     Bench(bench::Arguments),
+    /// Name the cause of every failed connection, and prove what ends it by simulating it.
+    Diagnose(diagnose::Arguments),
     /// Find what Google Cloud would reject, and what will hurt.
     Check(check::Arguments),
     /// Print the scenario file's JSON Schema.
@@ -103,6 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => replay::run(&arguments, &common, &terminal),
         Command::Trace(arguments) => trace::run(&arguments, &common, &terminal),
         Command::Bench(arguments) => bench::run(&arguments, &common, &terminal),
+        Command::Diagnose(arguments) => diagnose::run(&arguments, &common, &terminal),
         Command::Check(arguments) => check::run(&arguments, &common, &terminal),
         Command::Schema => schema::run(&terminal),
     };

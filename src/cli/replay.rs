@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     client: Vec<Cidr>,
 }
 
-fn parse_range(text: &str) -> Result<Cidr, String> {
+pub(super) fn parse_range(text: &str) -> Result<Cidr, String> {
     text.parse().map_err(|_| "expected a range such as 10.0.0.0/8 or an address such as 10.0.0.7".to_owned())
 }
 

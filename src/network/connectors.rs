@@ -21,7 +21,7 @@ use crate::scenario::model::{ConnectorAffinity, ConnectorModel};
 use crate::scenario::{self, ImpairedPlace, MachineType};
 use crate::sim::{Site, rng};
 use crate::time::SimTime;
-use crate::topology::{Capacity, LinkConfig, LinkId};
+use crate::topology::{Capacity, LinkConfig, LinkId, NodeId};
 use crate::trace::PortId;
 use crate::trace::info::Resource;
 
@@ -102,6 +102,11 @@ impl Network {
     /// Addresses of a connector's VMs, and their ports at the firewall.
     pub(super) fn connector_interfaces(&self, connector: usize) -> Vec<(Ipv4Addr, PortId)> {
         self.connectors[connector].vms.iter().map(|vm| (vm.address, vm.firewall_port)).collect()
+    }
+
+    /// The VMs of a connector, each with its port towards the instances.
+    pub fn connector_vms(&self, connector: usize) -> impl Iterator<Item = (NodeId, PortId)> + '_ {
+        self.connectors[connector].vms.iter().map(|vm| (vm.site.node, connector::TUNNEL))
     }
 
     fn add_connector_vm(&mut self, index: usize) {

@@ -267,6 +267,11 @@ impl Network {
         self.nats.iter().map(|&site| self.engine.at(site))
     }
 
+    /// Which gateway a station is, if it is one.
+    pub fn gateway_at(&self, node: NodeId) -> Option<usize> {
+        self.nats.iter().position(|site| site.node == node)
+    }
+
     /// One gateway, to take out what it has collected.
     pub fn gateway_mut(&mut self, index: usize) -> &mut Gateway {
         self.engine.at_mut(self.nats[index])
@@ -291,6 +296,19 @@ impl Network {
     /// Takes what Cloud Run has logged since the last call.
     pub fn take_log(&mut self) -> Vec<RunLog> {
         std::mem::take(&mut self.log)
+    }
+
+    /// What Cloud Run has logged, still to be taken.
+    pub fn log(&self) -> &[RunLog] {
+        &self.log
+    }
+
+    /// Nobody wants what Cloud Run and the gateways have logged so far.
+    pub fn forget_log(&mut self) {
+        self.log.clear();
+        for &gateway in &self.nats {
+            self.engine.at_mut(gateway).take_log();
+        }
     }
 
     /// Takes the instances whose connections the infrastructure has ended since the last call.

@@ -15,7 +15,7 @@ pub(super) fn explanation(name: &str) -> Option<String> {
 }
 
 /// What to do, or where to look. A new cause does not compile before somebody has thought about it.
-const fn advice(failure: Failure) -> Option<&'static str> {
+pub(crate) const fn advice(failure: Failure) -> Option<&'static str> {
     Some(match failure {
         Failure::Refused => "is that port open?",
         Failure::Reset => "look at the far side",

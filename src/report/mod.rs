@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod clock;
 pub mod connectivity;
+pub mod diagnose;
 pub mod expect;
 pub mod identity;
 pub mod mapping_info;
@@ -15,5 +16,5 @@ pub mod run_log;
 pub mod summary;
 pub mod text;
 
-mod causes;
-mod words;
+pub(crate) mod causes;
+pub(crate) mod words;

@@ -122,6 +122,16 @@ impl<W: Write> NatLogWriter<W> {
         NatLogWriter { out, clock, insert_ids: InsertIds::new(seed) }
     }
 
+    /// A line that is not written: those after it are the same as if it had been.
+    pub fn skip(&mut self) {
+        self.insert_ids.next_id();
+    }
+
+    /// Where lines go.
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Writes one line. Budget and filter are the caller's: see [`LogBudget::record`].
     pub fn write(&mut self, entry: &NatLogEntry<'_>) -> io::Result<()> {
         let line = LogEntry::new(entry, self.clock, self.insert_ids.next_id());

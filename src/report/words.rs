@@ -1,7 +1,7 @@
 //! Small pieces of English and layout for the text summary.
 
 /// `1234567` as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// `1 packet`, `1,200 packets`: the plural is the singular with an `s`, or `es` after one.
-pub(super) fn counted(number: u64, singular: &str) -> String {
+pub(crate) fn counted(number: u64, singular: &str) -> String {
     let ending = match (number, singular.ends_with('s')) {
         (1, _) => "",
         (_, true) => "es",
@@ -24,7 +24,7 @@ pub(super) fn counted(number: u64, singular: &str) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-pub(super) fn listed(items: &[String]) -> String {
+pub(crate) fn listed(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [only] => only.clone(),
@@ -34,7 +34,7 @@ pub(super) fn listed(items: &[String]) -> String {
 
 /// Breaks `text` at spaces into lines of at most `width` characters, of which the first line has `taken` already. A word
 /// that is longer gets a line of its own.
-pub(super) fn wrapped(text: &str, width: usize, taken: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize, taken: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = taken;
     for word in text.split_whitespace() {

@@ -394,6 +394,15 @@ impl Scenario {
         documented.into_iter().chain(given).min()
     }
 
+    /// The subnet that packets of a workload come from at the start: its own with Direct VPC egress, or its connector's.
+    pub fn subnetwork_of(&self, workload: usize) -> Option<usize> {
+        match *self.workloads[workload].attachment() {
+            Attachment::None => None,
+            Attachment::Connector(connector) => Some(self.connectors[connector].subnetwork),
+            Attachment::Direct { subnetwork, .. } => Some(subnetwork),
+        }
+    }
+
     /// How long addresses of a workload's instance are held when it is gone.
     pub fn address_hold(&self, workload: usize) -> Duration {
         match self.workloads[workload].kind {

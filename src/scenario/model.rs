@@ -31,6 +31,18 @@ pub struct Model {
     pub routing: RoutingModel,
     /// Google's APIs.
     pub google_apis: GoogleApisModel,
+    /// What `diagnose` assumes of logs.
+    pub diagnose: DiagnoseModel,
+}
+
+/// `model.diagnose`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DiagnoseModel {
+    /// How long a connection of a log lives: entries are of its beginning only. Default `auto` (`None`): a NAT port serves a
+    /// destination again when the connection before has ended and its TIME_WAIT has passed, at once where ports are short.
+    /// So half of the connections have lived no longer than the median of these gaps, less the gateway's TIME_WAIT. Where a log
+    /// has too few of them, 30 s are assumed, the shortest of Cloud NAT's idle timers: rather too long than too short.
+    pub log_lifetime: Option<Duration>,
 }
 
 /// `model.routing`.

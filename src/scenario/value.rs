@@ -339,6 +339,34 @@ text_value!(
     ["250ms", "30s", "1m30s"]
 );
 
+/// A span of time, or `auto`: what the data tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurOrAuto {
+    /// What the data tell.
+    Auto,
+    /// This long.
+    Is(Dur),
+}
+
+impl fmt::Display for DurOrAuto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DurOrAuto::Auto => f.write_str("auto"),
+            DurOrAuto::Is(duration) => duration.fmt(f),
+        }
+    }
+}
+
+impl FromStr for DurOrAuto {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text == "auto" { Ok(DurOrAuto::Auto) } else { text.parse().map(DurOrAuto::Is) }
+    }
+}
+
+text_value!(DurOrAuto, "A span of time with its unit, or `auto`.", "string", ["auto", "30s"]);
+
 /// A rate a second: `200/s`, `30/m`, `100/h`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate(pub f64);

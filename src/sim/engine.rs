@@ -35,7 +35,7 @@ use crate::time::{SimTime, nanos};
 use crate::topology::{Impairments, Link, LinkConfig, LinkId, NodeId, Topology};
 use crate::trace::info::DropInfo;
 use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Step, Trace, Verdict};
-use crate::wire::{IcmpError, Packet};
+use crate::wire::{Flow, IcmpError, Packet, tcp_flags};
 
 /// What the sender wants to know its packet by.
 pub type Tag = u64;
@@ -96,6 +96,23 @@ pub enum Occurrence {
 /// Sees every packet at every station: where, when, its bytes and length on the wire as it came, and why it was dropped
 /// there.
 pub type Tap = Box<dyn FnMut(NodeId, SimTime, &[u8], u32, Option<DropCause>)>;
+
+/// A dropped packet, for whoever wants to know why a connection failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DropNote {
+    /// When.
+    pub time: SimTime,
+    /// Where: the station, or the one that a link leads to.
+    pub node: NodeId,
+    /// Why.
+    pub cause: DropCause,
+    /// What its sender called it; an answer of a station carries the tag of what it answers.
+    pub tag: Tag,
+    /// Its flow as it was there, if it had one.
+    pub flow: Option<Flow>,
+    /// It was a reset: its loss says nothing about why a connection failed.
+    pub is_reset: bool,
+}
 
 /// Where a station of a known kind is.
 pub struct Site<S> {
@@ -186,6 +203,7 @@ pub struct Engine {
     tap: Option<Tap>,
     tapped: Vec<u8>,
     hops: Option<Vec<Hop>>,
+    drops: Option<Vec<DropNote>>,
 }
 
 impl Engine {
@@ -211,6 +229,7 @@ impl Engine {
             tap: None,
             tapped: Vec::new(),
             hops: None,
+            drops: None,
         }
     }
 
@@ -331,6 +350,16 @@ impl Engine {
     /// Ends the tap, and with it whatever it holds.
     pub fn remove_tap(&mut self) {
         self.tap = None;
+    }
+
+    /// From now on keep a note of every dropped packet, for [`Engine::take_drops`].
+    pub fn keep_drops(&mut self) {
+        self.drops.get_or_insert_default();
+    }
+
+    /// Takes the notes of packets dropped since the last call, in order of time.
+    pub fn take_drops(&mut self) -> Vec<DropNote> {
+        self.drops.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// A flow whose path is to be remembered.
@@ -541,12 +570,12 @@ impl Engine {
                     self.answer(*answer, walker);
                     return Outcome::Answered(node, from);
                 }
-                Verdict::Drop(cause) => return self.drop_at(node, cause),
+                Verdict::Drop(cause) => return self.drop_at(node, cause, packet, walker.tag),
                 Verdict::Refuse(cause, answer) => {
                     if self.hosts_answer {
                         self.answer(*answer, walker);
                     }
-                    return self.drop_at(node, cause);
+                    return self.drop_at(node, cause, packet, walker.tag);
                 }
             }
         }
@@ -554,7 +583,7 @@ impl Engine {
         self.tapped.clear();
         self.tapped.extend_from_slice(packet.bytes());
         self.observe(walker.node, &Verdict::Drop(DropCause::RoutingLoop), packet, Explain::silent());
-        self.drop_at(walker.node, DropCause::RoutingLoop)
+        self.drop_at(walker.node, DropCause::RoutingLoop, packet, walker.tag)
     }
 
     fn keep_path(&mut self, recorder: &Recorder, flow: Option<FlowId>) {
@@ -562,8 +591,12 @@ impl Engine {
         self.paths.keep(recorder, flow, |link| applies && !topology.link(link).is_immediate());
     }
 
-    fn drop_at(&mut self, node: NodeId, cause: DropCause) -> Outcome {
+    fn drop_at(&mut self, node: NodeId, cause: DropCause, packet: &Packet, tag: Tag) -> Outcome {
         self.ledger.dropped[cause as usize] += 1;
+        if let Some(drops) = &mut self.drops {
+            let is_reset = packet.tcp_flags() & tcp_flags::RST != 0;
+            drops.push(DropNote { time: self.now, node, cause, tag, flow: packet.flow(), is_reset });
+        }
         Outcome::Dropped(node, cause)
     }
 
@@ -590,14 +623,14 @@ impl Engine {
     fn put_on_link(&mut self, link: LinkId, walker: Walker, packet: &mut Packet) -> Outcome {
         let to = *self.topology.link(link);
         if to.loss > 0.0 && rng::unit(&mut self.rng) <= to.loss {
-            return self.drop_on_link(walker.node, DropCause::SimLinkLoss, packet);
+            return self.drop_on_link(walker, DropCause::SimLinkLoss, packet);
         }
         if to.impaired {
             return self.put_on_impaired_link(link, to, walker, packet);
         }
         let state = &mut self.link_states[link.0 as usize];
         let Some(arrives) = state.pass(&to, packet.wire_length(), self.now, &mut self.delay_rng) else {
-            return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
+            return self.drop_on_link(walker, DropCause::SimThroughputExceeded, packet);
         };
         self.put_in_queue(arrives, walker, packet)
     }
@@ -617,19 +650,19 @@ impl Engine {
         let impaired = self.impaired.get_mut(&link).expect("what is wrong with an impaired link is known");
         let sent = match impaired.enter(packet, self.now) {
             Entry::Passes(sent) => sent,
-            Entry::Drops(cause) => return self.drop_on_link(walker.node, cause, packet),
+            Entry::Drops(cause) => return self.drop_on_link(walker, cause, packet),
             Entry::TooBig(mtu) => {
                 let mut error = Packet::empty();
                 let router: IpAddr = if packet.is_ipv4() { LINK_ADDRESS.into() } else { LINK_ADDRESS_V6.into() };
                 if !mtu.silent && error.build_icmp_error(IcmpError::PacketTooBig(mtu.bytes), packet, router) {
                     self.answer(error, walker);
                 }
-                return self.drop_on_link(walker.node, DropCause::SimMtuExceeded, packet);
+                return self.drop_on_link(walker, DropCause::SimMtuExceeded, packet);
             }
         };
         let state = &mut self.link_states[link.0 as usize];
         let Some(arrives) = state.pass(&to, packet.wire_length(), sent, &mut self.delay_rng) else {
-            return self.drop_on_link(walker.node, DropCause::SimThroughputExceeded, packet);
+            return self.drop_on_link(walker, DropCause::SimThroughputExceeded, packet);
         };
         let Exit { arrives, twice } = impaired.leave(sent, arrives);
         if twice {
@@ -642,11 +675,12 @@ impl Engine {
         self.put_in_queue(arrives, walker, packet)
     }
 
-    fn drop_on_link(&mut self, towards: NodeId, cause: DropCause, packet: &Packet) -> Outcome {
+    fn drop_on_link(&mut self, walker: Walker, cause: DropCause, packet: &Packet) -> Outcome {
+        let towards = walker.node;
         if let Some(tap) = &mut self.tap {
             tap(towards, self.now, packet.bytes(), packet.wire_length(), Some(cause));
         }
-        self.drop_at(towards, cause)
+        self.drop_at(towards, cause, packet, walker.tag)
     }
 
     /// Tells whoever taps or listens.

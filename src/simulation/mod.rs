@@ -14,7 +14,7 @@ use crate::report::summary::Summary;
 use crate::scenario::Scenario;
 use crate::sim::Occurrence;
 use crate::time::{SimTime, nanos};
-use crate::traffic::flows::Flows;
+use crate::traffic::flows::{Flows, Record};
 
 use summary::{count_flows, duration_text, summarise};
 
@@ -44,8 +44,38 @@ pub fn run(
     out: Option<&Path>,
     progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Summary, RecordingError> {
+    run_watched(scenario, out, None, progress)
+}
+
+/// Looks on while a run or a replay goes on.
+pub trait Watch {
+    /// The network is built, and nothing has happened yet. What it is to keep for later looks has to be asked for now.
+    fn begin(&mut self, network: &mut Network);
+
+    /// What time 0 is called, in nanoseconds since 1970, when a capture gives it a date.
+    fn date(&mut self, _start: u64) {}
+
+    /// Some time has passed. `records` are of the connections that have ended since the last look; with the last one come
+    /// those that have not ended.
+    fn look(&mut self, network: &mut Network, records: &[Record]);
+}
+
+/// A run like [`run`], with somebody who looks on.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_watched(
+    scenario: &Scenario,
+    out: Option<&Path>,
+    mut watch: Option<&mut dyn Watch>,
+    progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+) -> Result<Summary, RecordingError> {
     let mut network = Network::new(scenario);
     let mut flows = Flows::new(scenario, &mut network);
+    if let Some(watch) = &mut watch {
+        flows.keep_records();
+        watch.begin(&mut network);
+    }
     let mut recording = match out {
         Some(target) => {
             flows.keep_records();
@@ -80,9 +110,7 @@ pub fn run(
                 if progress(done).is_break() {
                     return Err(RecordingError::Interrupted);
                 }
-                if let Some(recording) = &mut recording {
-                    recording.drain(&mut network, flows.take_records())?;
-                }
+                hand_over(&mut network, flows.take_records(), &mut recording, &mut watch)?;
             }
         }
         changes.make(&mut network, &mut recording)?;
@@ -94,13 +122,15 @@ pub fn run(
             break;
         }
     }
-    if let Some(recording) = &mut recording {
+    if recording.is_some() || watch.is_some() {
         let mut records = flows.take_records();
         records.extend(flows.unfinished());
-        recording.drain(&mut network, records)?;
-        if !changes.sampled_at(end) {
-            recording.sample(&mut network)?;
-        }
+        hand_over(&mut network, records, &mut recording, &mut watch)?;
+    }
+    if let Some(recording) = &mut recording
+        && !changes.sampled_at(end)
+    {
+        recording.sample(&mut network)?;
     }
     let summary = summarise(&mut network, duration_text(scenario.duration), None, |summary| {
         count_flows(summary, scenario, &flows)
@@ -109,6 +139,23 @@ pub fn run(
         recording.finish(&mut network, &summary)?;
     }
     Ok(summary)
+}
+
+/// Hands what has been kept to whoever asked for it.
+fn hand_over(
+    network: &mut Network,
+    records: Vec<Record>,
+    recording: &mut Option<Recording>,
+    watch: &mut Option<&mut dyn Watch>,
+) -> Result<(), RecordingError> {
+    if let Some(watch) = watch {
+        watch.look(network, &records);
+    }
+    match recording {
+        Some(recording) => recording.drain(network, records)?,
+        None => network.forget_log(),
+    }
+    Ok(())
 }
 
 /// What happens at set times: the scenario's events, releases of held addresses, samples of metrics.

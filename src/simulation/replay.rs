@@ -1,24 +1,33 @@
 //! A replay from beginning to end: captures in, changes at their times, outputs, and the summary.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use thiserror::Error;
 
-use super::Changes;
 use super::summary::summarise;
+use super::{Changes, Watch, hand_over};
 use crate::capture::{CaptureError, Frame, LinkType, PacketWriter, Reader};
 use crate::network::Network;
 use crate::recording::{Recording, RecordingError};
 use crate::report::clock::seconds;
 use crate::report::summary::{CaptureFileSummary, CaptureSummary, Summary};
-use crate::scenario::Scenario;
+use crate::scenario::{Attachment, Scenario};
 use crate::time::{SimTime, nanos};
-use crate::traffic::replay::Replay;
+use crate::traffic::logged::{Assumed, LoggedConnection, Players};
+use crate::traffic::replay::{Done, Replay};
 
 /// How many records between two looks at logs and progress.
 const BATCH: u64 = 16_384;
+
+/// To a destination of a log that the scenario does not declare, and back: what an undeclared internet host has.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+/// Google: a connector has ten instances at most.
+const MOST_CONNECTOR_VMS: u32 = 10;
 
 /// What to replay.
 #[derive(Debug, Clone, Default)]
@@ -72,35 +81,173 @@ pub fn replay(
     options: &Options,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Summary, ReplayError> {
+    replay_watched(scenario, options, None, progress)
+}
+
+/// A replay like [`replay`], with somebody who looks on.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_watched(
+    scenario: &Scenario,
+    options: &Options,
+    watch: Option<&mut dyn Watch>,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Summary, ReplayError> {
     let mut readers = Vec::new();
     for path in &options.captures {
         readers.push((path.clone(), Reader::open(path)?));
     }
+    let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
+    let sender = Sender { from: options.from, clients: &options.clients, writer, out: options.out.as_deref() };
+    drive(scenario, sender, watch, &mut |drive| match drive {
+        Drive::Feed(run, replay) => {
+            let mut merge = Merge::new(&mut readers);
+            merge.each(&mut |frame| run.frame(replay, frame, progress))?;
+            Ok(None)
+        }
+        Drive::Conclude(done) => read_so_far(&readers, done).map(Some),
+    })
+}
+
+/// What a log records, to be made anew.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// Connections in order of their beginning.
+    pub connections: Arc<[LoggedConnection]>,
+    /// Time of the first one, in nanoseconds since 1970.
+    pub start: u64,
+    /// How many endpoints the log has.
+    pub endpoints: u32,
+    /// The endpoints are VMs of a connector, not instances.
+    pub at_connector: bool,
+    /// The sending workload, by its index in the scenario.
+    pub from: usize,
+    /// What the log does not say.
+    pub assumed: Assumed,
+    /// Folder for the output files.
+    pub out: Option<PathBuf>,
+}
+
+/// Makes the connections of a log anew. There are as many instances, or connector VMs, as the log has endpoints, if not more.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_logged(
+    scenario: &Scenario,
+    options: &LogOptions,
+    watch: Option<&mut dyn Watch>,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Summary, ReplayError> {
+    let mut scenario = scenario.clone();
+    let endpoints = options.endpoints;
+    let workload = &mut scenario.workloads[options.from];
+    // A connector's VMs are named by the log; if the scenario has more of them, flows are spread over all.
+    let mut pinned = None;
+    match *workload.attachment() {
+        Attachment::Connector(at) if options.at_connector => {
+            let connector = &mut scenario.connectors[at];
+            if connector.min_instances <= endpoints {
+                connector.min_instances = endpoints.min(MOST_CONNECTOR_VMS);
+                connector.max_instances = connector.max_instances.max(connector.min_instances);
+                pinned = Some(at);
+            }
+        }
+        _ if options.at_connector => {}
+        _ => workload.instances = workload.instances.max(endpoints),
+    }
+    // Where no VM stands for an endpoint, all instances share the load.
+    let spread = (options.at_connector && pinned.is_none()).then_some(scenario.workloads[options.from].instances);
+    let clients = [IpNet::V4(Ipv4Net::new([10, 0, 0, 0].into(), 8).expect("eight bits are a prefix"))];
+    let sender = Sender { from: options.from, clients: &clients, writer: None, out: options.out.as_deref() };
+    let round_trip = |address: Ipv4Addr| {
+        let host = scenario.hosts.iter().find(|host| host.addresses.iter().any(|it| it.contains(&IpAddr::V4(address))));
+        host.map_or(ROUND_TRIP, |host| host.rtt)
+    };
+    drive(&scenario, sender, watch, &mut |drive| {
+        let Drive::Feed(run, replay) = drive else { return Ok(None) };
+        if let Some(connector) = pinned {
+            let entries = replay.network().connector_vms(connector).collect();
+            replay.enter_at(entries);
+        }
+        let mut players = Players::new(&options.connections, options.assumed, spread, &round_trip);
+        players.play(&mut |frame, tuple| {
+            run.frame(replay, Frame { time: frame.time + options.start, ..frame }, progress)?;
+            Ok::<_, ReplayError>(replay.is_out(&(*tuple).into()))
+        })?;
+        Ok(None)
+    })
+}
+
+/// Who sends, and what is written.
+struct Sender<'a> {
+    from: usize,
+    clients: &'a [IpNet],
+    writer: Option<PacketWriter>,
+    out: Option<&'a Path>,
+}
+
+/// What whoever drives a replay is asked for.
+enum Drive<'a, 'r, 'n, 'o, 'w> {
+    /// All packets.
+    Feed(&'a mut Run<'o, 'w>, &'r mut Replay<'n>),
+    /// What became of the captures.
+    Conclude(&'a Done),
+}
+
+/// A replay from beginning to end.
+fn drive(
+    scenario: &Scenario,
+    sender: Sender<'_>,
+    mut watch: Option<&mut dyn Watch>,
+    driver: &mut dyn FnMut(Drive<'_, '_, '_, '_, '_>) -> Result<Option<CaptureSummary>, ReplayError>,
+) -> Result<Summary, ReplayError> {
     let mut network = Network::new(scenario);
     network.engine_mut().make_passive();
-    if network.instances(options.from).is_empty() {
-        let workload = scenario.workloads[options.from].name.clone();
+    if let Some(watch) = &mut watch {
+        watch.begin(&mut network);
+    }
+    if network.instances(sender.from).is_empty() {
+        let workload = scenario.workloads[sender.from].name.clone();
         return Err(ReplayError::NoInstance { workload });
     }
-    let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
-    let changes = Changes::new(options.out.is_some());
-    let mut run = Run {
-        due: changes.next(&network),
-        changes,
-        recording: None,
-        out: options.out.as_deref(),
-        records: 0,
-        start: None,
-    };
-    let mut replay = Replay::new(&mut network, options.from, &options.clients, writer);
-    if options.out.is_some() {
+    let changes = Changes::new(sender.out.is_some());
+    let mut run =
+        Run { due: changes.next(&network), changes, recording: None, out: sender.out, watch, records: 0, start: None };
+    let mut replay = Replay::new(&mut network, sender.from, sender.clients, sender.writer);
+    if sender.out.is_some() || run.watch.is_some() {
         replay.keep_records();
     }
-    let mut merge = Merge::new(&mut readers);
-    merge.each(&mut |frame| run.frame(&mut replay, frame, progress))?;
-
+    driver(Drive::Feed(&mut run, &mut replay))?;
     let done = replay.finish();
+    let captures = driver(Drive::Conclude(&done))?;
     let start = run.start;
+    let span = network.engine().now() - SimTime::ZERO;
+    let Run { mut recording, mut watch, changes, .. } = run;
+    if recording.is_none()
+        && let Some(target) = sender.out
+    {
+        // A capture without any packet still has its (empty) files.
+        recording = Some(Recording::create(target, &mut network, start)?);
+    }
+    hand_over(&mut network, done.records, &mut recording, &mut watch)?;
+    if let Some(recording) = &mut recording
+        && !changes.sampled_at(network.engine().now())
+    {
+        recording.sample(&mut network)?;
+    }
+    let summary = summarise(&mut network, seconds(nanos(span)), captures, |summary| done.tally.fill(summary));
+    if let Some(writer) = done.writer {
+        writer.finish()?;
+    }
+    if let Some(recording) = recording {
+        recording.finish(&mut network, &summary)?;
+    }
+    Ok(summary)
+}
+
+/// What became of captures.
+fn read_so_far(readers: &[(PathBuf, Reader)], done: &Done) -> Result<CaptureSummary, ReplayError> {
     let mut captures = CaptureSummary {
         skipped: done.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
         clients: done.clients,
@@ -109,7 +256,7 @@ pub fn replay(
         ..CaptureSummary::default()
     };
     let nothing = readers.iter().all(|(_, reader)| reader.records() == 0);
-    for (path, reader) in &readers {
+    for (path, reader) in readers {
         let damage = reader.damage().map(ToString::to_string);
         if nothing && let Some(reason) = &damage {
             return Err(ReplayError::Nothing { path: path.clone(), reason: reason.clone() });
@@ -121,43 +268,23 @@ pub fn replay(
             damage,
         });
     }
-    let span = network.engine().now() - SimTime::ZERO;
-    let mut recording = run.recording;
-    if recording.is_none()
-        && let Some(target) = &options.out
-    {
-        // A capture without any packet still has its (empty) files.
-        recording = Some(Recording::create(target, &mut network, start)?);
-    }
-    if let Some(recording) = &mut recording {
-        recording.drain(&mut network, done.records)?;
-        if !run.changes.sampled_at(network.engine().now()) {
-            recording.sample(&mut network)?;
-        }
-    }
-    let summary = summarise(&mut network, seconds(nanos(span)), Some(captures), |summary| done.tally.fill(summary));
-    if let Some(writer) = done.writer {
-        writer.finish()?;
-    }
-    if let Some(recording) = recording {
-        recording.finish(&mut network, &summary)?;
-    }
-    Ok(summary)
+    Ok(captures)
 }
 
 /// What accompanies a replay: changes at their times, output files, progress.
-struct Run<'a> {
+struct Run<'a, 'w> {
     changes: Changes,
     /// When the next of them is.
     due: SimTime,
     recording: Option<Recording>,
     out: Option<&'a Path>,
+    watch: Option<&'w mut dyn Watch>,
     records: u64,
     /// The time of the first record, in nanoseconds since 1970.
     start: Option<u64>,
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
     #[inline]
     fn frame(
         &mut self,
@@ -169,6 +296,9 @@ impl Run<'_> {
             Some(start) => start,
             None => {
                 self.start = Some(frame.time);
+                if let Some(watch) = &mut self.watch {
+                    watch.date(frame.time);
+                }
                 if let Some(target) = self.out {
                     self.recording = Some(Recording::create(target, replay.network(), self.start)?);
                 }
@@ -192,9 +322,9 @@ impl Run<'_> {
             if progress(self.records).is_break() {
                 return Err(RecordingError::Interrupted.into());
             }
-            if let Some(recording) = &mut self.recording {
+            if self.recording.is_some() || self.watch.is_some() {
                 let records = replay.take_records();
-                recording.drain(replay.network(), records)?;
+                hand_over(replay.network(), records, &mut self.recording, &mut self.watch)?;
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
-//! Who sends: the scenario's own load, and replayed captures.
+//! Who sends: the scenario's own load, replayed captures, and what a log records.
 
 pub mod connect_times;
 pub mod flows;
 mod half;
+pub mod logged;
 pub(crate) mod replay;
 pub mod server;
 mod stack;

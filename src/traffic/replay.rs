@@ -18,7 +18,7 @@ use hashbrown::{HashMap, HashTable};
 use ipnet::IpNet;
 
 use super::connect_times::ConnectTimes;
-use super::flows::{Failure, Fate, Record};
+use super::flows::{Failure, Fate, NEVER_SENT, Record};
 use crate::capture::{CaptureError, Frame, NotIp, PacketWriter, network_layer};
 use crate::network::Network;
 use crate::node::connector::MTU;
@@ -66,6 +66,8 @@ struct FarEnd {
 #[derive(Debug, Clone, Copy)]
 struct Standin {
     node: NodeId,
+    /// Where its packets begin, and through which port they come there: at its sockets, or at a connector VM.
+    entry: (NodeId, PortId),
     /// What the client's packets wear; an instance without IPv6 has none for those of IPv6.
     address: Option<IpAddr>,
 }
@@ -76,6 +78,7 @@ struct CapturedFlow {
     /// As the captured client sends it.
     captured: Flow,
     instance: NodeId,
+    entry: (NodeId, PortId),
     /// What its packets wear in this network.
     inside: (IpAddr, u16),
     outbound: FlowId,
@@ -92,6 +95,8 @@ struct CapturedFlow {
     attempts: u32,
     last_seen: SimTime,
     failure: Option<Failure>,
+    /// Its connection, by number; a flow that is opened anew is another one.
+    id: u64,
 }
 
 /// Connections, as far as packets tell.
@@ -126,7 +131,11 @@ pub(crate) struct Replay<'a> {
     flow_count: u64,
     /// Packets larger than any that an instance sends or gets.
     above_mtu: u64,
+    /// Connections so far, for their numbers.
+    connections: u64,
     tally: Tally,
+    /// Stations and ports where clients' packets begin, one client to one, instead of at instances.
+    entries: Vec<(NodeId, PortId)>,
     /// Connections that are over, when somebody wants to know.
     records: Option<Vec<Record>>,
     datagram_idle: Duration,
@@ -174,6 +183,7 @@ impl<'a> Replay<'a> {
             skipped: BTreeMap::new(),
             flow_count: 0,
             above_mtu: 0,
+            connections: 0,
             tally: Tally {
                 attempted: 0,
                 established: 0,
@@ -182,10 +192,23 @@ impl<'a> Replay<'a> {
                 failed_by: BTreeMap::new(),
                 connect_times: ConnectTimes::default(),
             },
+            entries: Vec::new(),
             records: None,
             datagram_idle: DATAGRAM_IDLE.max(longest * 2),
             tcp_idle: TCP_IDLE.max(longest * 2),
         }
+    }
+
+    /// Packets of clients begin at these stations, as if they had come through these ports: the first client's at the first,
+    /// and so on.
+    pub(crate) fn enter_at(&mut self, entries: Vec<(NodeId, PortId)>) {
+        self.entries = entries;
+    }
+
+    /// Whether a first packet of this captured flow has got out.
+    pub(crate) fn is_out(&self, captured: &Flow) -> bool {
+        let flow = self.find(captured).map(|slot| &self.flows[slot as usize]);
+        flow.is_some_and(|flow| matches!(flow.stage, Stage::Asked | Stage::Established))
     }
 
     /// From now on keep a record of every connection that is over.
@@ -297,14 +320,16 @@ impl<'a> Replay<'a> {
             Some(Direction::Inbound) => seen.reversed(),
             None => return Err(DropCause::SimNoClient),
         };
-        let Standin { node: instance, address } = self.instance_of(captured.src());
+        let Standin { node: instance, entry, address } = self.instance_of(captured.src());
         let address = address.ok_or(DropCause::SimIpv6Unavailable)?;
         let inside = self.inside.take(captured.from_source(address, captured.src_port()));
         self.flow_count += 1;
+        self.connections += 1;
         let engine = self.network.engine_mut();
         let flow = CapturedFlow {
             captured,
             instance,
+            entry,
             inside: (address, inside),
             outbound: engine.add_flow(),
             inbound: engine.add_flow(),
@@ -318,6 +343,7 @@ impl<'a> Replay<'a> {
             attempts: 0,
             last_seen: now,
             failure: None,
+            id: self.connections,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -349,15 +375,19 @@ impl<'a> Replay<'a> {
                 .values()
                 .find(|it| it.address.is_some_and(|at| at.is_ipv4() == client.is_ipv4()))
                 .copied(),
-            count => running
-                .get(self.instances.len() % count)
-                .map(|instance| Standin { node: instance.site.node, address: instance.source_for(client) }),
+            count => running.get(self.instances.len() % count).map(|instance| {
+                let node = instance.site.node;
+                Standin { node, entry: (node, SOCKETS), address: instance.source_for(client) }
+            }),
         };
         let chosen = chosen.or_else(|| {
             let first = self.instances.values().next();
             first.map(|it| Standin { address: None, ..*it })
         });
-        let chosen = chosen.expect("the workload had an instance at the start");
+        let mut chosen = chosen.expect("the workload had an instance at the start");
+        if let Some(entry) = self.entries.get(self.instances.len() % self.entries.len().max(1)) {
+            chosen.entry = *entry;
+        }
         self.instances.insert(client, chosen);
         chosen
     }
@@ -374,8 +404,8 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         self.packet.set_source(flow.inside.0, flow.inside.1);
-        let (instance, outbound) = (flow.instance, flow.outbound);
-        let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, Some(outbound));
+        let ((station, port), outbound, id) = (flow.entry, flow.outbound, flow.id);
+        let outcome = self.network.engine_mut().send(station, port, &mut self.packet, id, Some(outbound));
         self.take_answers();
         let (node, port, cause) = match outcome {
             Outcome::Delivered(node, port) | Outcome::Answered(node, port) => (node, port, None),
@@ -435,13 +465,13 @@ impl<'a> Replay<'a> {
             self.unsent(DropCause::SimReplyWithoutRequest);
             return Ok(());
         };
-        let (inside, inbound, instance) = (flow.inside, flow.inbound, flow.instance);
+        let (inside, inbound, instance, id) = (flow.inside, flow.inbound, flow.instance, flow.id);
         self.packet.set_destination(far.seen.0, far.seen.1);
         if far.on_internet {
             self.write(time)?;
         }
         let flags = self.packet.tcp_flags();
-        let outcome = self.network.engine_mut().emit(far.node, far.port, &mut self.packet, 0, Some(inbound));
+        let outcome = self.network.engine_mut().emit(far.node, far.port, &mut self.packet, id, Some(inbound));
         self.take_answers();
         match outcome {
             Outcome::Delivered(node, _) => {
@@ -480,7 +510,7 @@ impl<'a> Replay<'a> {
         let (src, dst) = (self.packet.source(), self.packet.destination());
         match self.direction(src, dst) {
             Some(Direction::Outbound) => match self.instance_of(src) {
-                Standin { node, address: Some(address) } => {
+                Standin { node, address: Some(address), .. } => {
                     self.packet.set_source(address, 0);
                     self.send_without_flow(node, time)
                 }
@@ -525,7 +555,7 @@ impl<'a> Replay<'a> {
     }
 
     fn send_without_flow(&mut self, instance: NodeId, time: u64) -> Result<(), CaptureError> {
-        let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, 0, None);
+        let outcome = self.network.engine_mut().send(instance, SOCKETS, &mut self.packet, NEVER_SENT, None);
         self.take_answers();
         match outcome {
             Outcome::Delivered(node, _) | Outcome::Answered(node, _) | Outcome::Dropped(node, _)
@@ -541,7 +571,7 @@ impl<'a> Replay<'a> {
         if far.on_internet {
             self.write(time)?;
         }
-        self.network.engine_mut().emit(far.node, far.port, &mut self.packet, 0, None);
+        self.network.engine_mut().emit(far.node, far.port, &mut self.packet, NEVER_SENT, None);
         self.take_answers();
         Ok(())
     }
@@ -575,6 +605,8 @@ impl<'a> Replay<'a> {
             (flow.counted, flow.broken, flow.failure) = (true, false, None);
             (flow.first_sent, flow.asked, flow.established, flow.attempts) = (now, now, None, 0);
             flow.stage = Stage::Midstream;
+            flow.id = self.connections;
+            self.connections += 1;
             self.tally.attempted += 1;
         }
         let flow = &mut self.flows[slot as usize];
@@ -665,6 +697,8 @@ impl<'a> Replay<'a> {
                 ended: Some(flow.last_seen),
                 fate,
                 attempts: flow.attempts,
+                id: flow.id,
+                accepted: None,
             });
         }
     }

@@ -30,6 +30,7 @@ pub mod mapping;
 mod owners;
 mod port_map;
 pub mod ports;
+pub mod refusal;
 pub mod reservation;
 pub mod rules;
 mod slab;
@@ -49,9 +50,11 @@ pub use self::binding::BindingChoice;
 pub use self::config::{Behaviour, Config};
 pub use self::endpoint::{Endpoint, EndpointConfig, Meter};
 pub use self::exhaustion::{Exhaustion, Limit};
+pub use self::mapping::Ended;
 pub use self::ports::{
     Excess, PortBlock, PortPool, block_shape, blocks_lacking, blocks_per_ip, excess, ports_at_least,
 };
+pub use self::refusal::{Refusal, Refused};
 pub use self::reservation::Reservation;
 pub use self::rules::{DEFAULT_RULE, Rule, RuleMatch};
 
@@ -125,6 +128,7 @@ pub struct Gateway {
     /// Of these, those to ports that belong to no endpoint, by protocol; only when metering.
     dropped_received_elsewhere: [u64; 3],
     log: Option<Vec<LogEvent>>,
+    refusals: Option<Vec<Refusal>>,
     metering: bool,
 }
 
@@ -156,6 +160,7 @@ impl Gateway {
             dropped_received: 0,
             dropped_received_elsewhere: [0; 3],
             log: None,
+            refusals: None,
             metering: false,
             config,
             behaviour,
@@ -271,6 +276,30 @@ impl Gateway {
     /// Takes what there was to log since the last call.
     pub fn take_log(&mut self) -> Vec<LogEvent> {
         self.log.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What there is to log, still to be taken.
+    pub fn log(&self) -> &[LogEvent] {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    /// From now on keep every refusal, for [`Gateway::take_refusals`].
+    pub fn keep_refusals(&mut self) {
+        self.refusals.get_or_insert_default();
+    }
+
+    /// Takes the refusals since the last call, in order of time: one for each packet dropped for lack of a port or by a
+    /// conflict.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        self.refusals.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// How the latest mapping ended that looked so from outside, and when; `None` if there is one, or never was.
+    pub fn ended(&mut self, outside: &FiveTuple, now: SimTime) -> Option<(Ended, SimTime)> {
+        match self.by_outside(outside, now) {
+            mapping::Lookup::Ended(why, at) => Some((why, at)),
+            mapping::Lookup::Live(_) | mapping::Lookup::Unknown => None,
+        }
     }
 
     /// From now on count traffic by endpoint and protocol.

@@ -10,7 +10,7 @@ use super::mapping::{Ended, Lookup, Mapping, Observed, Outside};
 use super::rules::DEFAULT_RULE;
 use super::tcp::Phase;
 use super::usage::{Destination, Pick, Taken};
-use super::{Gateway, INSIDE, LogEvent, OUTSIDE};
+use super::{Gateway, INSIDE, LogEvent, OUTSIDE, Refusal, Refused};
 use crate::time::SimTime;
 use crate::trace::info::{Ends, NatInfo, NatType};
 use crate::trace::{DropCause, EntryId, Explain, Memo, PortId, State, Verdict};
@@ -334,8 +334,13 @@ impl Gateway {
         {
             log.push(LogEvent { time: now, endpoint, tuple: *tuple, outside: None });
         }
+        let rule_number = self.config.rules.get(rule.wrapping_sub(1)).map_or(DEFAULT_RULE, |rule| rule.number);
+        let refusal = |why| Refusal { time: now, tuple: *tuple, endpoint, rule: rule_number, why };
         if let NoPort::Conflict(other, other_port) = why {
             self.dropped_conflict += 1;
+            if let Some(refusals) = &mut self.refusals {
+                refusals.push(refusal(Refused::Conflict));
+            }
             if self.metering {
                 self.meter(reservation, tuple.protocol).dropped_conflict += 1;
             }
@@ -358,9 +363,13 @@ impl Gateway {
         }
         let ports = self.reservations[reservation as usize].ports;
         let (count, time_wait) = self.destinations.count(&destination);
+        if let Some(refusals) = &mut self.refusals {
+            let open = count - time_wait;
+            refusals.push(refusal(Refused::Shortage { limit, allocated_ports: ports, open, time_wait }));
+        }
         self.exhaustions.record(destination, limit, now, || Exhaustion {
             endpoint,
-            rule: self.config.rules.get(rule.wrapping_sub(1)).map_or(DEFAULT_RULE, |rule| rule.number),
+            rule: rule_number,
             destination,
             limit,
             from: now,

@@ -4,6 +4,7 @@
 //! only underlines what the words say.
 
 mod bench;
+mod diagnose;
 mod exhaustions;
 mod gateways;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 pub use bench::write_bench;
+pub use diagnose::write_diagnosis;
 
 use super::causes;
 use super::summary::{

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::value::{At, Cidr, Dur};
+use crate::scenario::value::{At, Cidr, Dur, DurOrAuto};
 
 /// Values for what Google does not document.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -30,6 +30,18 @@ pub struct Model {
     /// Google's APIs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub google_apis: Option<GoogleApisModel>,
+    /// What `diagnose` assumes of logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnose: Option<DiagnoseModel>,
+}
+
+/// What `diagnose` assumes of logs.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiagnoseModel {
+    /// How long a connection of a log lives. Default `auto`: until its port serves the same destination again, less TIME_WAIT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_lifetime: Option<At<DurOrAuto>>,
 }
 
 /// VPC routes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::model as file;
-use crate::scenario::value::{At, Dur};
+use crate::scenario::value::{At, Dur, DurOrAuto};
 
 /// The use of a connector is looked at so often.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
@@ -42,6 +42,11 @@ impl Resolver<'_> {
         if let Some(ranges) = given.google_apis.as_ref().and_then(|apis| apis.ranges.as_ref()) {
             self.out.model.google_apis.ranges = ranges.iter().map(|range| self.net(range)).collect();
         }
+        let lifetime = given.diagnose.as_ref().and_then(|diagnose| diagnose.log_lifetime.as_ref());
+        set(&mut self.out.model.diagnose.log_lifetime, lifetime, |lifetime| match lifetime.value {
+            DurOrAuto::Auto => None,
+            DurOrAuto::Is(duration) => Some(duration.0),
+        });
         if let Some(connector) = &given.connector {
             self.connector_model(connector);
         }

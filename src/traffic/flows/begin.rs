@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::connection::{Connection, Ends, Kind, Phase, Script, Side, tag};
-use super::record::{Fate, Record};
+use super::record::{Fate, NEVER_SENT, Record};
 use super::{Failure, Flows};
 use crate::network::Network;
 use crate::scenario::{Arrivals, Endpoints, TrafficProtocol};
@@ -140,6 +140,8 @@ impl Flows {
                 ended: Some(now),
                 fate: Fate::Failed(failure),
                 attempts: 0,
+                id: NEVER_SENT,
+                accepted: None,
             });
         }
     }

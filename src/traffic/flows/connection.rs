@@ -42,6 +42,11 @@ pub(super) fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {
     (kind as u64) << 56 | u64::from(generation & 0x00ff_ffff) << 32 | u64::from(slot)
 }
 
+/// Which connection a packet with this tag belongs to: its [`Record::id`].
+pub fn connection_of(tag: u64) -> u64 {
+    tag & 0x00ff_ffff_ffff_ffff
+}
+
 pub(super) fn untag(tag: u64) -> Option<(Kind, u32, u32)> {
     let kind = KINDS.into_iter().find(|kind| *kind as u64 == tag >> 56)?;
     Some((kind, (tag >> 32) as u32 & 0x00ff_ffff, tag as u32))
@@ -164,7 +169,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn record(&self, ended: Option<SimTime>, fate: Fate) -> Record {
+    pub(super) fn record(&self, slot: usize, ended: Option<SimTime>, fate: Fate) -> Record {
         Record {
             traffic: Some(self.traffic as usize),
             instance: Some(self.instance),
@@ -175,6 +180,8 @@ impl Connection {
             ended,
             fate,
             attempts: u32::from(self.syns),
+            id: connection_of(tag(Kind::ClientPacket, self.generation, slot as u32)),
+            accepted: self.far.map(|far| far.flow),
         }
     }
 }

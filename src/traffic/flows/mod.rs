@@ -31,7 +31,8 @@ use crate::trace::{DropCause, PortId};
 use crate::wire::{Packet, Protocol, tcp_flags};
 
 pub use crate::trace::Failure;
-pub use record::{Counts, Fate, Record};
+pub use connection::connection_of;
+pub use record::{Counts, Fate, NEVER_SENT, Record};
 
 use connection::{Connection, Ends, Far, Kind, Phase, tag, untag};
 use sources::Sources;
@@ -98,11 +99,11 @@ impl Flows {
 
     /// Records of connections that have not ended.
     pub fn unfinished(&self) -> Vec<Record> {
-        let live = self.connections.iter().filter(|connection| connection.phase != Phase::Free);
+        let live = self.connections.iter().enumerate().filter(|(_, connection)| connection.phase != Phase::Free);
         let mut records: Vec<_> = live
-            .map(|connection| {
+            .map(|(slot, connection)| {
                 let open = connection.phase == Phase::Open;
-                connection.record(None, if open { Fate::Established } else { Fate::Pending })
+                connection.record(slot, None, if open { Fate::Established } else { Fate::Pending })
             })
             .collect();
         records.sort_by_key(|record| record.started);
@@ -308,7 +309,7 @@ impl Flows {
         let now = network.engine().now();
         let connection = &mut self.connections[slot as usize];
         if let Some(records) = &mut self.records {
-            records.push(connection.record(Some(now), fate));
+            records.push(connection.record(slot as usize, Some(now), fate));
         }
         connection.phase = Phase::Free;
         self.sources.release(connection.flow);

@@ -18,9 +18,14 @@ pub enum Fate {
     Broken(Failure),
 }
 
+/// The [`Record::id`] of connections that never sent a packet.
+pub const NEVER_SENT: u64 = u64::MAX;
+
 /// What `connections.jsonl` says of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
+    /// What tells it from every other connection of the run: see [`connection_of`](super::connection_of).
+    pub id: u64,
     /// Index of the load; a captured connection has none.
     pub traffic: Option<usize>,
     /// Station of the instance, if there was one.
@@ -29,6 +34,8 @@ pub struct Record {
     pub inside: Flow,
     /// The flow as the far side sees it come, once it did.
     pub outside: Option<Flow>,
+    /// The flow as the far side knows it; another one comes in `outside` when its mapping has changed meanwhile.
+    pub accepted: Option<Flow>,
     /// First packet.
     pub started: SimTime,
     /// When it was established.

@@ -1,0 +1,402 @@
+//! Why each connection failed, from what the run itself saw.
+//!
+//! While a run goes on, every dropped packet is noted with its time, its station and, at a gateway, what the gateway found:
+//! how many ports there were, how many of them open and in TIME_WAIT, and why there are no more. When a connection has ended
+//! badly, or late, the drop that decided it gives it exactly one [`Kind`] at one [`Place`]. Only counts and one example of
+//! each are kept, so memory grows with the connections that are open, not with those that were.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::kind::{Family, Kind};
+use super::lines::Lines;
+use crate::network::Network;
+use crate::node::Node;
+use crate::node::nat::{DEFAULT_RULE, Ended, Refusal, Refused};
+use crate::scenario::Scenario;
+use crate::sim::DropNote;
+use crate::simulation::Watch;
+use crate::time::SimTime;
+use crate::topology::NodeId;
+use crate::trace::{DropCause, Failure};
+use crate::traffic::flows::{Fate, Record, connection_of};
+use crate::wire::{FiveTuple, Flow};
+
+/// Drops of one connection that are kept: the first and the latest. A SYN is sent eleven times at most.
+const MAX_DROPS: usize = 12;
+
+/// Where a cause is at work. Indices are those of the scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A gateway, and the number of the NAT rule.
+    Gateway(usize, u32),
+    /// A connector.
+    Connector(usize),
+    /// A workload.
+    Workload(usize),
+    /// What one load wants.
+    Load(usize),
+    /// A station.
+    Station(NodeId),
+}
+
+/// What several connections have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// What keeps them from working.
+    pub kind: Kind,
+    /// Where.
+    pub place: Place,
+}
+
+/// A dropped packet of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// When.
+    pub time: SimTime,
+    /// Where.
+    pub node: NodeId,
+    /// Why.
+    pub cause: DropCause,
+    /// What the gateway found, if one refused it.
+    pub refusal: Option<Refusal>,
+}
+
+/// One connection, with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// The connection.
+    pub record: Record,
+    /// The drop that decided.
+    pub decided_by: Option<Dropped>,
+    /// Its dropped packets: the first and the latest.
+    pub drops: Vec<Dropped>,
+    /// Names of the stations that dropped them.
+    pub stations: Vec<String>,
+    /// Name of the instance.
+    pub instance: Option<String>,
+    /// Name of the NAT endpoint that a gateway refused a port.
+    pub endpoint: Option<String>,
+}
+
+/// Connections that one cause kept from working at one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Never established.
+    pub failed: u64,
+    /// Established, and ended badly.
+    pub broken: u64,
+    /// Established, but only after a first packet was sent again.
+    pub slow: u64,
+    /// Still trying at the end.
+    pub pending: u64,
+    /// When the first of them began.
+    pub from: SimTime,
+    /// When the last of them ended.
+    pub to: SimTime,
+    /// By load, without those that were merely slow.
+    pub loads: BTreeMap<usize, u64>,
+    /// Name of the station that dropped the packet of the first of them.
+    pub station: String,
+    /// One of them: the first that failed, if one did.
+    pub example: Option<Example>,
+}
+
+impl Group {
+    /// Failed and broken ones.
+    pub fn failures(&self) -> u64 {
+        self.failed + self.broken
+    }
+}
+
+/// What became of connections, by cause.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// Who sends what is captured or logged, and belongs to no load.
+    from: Option<usize>,
+    groups: BTreeMap<Key, Group>,
+    /// Drops of connections that have not ended.
+    open: HashMap<u64, Vec<Dropped>, FixedState>,
+    /// By gateway: refusals whose drops are still to come.
+    refusals: Vec<VecDeque<Refusal>>,
+    /// Workloads of which an instance could not start, and since when.
+    short_of_addresses: BTreeMap<usize, SimTime>,
+    /// Lines of the log, when somebody wants to see them.
+    lines: Option<Lines>,
+    /// The run may end at the first failure of this kind at this place.
+    give_up_on: Option<(Kind, Place, Rc<Cell<bool>>)>,
+}
+
+impl Evidence {
+    /// Counts causes. `from` is the workload that sends what is captured or logged.
+    pub fn new(from: Option<usize>) -> Evidence {
+        Evidence { from, ..Evidence::default() }
+    }
+
+    /// Counts causes and keeps the log lines that show them.
+    pub fn with_lines(from: Option<usize>) -> Evidence {
+        Evidence { lines: Some(Lines::default()), ..Evidence::new(from) }
+    }
+
+    /// Sets the flag at the first failure of this kind at this place.
+    pub fn give_up_on(&mut self, kind: Kind, place: Place, flag: Rc<Cell<bool>>) {
+        self.give_up_on = Some((kind, place, flag));
+    }
+
+    /// What was found.
+    pub fn into_groups(self) -> (BTreeMap<Key, Group>, Option<Lines>) {
+        (self.groups, self.lines)
+    }
+
+    /// Notes the drops since the last look under their connections.
+    fn note_drops(&mut self, network: &mut Network) {
+        let drops = network.engine_mut().take_drops();
+        for DropNote { time, node, cause, tag, is_reset, .. } in drops {
+            let refused = matches!(cause, DropCause::OutOfResources | DropCause::EndpointIndependenceConflict);
+            let refusal = refused.then(|| {
+                let gateway = network.gateway_at(node).expect("only gateways refuse ports");
+                self.refusals[gateway].pop_front().expect("a gateway keeps each of its refusals")
+            });
+            if is_reset {
+                continue;
+            }
+            let drops = self.open.entry(connection_of(tag)).or_default();
+            if drops.len() == MAX_DROPS {
+                drops.remove(1);
+            }
+            drops.push(Dropped { time, node, cause, refusal });
+        }
+    }
+
+    /// Learns which workloads could not start an instance.
+    fn note_failed_starts(&mut self, network: &Network) {
+        for entry in network.log().iter().filter(|entry| entry.severity == "ERROR") {
+            self.short_of_addresses.entry(entry.workload).or_insert(entry.time);
+        }
+    }
+
+    fn note_record(&mut self, network: &mut Network, record: &Record) {
+        let drops = self.open.remove(&record.id).unwrap_or_default();
+        let Some((kind, decided_by)) = self.cause_of(network, record, &drops) else { return };
+        let kind = self.refine(network, kind, decided_by.as_ref(), record);
+        let key = Key { kind, place: self.place_of(network, kind, decided_by.as_ref(), record) };
+        let ended = record.established.filter(|_| record.fate == Fate::Established).or(record.ended);
+        let ended = ended.unwrap_or(network.engine().now());
+        let name = |node| network.engine().topology().name(node).to_owned();
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            from: record.started,
+            station: decided_by.map(|drop| drop.node).or(record.instance).map(name).unwrap_or_default(),
+            ..Group::default()
+        });
+        match record.fate {
+            Fate::Failed(_) => group.failed += 1,
+            Fate::Broken(_) => group.broken += 1,
+            Fate::Established => group.slow += 1,
+            Fate::Pending => group.pending += 1,
+        }
+        if let Some((kind, place, flag)) = &self.give_up_on
+            && (*kind, *place) == (key.kind, key.place)
+            && group.failures() > 0
+        {
+            flag.set(true);
+        }
+        group.from = group.from.min(record.started);
+        group.to = group.to.max(ended);
+        if record.fate != Fate::Established
+            && let Some(load) = record.traffic
+        {
+            *group.loads.entry(load).or_default() += 1;
+        }
+        let rank = |record: &Record| {
+            let rank = match record.fate {
+                Fate::Failed(_) | Fate::Broken(_) => 0,
+                Fate::Pending => 1,
+                Fate::Established => 2,
+            };
+            (rank, record.started, record.id)
+        };
+        if group.example.as_ref().is_none_or(|example| rank(record) < rank(&example.record)) {
+            let endpoint = decided_by.and_then(|drop| Some((network.gateway_at(drop.node)?, drop.refusal?)));
+            group.example = Some(Example {
+                record: *record,
+                decided_by,
+                stations: drops.iter().map(|drop| name(drop.node)).collect(),
+                drops,
+                instance: record.instance.map(name),
+                endpoint: endpoint.and_then(|(gateway, refusal)| {
+                    let gateway = network.gateways().nth(gateway)?;
+                    Some(gateway.endpoints()[refusal.endpoint as usize].config().name.to_string())
+                }),
+            });
+        }
+    }
+
+    /// What kept a connection from working, and the drop that says so. `None` when all was well.
+    fn cause_of(&self, network: &mut Network, record: &Record, drops: &[Dropped]) -> Option<(Kind, Option<Dropped>)> {
+        let last = |wanted: DropCause| drops.iter().rev().find(|drop| drop.cause == wanted).copied();
+        match record.fate {
+            Fate::Failed(failure) | Fate::Broken(failure) => {
+                let decided_by = match failure {
+                    Failure::Dropped(cause) => last(cause),
+                    _ => None,
+                };
+                let kind = match failure {
+                    Failure::Reset if record.fate == Fate::Broken(Failure::Reset) => {
+                        forgotten(network, record).unwrap_or(Kind::FarSideReset)
+                    }
+                    _ => Kind::of_failure(failure),
+                };
+                Some((kind, decided_by))
+            }
+            Fate::Established => {
+                let established = record.established?;
+                if record.attempts < 2 {
+                    return None;
+                }
+                let decided_by = drops.iter().rev().find(|drop| drop.time <= established).copied();
+                let silent = Kind::FarSideSilent;
+                Some((decided_by.map_or(silent, |drop| Kind::of_failure(Failure::Dropped(drop.cause))), decided_by))
+            }
+            Fate::Pending => {
+                let decided_by = drops.last().copied()?;
+                Some((Kind::of_failure(Failure::Dropped(decided_by.cause)), Some(decided_by)))
+            }
+        }
+    }
+
+    /// The kind, with what the station that dropped it knows.
+    fn refine(&self, network: &Network, kind: Kind, decided_by: Option<&Dropped>, record: &Record) -> Kind {
+        if let Some(refusal) = decided_by.and_then(|drop| drop.refusal) {
+            return Kind::of_refusal(&refusal.why);
+        }
+        match kind {
+            Kind::LinkThroughput => match decided_by.map(|drop| network.engine().node(drop.node)) {
+                Some(Node::Connector(_) | Node::ConnectorVm(_)) => Kind::ConnectorThroughput,
+                _ => Kind::LinkThroughput,
+            },
+            Kind::NoInstance => {
+                let workload = self.workload_of(network.scenario(), record);
+                let short = workload.and_then(|workload| self.short_of_addresses.get(&workload));
+                if short.is_some_and(|since| *since <= record.started) {
+                    Kind::AddressExhaustion
+                } else {
+                    Kind::NoInstance
+                }
+            }
+            kind => kind,
+        }
+    }
+
+    fn workload_of(&self, scenario: &Scenario, record: &Record) -> Option<usize> {
+        record.traffic.map(|load| scenario.traffic[load].from).or(self.from)
+    }
+
+    fn place_of(&self, network: &Network, kind: Kind, decided_by: Option<&Dropped>, record: &Record) -> Place {
+        let scenario = network.scenario();
+        let node = decided_by.map(|drop| drop.node).or(record.instance).unwrap_or(NodeId(0));
+        let gateway = |node| {
+            let rule = decided_by.and_then(|drop| drop.refusal).map_or(DEFAULT_RULE, |refusal| refusal.rule);
+            network.gateway_at(node).map(|gateway| Place::Gateway(gateway, rule))
+        };
+        let load = || record.traffic.map_or(Place::Station(node), Place::Load);
+        let workload = || self.workload_of(scenario, record).map_or(Place::Station(node), Place::Workload);
+        match kind.family() {
+            Family::NatPorts => gateway(node).unwrap_or(Place::Station(node)),
+            Family::Forgotten => match decided_by {
+                Some(_) => gateway(node).unwrap_or(Place::Station(node)),
+                // The far side has told by its reset that it knows the connection under another address.
+                None => record.accepted.and_then(|flow| gateway_of(network, flow)).unwrap_or(Place::Station(node)),
+            },
+            Family::Instances => workload(),
+            Family::Carriage => match kind {
+                Kind::ConnectorThroughput | Kind::ConnectorPorts => {
+                    let name = network.engine().topology().name(node);
+                    let own = |connector: &str| {
+                        name.strip_prefix(connector).is_some_and(|rest| rest.is_empty() || rest.starts_with("-vm-"))
+                    };
+                    let found = scenario.connectors.iter().position(|connector| own(&connector.name));
+                    found.map_or(Place::Station(node), Place::Connector)
+                }
+                _ => match network.engine().node(node) {
+                    Node::Instance(_) | Node::Firewall(_) => workload(),
+                    _ => Place::Station(node),
+                },
+            },
+            Family::Way | Family::FarSide => load(),
+            Family::Chance => match kind {
+                Kind::Infrastructure => workload(),
+                _ => load(),
+            },
+        }
+    }
+}
+
+impl Watch for Evidence {
+    fn begin(&mut self, network: &mut Network) {
+        network.engine_mut().keep_drops();
+        self.refusals = network.gateways().map(|_| VecDeque::new()).collect();
+        for gateway in 0..self.refusals.len() {
+            network.gateway_mut(gateway).keep_refusals();
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.begin(network);
+        }
+    }
+
+    fn date(&mut self, start: u64) {
+        if let Some(lines) = &mut self.lines {
+            lines.date(start);
+        }
+    }
+
+    fn look(&mut self, network: &mut Network, records: &[Record]) {
+        for (gateway, waiting) in self.refusals.iter_mut().enumerate() {
+            debug_assert!(waiting.is_empty(), "each refusal has had its drop");
+            waiting.extend(network.gateway_mut(gateway).take_refusals());
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.look(network, &self.refusals);
+        }
+        self.note_drops(network);
+        self.note_failed_starts(network);
+        for record in records {
+            self.note_record(network, record);
+        }
+    }
+}
+
+/// Whether a gateway has forgotten the connection, so that the far side met a stranger and reset it.
+fn forgotten(network: &mut Network, record: &Record) -> Option<Kind> {
+    let accepted = record.accepted.filter(|accepted| Some(*accepted) != record.outside)?;
+    let Flow::V4(tuple) = accepted else { return Some(Kind::IdleExpiry) };
+    let Place::Gateway(gateway, _) = gateway_of(network, accepted)? else { return None };
+    let now = network.engine().now();
+    match network.gateway_mut(gateway).ended(&tuple, now) {
+        Some((Ended::Lost, _)) => Some(Kind::MappingLost),
+        Some((Ended::Expired, _)) | None => Some(Kind::IdleExpiry),
+    }
+}
+
+/// The gateway that a flow came from, as the far side sees it.
+fn gateway_of(network: &Network, outside: Flow) -> Option<Place> {
+    let Flow::V4(FiveTuple { src, .. }) = outside else { return None };
+    let has = |gateway: &crate::node::nat::Gateway| {
+        let config = gateway.config();
+        let rules = config.rules.iter().flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips));
+        gateway.nat_ips().chain(config.drain_nat_ips.iter().copied()).chain(rules.copied()).any(|ip| ip == src)
+    };
+    let gateway = network.gateways().position(has)?;
+    Some(Place::Gateway(gateway, DEFAULT_RULE))
+}
+
+/// What a gateway found when it refused, in figures.
+pub fn ports_found(refusal: &Refusal) -> Option<(u32, u32, u32)> {
+    match refusal.why {
+        Refused::Shortage { allocated_ports, open, time_wait, .. } => Some((allocated_ports, open, time_wait)),
+        Refused::Conflict => None,
+    }
+}
