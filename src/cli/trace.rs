@@ -12,7 +12,7 @@ use super::{Common, NOT_MET, OK, scenario};
 use crate::probe::probe;
 use crate::report::connectivity::{self, Way};
 use crate::report::identity::PROJECT;
-use crate::scenario::Scenario;
+use crate::scenario::{Host, Scenario};
 use crate::trace::{Disposition, Trace};
 use crate::wire::Protocol;
 
@@ -33,9 +33,9 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// A TCP SYN, to port 443 if none is given.
+    /// A TCP SYN; without a port to 443, or the first open one of a host that has not got it.
     Tcp,
-    /// A UDP datagram, to port 53 if none is given.
+    /// A UDP datagram; without a port to 53, or likewise.
     Udp,
     /// An ICMP echo request.
     Icmp,
@@ -84,11 +84,7 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(I
         },
         None => (text, None),
     };
-    let port = port.unwrap_or(match protocol {
-        Protocol::Tcp => 443,
-        Protocol::Udp => 53,
-        Protocol::Icmp => 0,
-    });
+    let port = port.unwrap_or_else(|| default_port(scenario.hosts.iter().find(|host| host.name == name), protocol));
     if let Ok(address) = name.parse() {
         return Ok((address, port));
     }
@@ -106,6 +102,19 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(I
             let names: Vec<_> = scenario.hosts.iter().map(|host| host.name.as_str()).collect();
             bail!("{name:?} is neither an IPv4 address nor a declared host; there are: {}", names.join(", "))
         }
+    }
+}
+
+/// The usual port, unless a declared host has only others.
+fn default_port(host: Option<&Host>, protocol: Protocol) -> u16 {
+    let (usual, open) = match protocol {
+        Protocol::Tcp => (443, host.map(|host| &host.tcp_ports)),
+        Protocol::Udp => (53, host.map(|host| &host.udp_ports)),
+        Protocol::Icmp => return 0,
+    };
+    match open {
+        Some(ports) if !ports.contains(&usual) => ports.first().copied().unwrap_or(usual),
+        _ => usual,
     }
 }
 
