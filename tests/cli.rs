@@ -351,6 +351,18 @@ services: [{name: api, region: r1, template: {vpcAccess: {networkInterfaces: [{s
 }
 
 #[test]
+fn without_a_port_the_first_open_one_of_a_host_is_taken_if_it_has_not_got_the_usual_one() {
+    let scenario = path(&repository("scenarios/hybrid.yaml"));
+    let line = |to: &str, protocol: &str| {
+        let assert = run(&["trace", &scenario, "--to", to, "--protocol", protocol]).success();
+        stdout(&assert).lines().next().map(str::to_owned)
+    };
+    assert_eq!(line("erp", "tcp").as_deref(), Some("api -> 172.16.3.4:1521/tcp"));
+    assert_eq!(line("billing", "tcp").as_deref(), Some("api -> 10.9.0.40:443/tcp"));
+    assert_eq!(line("erp", "udp").as_deref(), Some("api -> 172.16.3.4:53/udp"));
+}
+
+#[test]
 fn a_workload_or_host_that_is_not_there_is_status_2_and_the_nearest_is_named() {
     let assert = run(&["trace", "--from", "my-api-servise", "--to", "partner-api"]).code(2).stdout("");
     assert!(stderr(&assert).contains("\"my-api-service\""), "{}", stderr(&assert));

@@ -13,7 +13,7 @@ use crate::node::instance::{METADATA, METADATA_HOST, METADATA_PORT};
 use crate::probe::probe;
 use crate::report::connectivity::{self, Way};
 use crate::report::identity::PROJECT;
-use crate::scenario::{Destination, Scenario, host_and_port};
+use crate::scenario::{Destination, Host, Scenario, host_and_port};
 use crate::trace::{Disposition, Trace};
 use crate::wire::Protocol;
 
@@ -35,9 +35,9 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// A TCP SYN, to port 443 if none is given.
+    /// A TCP SYN; without a port to 443, or the first open one of a host that has not got it.
     Tcp,
-    /// A UDP datagram, to port 53 if none is given.
+    /// A UDP datagram; without a port to 53, or likewise.
     Udp,
     /// An ICMP echo request.
     Icmp,
@@ -92,11 +92,7 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(D
     if name == METADATA_HOST || name.parse() == Ok(METADATA) {
         return Ok((METADATA.into(), port.unwrap_or(METADATA_PORT)));
     }
-    let port = port.unwrap_or(match protocol {
-        Protocol::Tcp => 443,
-        Protocol::Udp => 53,
-        Protocol::Icmp => 0,
-    });
+    let port = port.unwrap_or_else(|| default_port(scenario.hosts.iter().find(|host| host.name == name), protocol));
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok((address.into(), port));
     }
@@ -109,6 +105,19 @@ fn destination(scenario: &Scenario, text: &str, protocol: Protocol) -> Result<(D
             let names: Vec<_> = scenario.hosts.iter().map(|host| host.name.as_str()).collect();
             bail!("{name:?} is neither an address nor a declared host; there are: {}", names.join(", "))
         }
+    }
+}
+
+/// The usual port, unless a declared host has only others.
+fn default_port(host: Option<&Host>, protocol: Protocol) -> u16 {
+    let (usual, open) = match protocol {
+        Protocol::Tcp => (443, host.map(|host| &host.tcp_ports)),
+        Protocol::Udp => (53, host.map(|host| &host.udp_ports)),
+        Protocol::Icmp => return 0,
+    };
+    match open {
+        Some(ports) if !ports.contains(&usual) => ports.first().copied().unwrap_or(usual),
+        _ => usual,
     }
 }
 
