@@ -22,6 +22,7 @@
 //! |---|---|
 //! | [`wire`] | bytes and what they mean: packets, flows, rewriting |
 //! | [`time`] | simulated time |
+//! | [`distribution`] | random numbers of a distribution, from uniform ones |
 //! | [`trace`] | the words for what happened: verdicts, drop causes, steps |
 //! | [`node`] | one file a station: instance, connector, firewall, routes, Cloud NAT, the far sides |
 //! | [`topology`] | which station is linked to which |
@@ -87,6 +88,7 @@ pub mod bench;
 pub mod capture;
 pub mod cli;
 pub mod diagnose;
+pub mod distribution;
 pub mod network;
 pub mod node;
 pub mod probe;

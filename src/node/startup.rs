@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use foldhash::quality::FixedState;
 
+use crate::distribution;
 use crate::time::SimTime;
 use crate::wire::FiveTuple;
 
@@ -53,24 +54,19 @@ impl Opening {
 
 impl Spread {
     fn of(&self, destination: IpAddr) -> SimTime {
-        let draw = |number: u8| unit(self.seed, (destination, number));
-        // By Box and Muller; 1.2816 sigma is the normal distribution's 90th percentile.
-        let radius = libm::sqrt(-2.0 * libm::log(draw(0)));
-        let normal = radius * libm::cos(std::f64::consts::TAU * draw(1));
-        let (median, p90) = (self.median.as_secs_f64(), self.p90.as_secs_f64());
-        if median == 0.0 {
+        if self.median.is_zero() {
             return self.from;
         }
-        let sigma = libm::log(p90 / median) / 1.281_551_565_544_600_4;
-        let takes = (median * libm::exp(sigma * normal)).min(self.max.as_secs_f64());
-        self.from + Duration::from_secs_f64(takes)
+        let draw = |number: u8| unit(self.seed, (destination, number));
+        let normal = distribution::normal(draw(0), draw(1));
+        let takes = distribution::log_normal(normal, self.median.as_secs_f64(), self.p90.as_secs_f64());
+        self.from + Duration::from_secs_f64(takes.min(self.max.as_secs_f64()))
     }
 }
 
 /// Uniform in (0, 1], the same for the same key.
 fn unit(seed: u64, key: impl Hash) -> f64 {
-    // 53 bits, and never zero.
-    ((FixedState::with_seed(seed).hash_one(key) >> 11) + 1) as f64 / (1u64 << 53) as f64
+    distribution::unit(FixedState::with_seed(seed).hash_one(key))
 }
 
 /// Private Google Access does not answer some connections of a new instance. One report of 2026 saw 32 SYN packets in 27 s go

@@ -1,12 +1,11 @@
 //! Randomness: one seed, a named stream for each purpose, so that a change in one place draws nothing away from another.
-//!
-//! Distributions are made with `libm`, whose results are the same on every platform, unlike those of the system's
-//! mathematics library.
 
 use std::hash::BuildHasher;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::distribution;
 
 /// The stream of this name.
 pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
@@ -17,8 +16,7 @@ pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
 
 /// Uniform in (0, 1].
 pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
-    // 53 random bits, and never zero.
-    ((rng.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    distribution::unit(rng.next_u64())
 }
 
 /// Uniform in 0..count.
@@ -37,17 +35,15 @@ pub fn log_normal_p99(rng: &mut ChaCha8Rng, median: f64, p99: f64) -> f64 {
     median * libm::exp(sigma * normal(rng))
 }
 
-/// Standard normal, by Box and Muller.
+/// Standard normal.
 pub fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let radius = libm::sqrt(-2.0 * libm::log(unit(rng)));
-    radius * libm::cos(std::f64::consts::TAU * unit(rng))
+    let (radius, angle) = (unit(rng), unit(rng));
+    distribution::normal(radius, angle)
 }
 
-/// Log-normal with this median and 90th percentile. `ln(p90 / median) = 1.2816 sigma`, the normal distribution's own
-/// 90th percentile.
+/// Log-normal with this median and 90th percentile.
 pub fn log_normal(rng: &mut ChaCha8Rng, median: f64, p90: f64) -> f64 {
-    let sigma = libm::log(p90 / median) / 1.281_551_565_544_600_4;
-    median * libm::exp(sigma * normal(rng))
+    distribution::log_normal(normal(rng), median, p90)
 }
 
 #[cfg(test)]
