@@ -500,11 +500,11 @@ impl<'a> Replay<'a> {
                     return Ok(());
                 };
                 self.packet.set_destination(far.seen.0, 0);
-                self.set_embedded_source(far.seen);
+                self.packet.set_quoted_source(far.seen);
                 return self.emit_without_flow(far, time);
             }
             self.packet.set_source(flow.inside.0, 0);
-            self.set_embedded_destination(flow.inside);
+            self.packet.set_quoted_destination(flow.inside);
             return self.send_without_flow(flow.instance, time);
         }
         let (src, dst) = (self.packet.source(), self.packet.destination());
@@ -533,24 +533,6 @@ impl<'a> Replay<'a> {
                 self.unsent(DropCause::SimNoClient);
                 Ok(())
             }
-        }
-    }
-
-    fn set_embedded_source(&mut self, (address, port): (IpAddr, u16)) {
-        match (address, self.packet.embedded(), self.packet.embedded_ipv6()) {
-            (IpAddr::V4(address), Some(embedded), _) => self.packet.set_embedded_source(&embedded, address, port),
-            (IpAddr::V6(address), _, Some(embedded)) => self.packet.set_embedded_source_ipv6(&embedded, address, port),
-            _ => unreachable!("an error quotes a packet of its own version of IP"),
-        }
-    }
-
-    fn set_embedded_destination(&mut self, (address, port): (IpAddr, u16)) {
-        match (address, self.packet.embedded(), self.packet.embedded_ipv6()) {
-            (IpAddr::V4(address), Some(embedded), _) => self.packet.set_embedded_destination(&embedded, address, port),
-            (IpAddr::V6(address), _, Some(embedded)) => {
-                self.packet.set_embedded_destination_ipv6(&embedded, address, port);
-            }
-            _ => unreachable!("an error quotes a packet of its own version of IP"),
         }
     }
 

@@ -138,14 +138,28 @@ impl Packet {
         self.set_embedded(embedded, End::Destination, address, port);
     }
 
-    /// [`Packet::set_embedded_source`] for IPv6.
-    pub fn set_embedded_source_ipv6(&mut self, embedded: &Embedded<Ipv6Addr>, address: Ipv6Addr, port: u16) {
-        self.set_embedded(embedded, End::Source, address, port);
+    /// [`Packet::set_embedded_source`] for an error of either version.
+    ///
+    /// # Panics
+    /// When the packet is no error that quotes a packet of the address's version.
+    pub fn set_quoted_source(&mut self, (address, port): (IpAddr, u16)) {
+        self.set_quoted(End::Source, address, port);
     }
 
-    /// [`Packet::set_embedded_destination`] for IPv6.
-    pub fn set_embedded_destination_ipv6(&mut self, embedded: &Embedded<Ipv6Addr>, address: Ipv6Addr, port: u16) {
-        self.set_embedded(embedded, End::Destination, address, port);
+    /// [`Packet::set_embedded_destination`] for an error of either version.
+    ///
+    /// # Panics
+    /// As [`Packet::set_quoted_source`].
+    pub fn set_quoted_destination(&mut self, (address, port): (IpAddr, u16)) {
+        self.set_quoted(End::Destination, address, port);
+    }
+
+    fn set_quoted(&mut self, end: End, address: IpAddr, port: u16) {
+        match (address, self.embedded(), self.embedded_ipv6()) {
+            (IpAddr::V4(address), Some(embedded), _) => self.set_embedded(&embedded, end, address, port),
+            (IpAddr::V6(address), _, Some(embedded)) => self.set_embedded(&embedded, end, address, port),
+            _ => unreachable!("an error quotes a packet of its own version of IP"),
+        }
     }
 
     fn set_embedded<A: Version>(&mut self, embedded: &Embedded<A>, end: End, address: A, port: u16) {
