@@ -97,12 +97,8 @@ impl Flows {
     /// Lets the client's stack do what it can now.
     pub(super) fn run_client(&mut self, network: &mut Network, slot: u32) {
         let now = network.engine().now();
-        let stack = self.connections[slot as usize].stack();
-        let before = stack.client.received;
-        let sent = stack.client.run(now);
-        for packet in sent {
-            self.post(slot, true, packet);
-        }
+        let before = self.connections[slot as usize].stack().client.received;
+        self.post_client(slot, now);
         let connection = &mut self.connections[slot as usize];
         let stack = connection.stack();
         if stack.client.received > before {
@@ -115,19 +111,13 @@ impl Flows {
             self.establish(network, slot);
             let client = &mut self.connections[slot as usize].stack().client;
             client.write(bytes);
-            let sent = client.run(now);
-            for packet in sent {
-                self.post(slot, true, packet);
-            }
+            self.post_client(slot, now);
         }
         // The far side has closed, so this one does, too.
         let client = &mut self.connections[slot as usize].stack().client;
         if client.peer_closed && standing == Standing::Open {
             client.close();
-            let sent = client.run(now);
-            for packet in sent {
-                self.post(slot, true, packet);
-            }
+            self.post_client(slot, now);
         }
         self.ask_for_timer(network, slot, Kind::ClientTimeout);
         if standing == Standing::Gone {
@@ -228,6 +218,14 @@ impl Flows {
         } else if waits && now - stack.progress > GIVES_UP {
             let failure = connection.unanswered();
             self.fail(network, slot, failure);
+        }
+    }
+
+    /// Posts what the client's stack sends now.
+    fn post_client(&mut self, slot: u32, now: SimTime) {
+        let sent = self.connections[slot as usize].stack().client.run(now);
+        for packet in sent {
+            self.post(slot, true, packet);
         }
     }
 
