@@ -8,9 +8,11 @@
 //! A capture cannot react. What it holds of a TCP connection that this network refuses to open is not sent on: no client
 //! would have sent it. A reply to a request that did not get out is dropped, too, and both are counted by their names.
 
+mod inside_ports;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{BuildHasher, Hash};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -30,6 +32,8 @@ use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::trace::{DropCause, PortId};
 use crate::wire::{Direction, FiveTuple, Flow, Packet, Protocol, tcp_flags};
+
+use inside_ports::InsidePorts;
 
 /// A flow of datagrams that has been silent for this long is forgotten, so that memory does not grow with a capture; not
 /// before twice the longest timeout of any gateway.
@@ -753,71 +757,6 @@ fn flow_key(tuple: &FiveTuple) -> u128 {
     u128::from(src.min(dst)) << 56 | u128::from(src.max(dst)) << 8 | u128::from(tuple.protocol.number())
 }
 
-/// Source ports in use by the instances, for each destination: several clients may share an instance and use the same
-/// ports.
-#[derive(Debug, Default)]
-struct InsidePorts {
-    v4: Ports<u128>,
-    v6: Ports<FiveTuple<Ipv6Addr>>,
-}
-
-impl InsidePorts {
-    /// Takes this flow's source port or the next one that is free; when none is, the port is shared.
-    fn take(&mut self, flow: Flow) -> u16 {
-        match flow {
-            Flow::V4(tuple) => self.v4.take(tuple.src_port, |word| FiveTuple { src_port: word, ..tuple }.key()),
-            Flow::V6(tuple) => self.v6.take(tuple.src_port, |word| FiveTuple { src_port: word, ..tuple }),
-        }
-    }
-
-    fn release(&mut self, flow: Flow) {
-        match flow {
-            Flow::V4(tuple) => {
-                self.v4.release(tuple.src_port, FiveTuple { src_port: tuple.src_port / 64, ..tuple }.key());
-            }
-            Flow::V6(tuple) => {
-                self.v6.release(tuple.src_port, FiveTuple { src_port: tuple.src_port / 64, ..tuple });
-            }
-        }
-    }
-}
-
-/// Ports taken, in words of 64: many clients in step leave long runs of them, so as many are looked at in one go. The key of
-/// a word is a flow with the word's number for a source port.
-#[derive(Debug)]
-struct Ports<K>(HashMap<K, u64, FixedState>);
-
-impl<K> Default for Ports<K> {
-    fn default() -> Self {
-        Ports(HashMap::default())
-    }
-}
-
-impl<K: Eq + Hash> Ports<K> {
-    fn take(&mut self, wanted: u16, key: impl Fn(u16) -> K) -> u16 {
-        // Once around, and once more the word that it began in, from its first port on.
-        let begins = std::iter::once((wanted, wanted % 64));
-        let mut words = begins.chain((1..=1024).map(|step: u16| (wanted.wrapping_add(step.wrapping_mul(64)), 0)));
-        let free = |(port, first): (u16, u16)| {
-            let taken = self.0.get(&key(port / 64)).copied().unwrap_or(0);
-            let free = !taken >> first << first;
-            (free != 0).then(|| port / 64 * 64 + free.trailing_zeros() as u16)
-        };
-        let port = words.find_map(free).unwrap_or(wanted);
-        *self.0.entry(key(port / 64)).or_default() |= 1 << (port % 64);
-        port
-    }
-
-    fn release(&mut self, port: u16, key: K) {
-        if let Some(taken) = self.0.get_mut(&key) {
-            *taken &= !(1 << (port % 64));
-            if *taken == 0 {
-                self.0.remove(&key);
-            }
-        }
-    }
-}
-
 impl Tally {
     /// Writes the counts into a summary.
     pub(crate) fn fill(&self, summary: &mut Summary) {
@@ -834,47 +773,11 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    fn tuple(src_port: u16, dst_port: u16) -> Flow {
-        let (src, dst) = (Ipv4Addr::new(10, 9, 0, 2), Ipv4Addr::new(198, 51, 100, 7));
-        FiveTuple { src, dst, src_port, dst_port, protocol: Protocol::Udp }.into()
-    }
-
-    #[test]
-    fn every_port_of_a_destination_is_taken_before_one_is_shared() {
-        let mut ports = InsidePorts::default();
-        let mut taken: Vec<_> = (0..=u16::MAX).map(|_| ports.take(tuple(65_000, 443))).collect();
-        assert_eq!(taken[..3], [65_000, 65_001, 65_002]);
-        assert_eq!((ports.take(tuple(65_000, 443)), ports.take(tuple(65_000, 444))), (65_000, 65_000));
-        taken.sort_unstable();
-        taken.dedup();
-        assert_eq!(taken.len(), 65_536);
-    }
-
     proptest! {
-        #[test]
-        fn the_port_taken_is_the_next_free_one(steps in prop::collection::vec((any::<bool>(), 65_400u32..65_700), 1..600)) {
-            let mut ports = InsidePorts::default();
-            let mut model = BTreeSet::new();
-            for (take, port) in steps {
-                let port = port as u16;
-                if take {
-                    let next = (0..=u16::MAX).map(|step| port.wrapping_add(step)).find(|port| !model.contains(port));
-                    prop_assert_eq!(Some(ports.take(tuple(port, 443))), next);
-                    model.extend(next);
-                } else if model.remove(&port) {
-                    ports.release(tuple(port, 443));
-                }
-            }
-            model.iter().for_each(|&port| ports.release(tuple(port, 443)));
-            prop_assert!(ports.v4.0.is_empty());
-        }
-
         #[test]
         fn both_directions_of_a_flow_have_one_key(ends in any::<[u32; 2]>(), ports in any::<[u16; 2]>(), other in any::<u16>()) {
             let there = FiveTuple {
