@@ -10,7 +10,6 @@ const TUNNELS: usize = 20;
 
 const FRAME: &str = "\
 name: large
-duration: 20s
 networks: [{name: vpc, routingConfig: {routingMode: GLOBAL}}]
 subnetworks:
 - {name: run-a, network: vpc, region: us-central1, ipCidrRange: 10.0.0.0/21}
@@ -37,9 +36,14 @@ hosts:
 - {name: db, address: 10.0.24.9, location: vpc, network: vpc, rtt: 1ms}
 ";
 
-/// The scenario with this many routes beside the default route.
+/// The scenario with this many routes beside the default route, and ten seconds of load.
 pub fn scenario(routes: usize) -> String {
-    let mut yaml = FRAME.to_owned();
+    lasting(routes, 10)
+}
+
+/// The same with a load of so many seconds.
+pub fn lasting(routes: usize, seconds: u32) -> String {
+    let mut yaml = format!("duration: {}s\n{FRAME}", seconds + 10);
     yaml += "firewalls:\n- {name: allow-db, network: vpc, sourceRanges: [10.0.0.0/8], allowed: [{IPProtocol: tcp, ports: ['5432']}]}\n";
     for at in 0..50 {
         let _ = writeln!(
@@ -95,7 +99,7 @@ pub fn scenario(routes: usize) -> String {
         {
             let _ = writeln!(
                 traffic,
-                "- {{name: 's{at} to {to}', from: s{at}, to: '{to}', rate: {rate}/s, arrivals: constant, stop: 10s, lifetime: 200ms}}"
+                "- {{name: 's{at} to {to}', from: s{at}, to: '{to}', rate: {rate}/s, arrivals: constant, stop: {seconds}s, lifetime: 200ms}}"
             );
         }
     }
