@@ -69,6 +69,7 @@ impl Network {
         let unreachable = to.unreachable;
         self.engine.change(self.hosts[host], |host| host.set_unreachable(unreachable));
         self.set_server(host, to.server);
+        self.patched_hosts.push(node);
     }
 
     fn set_server(&mut self, host: usize, server: ServerSettings) {

@@ -161,6 +161,8 @@ pub struct Network {
     log: Vec<RunLog>,
     /// Instances whose connections the infrastructure has ended.
     disconnected: Vec<NodeId>,
+    /// Hosts whose servers behave otherwise since they were last taken.
+    patched_hosts: Vec<NodeId>,
     wrong: impairments::Wrong,
 }
 
@@ -207,6 +209,7 @@ impl Network {
             agenda: Agenda::default(),
             log: Vec::new(),
             disconnected: Vec::new(),
+            patched_hosts: Vec::new(),
             wrong: impairments::Wrong::default(),
             scenario: Arc::new(scenario.clone()),
         };
@@ -314,6 +317,11 @@ impl Network {
     /// Takes the instances whose connections the infrastructure has ended since the last call.
     pub fn take_disconnected(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.disconnected)
+    }
+
+    /// Takes the hosts that events have changed since the last call.
+    pub fn take_patched_hosts(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.patched_hosts)
     }
 
     /// When [`Network::handle_timeout`] has something to do.

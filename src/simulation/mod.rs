@@ -118,6 +118,10 @@ pub fn run_watched(
         if !disconnected.is_empty() {
             flows.disconnect(&mut network, &disconnected);
         }
+        let patched = network.take_patched_hosts();
+        if !patched.is_empty() {
+            flows.servers_changed(&mut network, &patched);
+        }
         if until >= end {
             break;
         }

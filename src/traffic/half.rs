@@ -69,6 +69,11 @@ impl Half {
         self.closing = true;
     }
 
+    /// Whether the application has closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     /// Whether everything, the FIN included, was acknowledged.
     pub(super) fn is_done(&self) -> bool {
         self.closing && self.unacknowledged == self.limit()

@@ -27,6 +27,11 @@ pub struct Accepted {
     reset_at: SimTime,
 }
 
+impl Accepted {
+    /// One that is not reset.
+    pub const FOR_GOOD: Accepted = Accepted { reset_at: SimTime::NEVER };
+}
+
 impl ServerBehaviour {
     /// The server of a host of this name.
     pub fn new(settings: ServerSettings, seed: u64, host: &str) -> ServerBehaviour {

@@ -181,6 +181,16 @@ impl End {
         self.closing = true;
     }
 
+    /// The application ends the connection at once: a reset is sent.
+    pub(super) fn abort(&mut self) {
+        self.socket_mut().abort();
+    }
+
+    /// Whether the application has closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     /// A packet arrives. It is looked at by the next [`End::run`].
     pub(super) fn take(&mut self, packet: &Packet) {
         self.wire.arrived.push_back(packet.bytes().to_vec());

@@ -446,12 +446,6 @@ impl Resolver<'_> {
             Some(share) => self.share(share, "reset"),
             None => base.reset.map(|reset| reset.share).or(after.map(|_| 1.0)),
         };
-        let not_yet =
-            [set.idle_timeout.map(|it| it.place), set.reset.map(|it| it.place), set.reset_after.map(|it| it.place)];
-        for place in not_yet.into_iter().flatten() {
-            let message = "servers do not close or reset connections of their own accord yet";
-            self.push(Diagnostic::warning("not-simulated", message).at(place));
-        }
         ServerSettings {
             refuse: set.refuse.map_or(base.refuse, |it| it.value),
             hang: set.hang.map_or(base.hang, |it| it.value),

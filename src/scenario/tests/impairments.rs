@@ -249,8 +249,8 @@ fn what_will_hurt_is_a_warning_and_what_will_not_is_none() {
         assert_eq!(warnings(&text(fields, load)), NOTHING, "{fields}");
     }
     let idle = warnings(&text(", idleTimeout: 60s", load));
-    assert_eq!(idle, ["not-simulated 4:57", "server-closes-idle 5:27"]);
-    assert_eq!(warnings(&text(", idleTimeout: 180s", load)), ["not-simulated 4:57"]);
+    assert_eq!(idle, ["server-closes-idle 5:27"]);
+    assert_eq!(warnings(&text(", idleTimeout: 180s", load)), NOTHING);
     let workload = "impairments: [{workload: api, loss: 0.01}]\n";
     assert_eq!(warnings(&text("", workload)), ["nothing-impaired 5:26"]);
     let same = "events: [{at: 1s, patchHost: {host: far, set: {loss: 0}}}]\n";

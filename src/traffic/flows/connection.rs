@@ -24,9 +24,10 @@ pub(super) enum Kind {
     ServerTimeout = 7,
     Lifetime = 8,
     SynAck = 9,
+    ServerEnds = 10,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::ClientPacket,
     Kind::ServerPacket,
     Kind::Arrival,
@@ -36,6 +37,7 @@ const KINDS: [Kind; 9] = [
     Kind::ServerTimeout,
     Kind::Lifetime,
     Kind::SynAck,
+    Kind::ServerEnds,
 ];
 
 pub(super) fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {

@@ -9,6 +9,7 @@ mod begin;
 mod connection;
 mod record;
 mod script;
+mod servers;
 mod sources;
 mod stacks;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use connection::connection_of;
 pub use record::{Counts, Fate, NEVER_SENT, Record};
 
 use connection::{Connection, Ends, Far, Kind, Phase, tag, untag};
+use servers::Servers;
 use sources::Sources;
 use stacks::Outgoing;
 
@@ -46,6 +48,7 @@ pub struct Flows {
     connections: Vec<Connection>,
     free: Vec<u32>,
     sources: Sources,
+    servers: Servers,
     /// By workload: connections that an instance may begin in a second.
     limits: Vec<Option<u32>>,
     arrivals: Vec<ChaCha8Rng>,
@@ -69,6 +72,7 @@ impl Flows {
             connections: Vec::new(),
             free: Vec::new(),
             sources: Sources::default(),
+            servers: Servers::new(scenario.seed),
             limits: (0..scenario.workloads.len()).map(|workload| scenario.connections_per_second(workload)).collect(),
             arrivals: (scenario.traffic.iter().enumerate())
                 .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
@@ -155,6 +159,7 @@ impl Flows {
             Kind::ClientTimeout => self.client_timeout(network, slot),
             Kind::ServerTimeout => self.server_timeout(network, slot),
             Kind::SynAck => self.repeat_syn_ack(network, slot),
+            Kind::ServerEnds => self.server_ends(network, slot),
             Kind::ClientPacket | Kind::ServerPacket | Kind::Arrival => unreachable!("packets do not wake"),
         }
         true
@@ -255,21 +260,10 @@ impl Flows {
             Ends::Script(_) if connection.flow.protocol() != Protocol::Tcp => {
                 self.finish(network, slot, Fate::Established);
             }
-            Ends::Script(script) if by_server => {
-                if let Some(server) = &mut script.server {
-                    server.half.close();
-                }
-                self.continue_server(network, slot, false);
-            }
+            _ if by_server => self.close_server(network, slot),
             Ends::Script(script) => {
                 script.client.half.close();
                 self.continue_client(network, slot, false);
-            }
-            Ends::Stack(stack) if by_server => {
-                if let Some(server) = &mut stack.server {
-                    server.close();
-                }
-                self.run_server(network, slot);
             }
             Ends::Stack(stack) => {
                 stack.client.close();
@@ -313,6 +307,7 @@ impl Flows {
         }
         connection.phase = Phase::Free;
         self.sources.release(connection.flow);
+        self.servers.forget(slot);
         let (client_flow, server_flow) = (connection.client_flow, connection.server_flow);
         // The generation goes up when the slot is used again; until then stragglers find it free.
         self.free.push(slot);

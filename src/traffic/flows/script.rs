@@ -101,6 +101,7 @@ impl Flows {
         let Connection { generation, server_flow, .. } = self.connections[slot as usize];
         let token = tag(Kind::ServerPacket, generation, slot);
         let flow = known.then_some(server_flow);
+        self.servers.use_connection(slot, network.engine().now());
         let outcome = network.engine_mut().emit(far.node, far.port, &mut packet, token, flow);
         self.settle(network, outcome, packet, token);
     }
@@ -263,12 +264,20 @@ impl Flows {
             self.send_server_segment(network, slot, segment);
             return;
         }
+        if known {
+            self.accept(network, slot, far.node);
+        }
         let connection = &mut self.connections[slot as usize];
         let Some(server) = connection.script().server.as_mut().filter(|_| known) else {
             // To the server this is another connection, of which it knows nothing: the mapping has changed.
             self.refuse(network, slot, far, packet);
             return;
         };
+        if server.half.is_closing() && !server.half.peer_closed && payload > 0 {
+            // Its application has closed the socket: nobody is there to read it.
+            self.reset_by_server(network, slot, far);
+            return;
+        }
         let due = server.half.receive(flags, seq, ack, payload);
         let half = server.half;
         let received = u64::from(half.received(connection.script().peer));

@@ -88,7 +88,16 @@ impl Flows {
             self.send_all(network);
             return;
         }
+        if flags & tcp_flags::SYN == 0 {
+            self.accept(network, slot, far.node);
+        }
         if let Some(server) = &mut self.connections[slot as usize].stack().server {
+            let payload = packet.tcp_numbers().map_or(0, |(_, _, payload)| payload);
+            if server.is_closing() && !server.peer_closed && payload > 0 {
+                // Its application has closed the socket: nobody is there to read it.
+                self.reset_by_server(network, slot, far);
+                return;
+            }
             server.take(packet);
         }
         self.run_server(network, slot);

@@ -14,6 +14,10 @@ services: [{{name: api, region: us-central1}}]
 hosts:
 - {{name: open, address: 198.51.100.7, ports: [443], rtt: 20ms}}
 - {{name: hole, address: 198.51.100.8, unreachable: true}}
+- {{name: leaves, address: 198.51.100.10, rtt: 20ms, idleTimeout: 60s}}
+- {{name: drops, address: 198.51.100.11, rtt: 20ms, idleTimeout: 60s, idleClose: rst}}
+- {{name: resets, address: 198.51.100.12, rtt: 20ms, reset: 1, resetAfter: 5s}}
+- {{name: fails, address: 198.51.100.13, rtt: 20ms, reset: 0.3, resetAfter: 100ms}}
 traffic: [{{name: t, from: api, {traffic}}}]
 "
     );
@@ -91,6 +95,10 @@ fn scripts_and_stacks_agree_where_nothing_is_lost() {
         "to: \"open:80\", count: 10",
         "to: \"hole:443\", count: 2, connectTimeout: 90s",
         "to: \"198.51.100.9:443\", count: 2, connectTimeout: 10s",
+        "to: \"leaves:443\", count: 10, lifetime: 100s",
+        "to: \"drops:443\", count: 10, lifetime: 100s",
+        "to: \"resets:443\", count: 10, lifetime: 100s",
+        "to: \"fails:443\", count: 1000, lifetime: 10s",
     ] {
         let [script, stack] = both(traffic).map(|summary| {
             let connections = &summary.connections;
@@ -125,4 +133,22 @@ fn a_stacks_exchange_is_a_handshake_data_and_a_close() {
     // which stacks send some with data and delay others.
     let each = summary.packets.sent as f64 / 10.0;
     assert!((11.0..=14.0).contains(&each), "{each}");
+}
+
+#[test]
+fn a_server_closes_what_nobody_uses_and_resets_some() {
+    for ends in ["flow", "stack"] {
+        let run = |traffic: &str| run(&format!("{traffic}, endpoints: {ends}")).connections;
+        let closed = run("to: \"leaves:443\", count: 10, lifetime: 100s");
+        assert_eq!((closed.established, closed.broken), (10, 0), "{ends}");
+        // Idle since the response was acknowledged, some 50 ms after the start; established 30 ms before that.
+        for (to, lifetime, broken) in [("drops", 61, 10), ("drops", 60, 0), ("resets", 6, 10), ("resets", 4, 0)] {
+            let ended = run(&format!("to: \"{to}:443\", count: 10, lifetime: {lifetime}s"));
+            assert_eq!((ended.established, ended.broken), (10, broken), "{ends} {to} {lifetime}");
+            assert_eq!(ended.failed_by.get("SIM_CONNECTION_RESET").copied().unwrap_or(0), broken);
+        }
+        // 300 of 1,000, with a standard deviation of 14.
+        let share = run("to: \"fails:443\", count: 1000, lifetime: 10s");
+        assert!((250..350).contains(&share.broken), "{ends} {}", share.broken);
+    }
 }
