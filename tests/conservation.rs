@@ -24,6 +24,47 @@ struct Load {
     connect_timeout_s: u32,
     start_s: u32,
     endpoints: &'static str,
+    asks: Option<Asks>,
+}
+
+/// Requests of a load, if it is one of TCP.
+#[derive(Debug, Clone)]
+struct Asks {
+    calls: u32,
+    think_ms: u32,
+    timeout_ms: u32,
+    attempts: u32,
+    pool: Option<(u32, u32)>,
+    dns: bool,
+    /// Workers of an instance instead of a rate.
+    workers: Option<u32>,
+}
+
+fn asks() -> impl Strategy<Value = Asks> {
+    let calls = (1..4u32, 0..1500u32, 0..3000u32, 1..4u32);
+    (calls, prop::option::of((1..4u32, 0..5u32)), any::<bool>(), prop::option::of(1..6u32)).prop_map(
+        |((calls, think_ms, timeout_ms, attempts), pool, dns, workers)| Asks {
+            calls,
+            think_ms,
+            timeout_ms,
+            attempts,
+            pool,
+            dns,
+            workers,
+        },
+    )
+}
+
+impl Asks {
+    fn fields(&self) -> String {
+        let Asks { calls, think_ms, timeout_ms, attempts, pool, dns, .. } = self;
+        let pool = pool.map_or(String::new(), |(size, idle)| format!(", pool: {{size: {size}, idleTimeout: {idle}s}}"));
+        let dns = if *dns { ", dns: {server: 'far:53', ttl: 3s}" } else { "" };
+        format!(
+            "requests: {{calls: {calls}, thinkTime: {think_ms}ms, timeout: {timeout_ms}ms, \
+             retryPolicy: {{maxAttempts: {attempts}}}{pool}{dns}}}"
+        )
+    }
 }
 
 /// Something that changes while the scenario runs.
@@ -47,6 +88,8 @@ enum Event {
         refuse: bool,
         hang: bool,
         rtt_ms: u32,
+        idle_s: u32,
+        reset: f64,
     },
 }
 
@@ -114,7 +157,7 @@ struct Random {
 
 fn load() -> impl Strategy<Value = Load> {
     (
-        prop::sample::select(vec!["conn-api", "direct-api", "lone-api"]),
+        prop::sample::select(vec!["conn-api", "direct-api", "lone-api", "auto-api"]),
         prop::sample::select(vec![
             ("tcp", "far:443"),
             ("tcp", "far:80"),
@@ -128,11 +171,14 @@ fn load() -> impl Strategy<Value = Load> {
         prop::sample::select(vec!["client", "server", "nobody"]),
         1..15u32,
         0..10u32,
-        prop::sample::select(vec!["flow", "stack"]),
+        (prop::sample::select(vec!["flow", "stack"]), prop::option::of(asks())),
     )
-        .prop_map(|(from, (protocol, to), pace, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints)| {
-            Load { from, to, protocol, pace, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints }
-        })
+        .prop_map(
+            |(from, (protocol, to), pace, lifetime_ms, closed_by, connect_timeout_s, start_s, (endpoints, asks))| {
+                let asks = asks.filter(|_| protocol == "tcp");
+                Load { from, to, protocol, pace, lifetime_ms, closed_by, connect_timeout_s, start_s, endpoints, asks }
+            },
+        )
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -146,11 +192,8 @@ fn event() -> impl Strategy<Value = Event> {
         (place(), wrong(), prop::option::of(1..10u32))
             .prop_map(|(place, wrong, seconds)| Event::Impair(place, wrong, seconds)),
         (place(), 1..10u32).prop_map(|(place, seconds)| Event::Outage(place, seconds)),
-        (any::<bool>(), any::<bool>(), 0..60u32).prop_map(|(refuse, hang, rtt_ms)| Event::Server {
-            refuse,
-            hang,
-            rtt_ms
-        }),
+        (any::<bool>(), any::<bool>(), 0..60u32, 0..4u32, 0.0..0.5f64)
+            .prop_map(|(refuse, hang, rtt_ms, idle_s, reset)| Event::Server { refuse, hang, rtt_ms, idle_s, reset }),
     ]
 }
 
@@ -223,6 +266,9 @@ services:
   instances: 2
   template: {{vpcAccess: {{networkInterfaces: [{{subnetwork: app}}], egress: ALL_TRAFFIC}}}}
 - {{name: lone-api, region: r1}}
+- name: auto-api
+  region: r1
+  template: {{maxInstanceRequestConcurrency: 2, scaling: {{maxInstanceCount: 6}}, vpcAccess: {{networkInterfaces: [{{subnetwork: app}}], egress: ALL_TRAFFIC}}}}
 hosts:
 - {{name: far, address: 198.51.100.7, ports: [443, udp/53], rtt: 30ms, loss: {loss}}}
 - {{name: hole, address: 198.51.100.8, unreachable: true}}
@@ -252,10 +298,20 @@ traffic:
                 Ok(rate) => format!("rate: {rate}/s"),
                 Err(count) => format!("count: {count}"),
             };
+            let pace = match load.asks.as_ref().and_then(|asks| asks.workers) {
+                Some(workers) => format!("workers: {{perInstance: {workers}, pause: 300ms}}"),
+                None => pace,
+            };
+            // A pool closes its connections itself.
+            let life = match &load.asks {
+                Some(asks) if asks.pool.is_some() => asks.fields(),
+                Some(asks) => format!("{}, closedBy: {closed_by}", asks.fields()),
+                None => format!("lifetime: {lifetime_ms}ms, closedBy: {closed_by}"),
+            };
             let _ = writeln!(
                 yaml,
                 "- {{name: load-{number}, from: {from}, to: '{to}', protocol: {protocol}, {pace}, start: {start_s}s, \
-                 lifetime: {lifetime_ms}ms, closedBy: {closed_by}, connectTimeout: {connect_timeout_s}s, endpoints: {endpoints}}}"
+                 {life}, connectTimeout: {connect_timeout_s}s, endpoints: {endpoints}}}"
             );
         }
         let mut events: Vec<_> = self.events.iter().filter(|(at, _)| at < duration_s).collect();
@@ -292,8 +348,11 @@ traffic:
                     out_until = at + seconds;
                     format!("outage: {{{place}, for: {seconds}s}}")
                 }
-                Event::Server { refuse, hang, rtt_ms } => {
-                    format!("patchHost: {{host: far, set: {{refuse: {refuse}, hang: {hang}, rtt: {rtt_ms}ms}}}}")
+                Event::Server { refuse, hang, rtt_ms, idle_s, reset } => {
+                    let server = format!(
+                        "refuse: {refuse}, hang: {hang}, idleTimeout: {idle_s}s, reset: {reset}, resetAfter: 1s"
+                    );
+                    format!("patchHost: {{host: far, set: {{{server}, rtt: {rtt_ms}ms}}}}")
                 }
             };
             let _ = writeln!(yaml, "- {{at: {at}s, {change}}}");
@@ -323,6 +382,19 @@ fn check(random: &Random) {
     for count in ["attempted", "established", "failed", "pending", "broken"] {
         let total: u64 = loads.iter().map(|load| load[count].as_u64().expect("a count")).sum();
         assert_eq!(summary["connections"][count], total, "{count}\n{yaml}");
+    }
+
+    let requests = &summary["requests"];
+    let asked = random.loads.iter().any(|load| load.asks.is_some());
+    assert_eq!(requests.is_object(), asked, "{yaml}");
+    if asked {
+        let [attempted, succeeded, failed, pending] =
+            ["attempted", "succeeded", "failed", "pending"].map(|count| requests[count].as_u64().expect("a count"));
+        assert_eq!(attempted, succeeded + failed + pending, "{yaml}");
+        let by_cause = requests["failedBy"].as_object().expect("counts").values().filter_map(Value::as_u64);
+        assert_eq!(failed, by_cause.sum::<u64>(), "{yaml}");
+        let of_loads = loads.iter().filter_map(|load| load["requests"]["attempted"].as_u64());
+        assert_eq!(attempted, of_loads.sum::<u64>(), "{yaml}");
     }
 
     let connections = json_lines(&out.join("connections.jsonl"));

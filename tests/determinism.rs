@@ -43,6 +43,9 @@ services:
   instances: 2
   template: {vpcAccess: {networkInterfaces: [{subnetwork: app}], egress: ALL_TRAFFIC}}
 - {name: lone-api, region: r1}
+- name: asked-api
+  region: r1
+  template: {maxInstanceRequestConcurrency: 2, vpcAccess: {networkInterfaces: [{subnetwork: app}], egress: ALL_TRAFFIC}}
 hosts:
 - {name: far, address: 198.51.100.7, ports: [443, udp/53], rtt: 40ms, loss: 0.05, jitter: 4ms, duplicate: 0.02, reorder: {share: 0.05, delay: 9ms}, mtu: 1400}
 - {name: hole, address: 198.51.100.8, unreachable: true}
@@ -58,6 +61,8 @@ traffic:
 - {name: udp, from: direct-api, to: far:53, protocol: udp, rate: 3/s}
 - {name: ping, from: direct-api, to: far, protocol: icmp, rate: 1/s}
 - {name: vain, from: lone-api, to: hole:443, rate: 1/s, connectTimeout: 5s}
+- {name: calls, from: asked-api, to: far:443, rate: 10/s, requests: {timeout: 1s, thinkTime: 200ms, pool: {size: 2}, retryPolicy: {maxAttempts: 4}, dns: {server: far:53, ttl: 5s}}}
+- {name: loop, from: conn-api, to: far:443, workers: {perInstance: 2, pause: 50ms}, requests: {}}
 - {name: office, from: conn-api, to: office:443, rate: 2/s, lifetime: 5s, closedBy: nobody}
 events:
 - {at: 15s, scale: {workload: direct-api, instances: 5}}

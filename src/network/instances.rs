@@ -22,7 +22,7 @@ use crate::scenario::{
     interface_of, interfaces,
 };
 use crate::sim::rng;
-use crate::topology::{Capacity, LinkConfig};
+use crate::topology::{Capacity, LinkConfig, NodeId};
 use crate::trace::info::{self, Resource, WorkloadInfo};
 
 impl Network {
@@ -51,6 +51,34 @@ impl Network {
                 self.end_waiting(key);
             }
         }
+    }
+
+    /// Starts instances of a workload's first revision.
+    pub fn scale_out(&mut self, workload: usize, instances: u32) {
+        let at = Duration::from_nanos(self.engine.now().as_nanos());
+        self.turn_over(Turnover { at, workload, revision: 0, stops: 0, starts: instances }, false);
+    }
+
+    /// Shuts one instance of a workload down.
+    pub fn shut_down(&mut self, workload: usize, instance: NodeId) {
+        if let Some(index) = self.workloads[workload].iter().position(|running| running.site.node == instance) {
+            self.stop_instance(workload, index);
+        }
+    }
+
+    /// Instances of a workload that wait for addresses.
+    pub fn waiting_instances(&self, workload: usize) -> u32 {
+        self.waiting.range((workload, 0)..=(workload, usize::MAX)).map(|(_, count)| *count).sum()
+    }
+
+    /// The most instances that a workload had at a time, and how many have started while the network ran.
+    pub fn instance_counts(&self, workload: usize) -> (u32, u32) {
+        (self.peaks[workload], self.started[workload] - self.warm[workload])
+    }
+
+    /// How many instances have started and stopped so far: when it is what it was, there are the same.
+    pub fn turnovers(&self) -> u64 {
+        self.turnovers
     }
 
     fn end_waiting(&mut self, key: (usize, usize)) {
@@ -105,6 +133,8 @@ impl Network {
             _ => vec![],
         };
         self.started[workload] += 1;
+        self.warm[workload] += u32::from(warm);
+        self.turnovers += 1;
         let first = self.revisions_started.insert((workload, revision));
         let index = self.instances_ever;
         self.instances_ever += 1;
@@ -205,6 +235,7 @@ impl Network {
             held,
             firewall_port,
         });
+        self.peaks[workload] = self.peaks[workload].max(self.workloads[workload].len() as u32);
         true
     }
 
@@ -290,6 +321,7 @@ impl Network {
     fn stop_instance(&mut self, workload: usize, index: usize) {
         let scenario = Arc::clone(&self.scenario);
         let gone = self.workloads[workload].remove(index);
+        self.turnovers += 1;
         self.engine.change(gone.site, Instance::shut_down);
         self.engine.change(self.serverless, |egress| egress.remove_instance(gone.address));
         let spec = &scenario.workloads[workload];

@@ -146,6 +146,10 @@ pub struct Network {
     waiting: BTreeMap<(usize, usize), u32>,
     /// How many instances each workload has ever had, for their names.
     started: Vec<u32>,
+    /// By workload: the most instances at a time.
+    peaks: Vec<u32>,
+    /// By workload: instances that were there from the beginning.
+    warm: Vec<u32>,
     instances_ever: u32,
     /// Workloads and revisions that had an instance.
     revisions_started: HashSet<(usize, usize)>,
@@ -163,6 +167,8 @@ pub struct Network {
     disconnected: Vec<NodeId>,
     /// Hosts whose servers behave otherwise since they were last taken.
     patched_hosts: Vec<NodeId>,
+    /// Instances that have started and stopped so far.
+    turnovers: u64,
     wrong: impairments::Wrong,
 }
 
@@ -198,6 +204,8 @@ impl Network {
             workloads: vec![Vec::new(); scenario.workloads.len()],
             waiting: BTreeMap::new(),
             started: vec![0; scenario.workloads.len()],
+            peaks: vec![0; scenario.workloads.len()],
+            warm: vec![0; scenario.workloads.len()],
             instances_ever: 0,
             revisions_started: HashSet::new(),
             hosts: Vec::new(),
@@ -210,6 +218,7 @@ impl Network {
             log: Vec::new(),
             disconnected: Vec::new(),
             patched_hosts: Vec::new(),
+            turnovers: 0,
             wrong: impairments::Wrong::default(),
             scenario: Arc::new(scenario.clone()),
         };

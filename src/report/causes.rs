@@ -3,14 +3,33 @@
 //! What a cause means is said once, by [`Failure::meaning`]; this adds the remedy, or the place to look, for those where
 //! there is one.
 
-use crate::trace::{DropCause, Failure};
+use crate::trace::{CallFailure, DropCause, Failure};
 
 /// What the cause of this name means, and what to do about it. `None` for a name that is not known here.
 pub(super) fn explanation(name: &str) -> Option<String> {
+    if let Some(failure) = CallFailure::WITHOUT_CONNECTION.iter().find(|failure| failure.name() == name) {
+        return Some(format!("{}; {}", failure.meaning(), advice_for_call(*failure)?));
+    }
     let failure = Failure::all().find(|failure| failure.name() == name)?;
     Some(match advice(failure) {
         Some(advice) => format!("{}; {advice}", failure.meaning()),
         None => failure.meaning().to_owned(),
+    })
+}
+
+/// What to do when a request failed and no connection did.
+const fn advice_for_call(failure: CallFailure) -> Option<&'static str> {
+    Some(match failure {
+        CallFailure::Connection(failure) => return advice(failure),
+        CallFailure::Timeout => "wait longer, or ask why it takes so long: loss on the way, or the server itself",
+        CallFailure::PoolTimeout => "a larger pool, more instances, or a faster server",
+        CallFailure::ClosedEarly => {
+            "keep idle connections for less long than the server does (`pool.idleTimeout`), and try again"
+        }
+        CallFailure::NoAvailableInstance => {
+            "more instances (`maxInstanceCount`, `minInstanceCount`), or more concurrency"
+        }
+        CallFailure::InstanceGone => "let the client try again",
     })
 }
 

@@ -20,12 +20,18 @@ pub struct Summary {
     pub packets: Packets,
     /// Connection counts: `attempted = established + failed + pending`.
     pub connections: Connections,
-    /// The same by load.
+    /// Counts of requests: `attempted = succeeded + failed + pending`; absent when no load has requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsSummary>,
+    /// Connections, and requests, by load.
     pub traffic: Vec<TrafficSummary>,
     /// Cloud NAT gateways.
     pub gateways: Vec<GatewaySummary>,
     /// Connectors.
     pub connectors: Vec<ConnectorSummary>,
+    /// Services that Cloud Run has scaled; absent when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub autoscaled: Vec<AutoscaledSummary>,
     /// Subnets that hold Direct VPC addresses.
     pub subnetworks: Vec<SubnetworkSummary>,
     /// Interfaces for which the firewall tracked as many connections as it can; absent when there is none.
@@ -89,6 +95,40 @@ pub struct Quantiles {
     pub max: f64,
 }
 
+/// Counts of requests.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestsSummary {
+    /// That arrived.
+    pub attempted: u64,
+    /// That got all their responses.
+    pub succeeded: u64,
+    /// That did not.
+    pub failed: u64,
+    /// That had not ended at the end.
+    pub pending: u64,
+    /// Calls that were tried again.
+    pub retries: u64,
+    /// Failed ones, by what became of the last attempt.
+    pub failed_by: BTreeMap<String, u64>,
+    /// From the arrival to the last response, of those that succeeded.
+    pub latency_ms: Quantiles,
+}
+
+/// A service that Cloud Run has scaled.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoscaledSummary {
+    /// Its name.
+    pub name: String,
+    /// Instances at the end.
+    pub instances: u32,
+    /// The most at any time.
+    pub peak_instances: u32,
+    /// Instances that have started after the beginning.
+    pub starts: u32,
+}
+
 /// One load's connections.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,6 +151,9 @@ pub struct TrafficSummary {
     pub broken: u64,
     /// Failed and broken ones by cause.
     pub failed_by: BTreeMap<String, u64>,
+    /// Its requests, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsSummary>,
 }
 
 /// One Cloud NAT gateway.

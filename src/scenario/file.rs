@@ -15,6 +15,7 @@ pub mod compute;
 pub mod firewall;
 pub(crate) mod ignored;
 pub mod impairment;
+pub mod load;
 pub mod model;
 pub mod nat;
 pub mod organization;

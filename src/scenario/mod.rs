@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub mod curve;
 mod decode;
 pub mod diagnostic;
 pub mod file;
@@ -18,12 +19,14 @@ mod impairment;
 pub mod lifecycle;
 pub mod load;
 pub mod model;
+mod requests;
 mod resolve;
 pub mod routing;
 pub mod schema;
 mod tree;
 pub mod value;
 
+pub use curve::Curve;
 pub use file::simulation::GeoLocation;
 pub use firewall::{
     FirewallAction, FirewallDirection, FirewallPeers, FirewallPolicy, FirewallPolicyKind, FirewallRule, MachineCpus,
@@ -31,6 +34,7 @@ pub use firewall::{
 };
 pub use impairment::{IdleClose, ImpairedLinks, ImpairedPlace, ServerClose, ServerReset, ServerSettings};
 pub use model::Model;
+pub use requests::{Dns, Pool, Requests, RetryPolicy, Workers};
 pub(crate) use resolve::host_and_port;
 pub use resolve::ipv6::{interface_of, interfaces};
 pub use routing::{
@@ -326,6 +330,11 @@ pub struct Workload {
     pub revisions: Vec<Revision>,
     /// Instances at the start (tasks, for a job).
     pub instances: u32,
+    /// Requests that an instance works on at a time.
+    pub concurrency: u32,
+    /// How few instances there may be, when Cloud Run decides how many there are: a service whose number is not pinned, and that
+    /// has requests. Then [`Revision::max_instances`] is the most.
+    pub autoscaled: Option<u32>,
 }
 
 impl Workload {
@@ -604,6 +613,10 @@ pub struct Traffic {
     pub stop: Duration,
     /// How connections arrive.
     pub arrivals: Arrivals,
+    /// How their rate changes; that of `arrivals` is its highest.
+    pub curve: Option<Curve>,
+    /// Each arrival is a request and not a connection.
+    pub requests: Option<Requests>,
     /// How long a connection stays open once established.
     pub lifetime: Duration,
     /// Bytes of a request.
@@ -691,6 +704,8 @@ pub enum Arrivals {
     Poisson(f64),
     /// Equal gaps at this rate a second, over all instances.
     Constant(f64),
+    /// The next once the one before it has ended, by clients in each instance.
+    Workers(Workers),
 }
 
 /// Who closes a connection.

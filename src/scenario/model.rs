@@ -262,6 +262,8 @@ pub struct CloudRunModel {
     /// New connections (TCP, UDP) that an instance may begin in a second. Google documents none for Cloud Run; 700 are hearsay.
     /// Functions of the 1st generation have their documented 500 whatever this says. Default 0: any number.
     pub connections_per_second: u32,
+    /// How many instances Cloud Run runs for requests.
+    pub autoscaling: Autoscaling,
 }
 
 impl Default for CloudRunModel {
@@ -286,6 +288,40 @@ impl Default for CloudRunModel {
             extra_private_ranges: Vec::new(),
             class_e_direct: true,
             connections_per_second: 0,
+            autoscaling: Autoscaling::default(),
+        }
+    }
+}
+
+/// How Cloud Run scales a service by its requests. The CPU, by which it scales, too, is not simulated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Autoscaling {
+    /// Share of `maxInstanceRequestConcurrency` that it aims at, on average over `window`. Google: 60 %, over one minute
+    /// (<https://cloud.google.com/run/docs/about-instance-autoscaling>, 2026).
+    pub target_utilization: f64,
+    /// See [`Autoscaling::target_utilization`].
+    pub window: Duration,
+    /// How often it looks. Google: every 5 s (the same page, in 2025; "periodically" since). When requests find no instance with
+    /// room, it looks at once.
+    pub evaluate_every: Duration,
+    /// How long an instance is idle before it is shut down. Google: up to 15 minutes.
+    pub idle_shutdown: Duration,
+    /// Time until a new instance takes requests. Default 2 s, assumed: it is the container's own.
+    pub container_start: Duration,
+    /// How long a request waits for an instance before Cloud Run answers 429. Google: up to 10 s (the same page in 2025; 60 s in
+    /// older copies).
+    pub pending_timeout: Duration,
+}
+
+impl Default for Autoscaling {
+    fn default() -> Self {
+        Autoscaling {
+            target_utilization: 0.6,
+            window: Duration::from_secs(60),
+            evaluate_every: Duration::from_secs(5),
+            idle_shutdown: Duration::from_secs(15 * 60),
+            container_start: Duration::from_secs(2),
+            pending_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -26,21 +26,23 @@ mod event;
 mod events;
 mod firewall;
 mod forwarding;
+mod hosts;
 mod hybrid;
 mod impairment;
 pub(crate) mod ipv6;
+mod load;
 mod model;
 mod nat;
 mod network;
 mod org_policy;
 mod peering;
 mod policy_route;
+mod requests;
 mod route;
-mod traffic;
 mod vm;
 mod workload;
 
-pub(crate) use traffic::host_and_port;
+pub(crate) use load::host_and_port;
 
 /// Resolves a file that was read from `sources`. `lost_items` and `lost_fields` are what could not be decoded: their absence is no news. With `advise`,
 /// warnings about what will hurt are added; after errors they would be guesses.
@@ -76,6 +78,7 @@ pub(crate) fn resolve(
     resolver.ranges_of_outside_hosts();
     resolver.traffic();
     resolver.events();
+    resolver.autoscaling();
     resolver.expectations();
     resolver.not_simulated();
     if advise && !resolver.diagnostics.has_errors() {

@@ -86,6 +86,7 @@ pub fn run_watched(
     let end = SimTime::from(scenario.duration);
     let mut changes = Changes::new(recording.is_some());
     let mut batch = 0;
+    let mut turnovers = network.turnovers();
     loop {
         let until = changes.next(&network).min(end);
         while let Some(occurrence) = network.engine_mut().step(until) {
@@ -103,6 +104,13 @@ pub fn run_watched(
                     network.engine_mut().recycle(packet);
                 }
             }
+            // Instances may have started for requests: their packets are to be recorded, too.
+            if network.turnovers() != turnovers {
+                turnovers = network.turnovers();
+                if let Some(recording) = &mut recording {
+                    recording.learn(&network)?;
+                }
+            }
             batch += 1;
             if batch == BATCH {
                 batch = 0;
@@ -118,6 +126,7 @@ pub fn run_watched(
         if !disconnected.is_empty() {
             flows.disconnect(&mut network, &disconnected);
         }
+        flows.notice(&mut network);
         let patched = network.take_patched_hosts();
         if !patched.is_empty() {
             flows.servers_changed(&mut network, &patched);

@@ -9,11 +9,13 @@ use crate::node::nat::{DEFAULT_RULE, Gateway};
 use crate::recording::at;
 use crate::report::expect::evaluate;
 use crate::report::summary::{
-    CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, FullTrackingTable, GatewaySummary,
-    Packets, PortsSummary, RuleMapping, RuleSummary, SubnetworkSummary, Summary, TrafficSummary,
+    AutoscaledSummary, CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, FullTrackingTable,
+    GatewaySummary, Packets, PortsSummary, RequestsSummary, RuleMapping, RuleSummary, SubnetworkSummary, Summary,
+    TrafficSummary,
 };
 use crate::scenario::{Scenario, TrafficProtocol};
 use crate::trace::DropCause;
+use crate::traffic::connect_times::ConnectTimes;
 use crate::traffic::flows::Flows;
 
 /// The result as it stands now. `count` adds the connections; the expectations are looked at last.
@@ -56,6 +58,18 @@ pub(super) fn summarise(
                 instances: network.connector_instances(index),
             })
             .collect(),
+        autoscaled: (scenario.workloads.iter().enumerate())
+            .filter(|(_, workload)| workload.autoscaled.is_some())
+            .map(|(index, workload)| {
+                let (peak_instances, starts) = network.instance_counts(index);
+                AutoscaledSummary {
+                    name: workload.name.clone(),
+                    instances: network.instances(index).len() as u32,
+                    peak_instances,
+                    starts,
+                }
+            })
+            .collect(),
         subnetworks: (scenario.subnetworks.iter().zip(network.pools()))
             .filter(|(_, pool)| pool.held().peak > 0 || pool.failed_starts() > 0)
             .map(|(subnetwork, pool)| SubnetworkSummary {
@@ -88,6 +102,8 @@ pub(super) fn summarise(
 pub(super) fn count_flows(summary: &mut Summary, scenario: &Scenario, flows: &Flows) {
     let mut total = Connections { connect_time_ms: flows.connect_times().quantiles(), ..Connections::default() };
     let mut loads = Vec::new();
+    let mut all_requests: Option<RequestsSummary> = None;
+    let mut times = ConnectTimes::default();
     for (index, (spec, counts)) in scenario.traffic.iter().zip(flows.counts()).enumerate() {
         let failed_by: BTreeMap<_, _> =
             counts.failed_by.iter().map(|(failure, count)| (failure.name().to_owned(), *count)).collect();
@@ -99,6 +115,7 @@ pub(super) fn count_flows(summary: &mut Summary, scenario: &Scenario, flows: &Fl
         for (cause, count) in &failed_by {
             *total.failed_by.entry(cause.clone()).or_default() += count;
         }
+        let requests = spec.requests.as_ref().map(|_| requests_of(flows, index));
         let host = spec.host.map_or_else(|| spec.to.to_string(), |host| scenario.hosts[host].name.clone());
         loads.push(TrafficSummary {
             name: spec.name.clone(),
@@ -113,9 +130,39 @@ pub(super) fn count_flows(summary: &mut Summary, scenario: &Scenario, flows: &Fl
             pending: flows.pending(index),
             broken: counts.broken,
             failed_by,
+            requests: requests.clone(),
         });
+        if let Some(requests) = requests {
+            let all = all_requests.get_or_insert_default();
+            all.attempted += requests.attempted;
+            all.succeeded += requests.succeeded;
+            all.failed += requests.failed;
+            all.pending += requests.pending;
+            all.retries += requests.retries;
+            for (cause, count) in requests.failed_by {
+                *all.failed_by.entry(cause).or_default() += count;
+            }
+            times.add(&flows.request_counts()[index].times);
+        }
     }
-    (summary.connections, summary.traffic) = (total, loads);
+    if let Some(all) = &mut all_requests {
+        all.latency_ms = times.quantiles();
+    }
+    (summary.connections, summary.requests, summary.traffic) = (total, all_requests, loads);
+}
+
+/// The requests of one load.
+fn requests_of(flows: &Flows, traffic: usize) -> RequestsSummary {
+    let counts = &flows.request_counts()[traffic];
+    RequestsSummary {
+        attempted: counts.attempted,
+        succeeded: counts.succeeded,
+        failed: counts.failed,
+        pending: flows.pending_requests(traffic),
+        retries: counts.retries,
+        failed_by: counts.failed_by.iter().map(|(why, count)| (why.name().to_owned(), *count)).collect(),
+        latency_ms: counts.times.quantiles(),
+    }
 }
 
 fn gateway_summary(gateway: &Gateway, router: String) -> GatewaySummary {

@@ -259,6 +259,58 @@ impl Failure {
     }
 }
 
+/// Why a request failed: what became of its last call, or why it never got so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallFailure {
+    /// Its connection failed or broke.
+    Connection(Failure),
+    /// The response did not come in time.
+    Timeout,
+    /// No connection of the pool became free in time.
+    PoolTimeout,
+    /// The far side closed the connection before it had responded.
+    ClosedEarly,
+    /// No instance had room for it in time.
+    NoAvailableInstance,
+    /// Its instance was shut down.
+    InstanceGone,
+}
+
+impl CallFailure {
+    /// Those that no connection failed for, in a fixed order.
+    pub const WITHOUT_CONNECTION: &[CallFailure] = &[
+        CallFailure::Timeout,
+        CallFailure::PoolTimeout,
+        CallFailure::ClosedEarly,
+        CallFailure::NoAvailableInstance,
+        CallFailure::InstanceGone,
+    ];
+
+    /// The fixed name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CallFailure::Connection(failure) => failure.name(),
+            CallFailure::Timeout => "SIM_CALL_TIMEOUT",
+            CallFailure::PoolTimeout => "SIM_POOL_TIMEOUT",
+            CallFailure::ClosedEarly => "SIM_CLOSED_EARLY",
+            CallFailure::NoAvailableInstance => "SIM_NO_AVAILABLE_INSTANCE",
+            CallFailure::InstanceGone => "SIM_REQUEST_INSTANCE_GONE",
+        }
+    }
+
+    /// What it means, as a sentence for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            CallFailure::Connection(failure) => failure.meaning(),
+            CallFailure::Timeout => "the response did not come within the client's timeout",
+            CallFailure::PoolTimeout => "no connection of the instance's pool became free within the client's timeout",
+            CallFailure::ClosedEarly => "the far side closed the connection before it had responded",
+            CallFailure::NoAvailableInstance => "no instance had room for the request in time: Cloud Run answers 429",
+            CallFailure::InstanceGone => "the instance was shut down while it worked on the request",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,8 +321,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), DropCause::ALL.len());
-        for failure in Failure::WITHOUT_DROP {
-            assert!(names.binary_search(&failure.name()).is_err(), "{} means two things", failure.name());
+        let others = Failure::WITHOUT_DROP.iter().map(|failure| failure.name());
+        for name in others.chain(CallFailure::WITHOUT_CONNECTION.iter().map(|failure| failure.name())) {
+            assert!(names.binary_search(&name).is_err(), "{name} means two things");
         }
     }
 }

@@ -8,7 +8,7 @@ mod cause;
 pub mod info;
 mod state;
 
-pub use cause::{AbortCause, DropCause, Failure};
+pub use cause::{AbortCause, CallFailure, DropCause, Failure};
 pub use info::StepInfo;
 pub use state::State;
 

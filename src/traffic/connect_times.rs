@@ -28,6 +28,12 @@ impl ConnectTimes {
         self.longest = self.longest.max(time);
     }
 
+    /// All of these, too.
+    pub fn add(&mut self, others: &ConnectTimes) {
+        self.micros.add(&others.micros).expect("all have the same bounds");
+        self.longest = self.longest.max(others.longest);
+    }
+
     /// In milliseconds; all zero when there was no connection.
     pub fn quantiles(&self) -> Quantiles {
         if self.micros.is_empty() {

@@ -117,7 +117,32 @@ impl<W: Write> Page<'_, W> {
         }
         self.line("Connections", &text)?;
         if connections.established > 0 {
-            self.line("", &connect_times(connections.connect_time_ms))?;
+            self.line("", &times("connect time", connections.connect_time_ms))?;
+        }
+        self.requests(summary)
+    }
+
+    fn requests(&mut self, summary: &Summary) -> io::Result<()> {
+        let Some(requests) = &summary.requests else { return Ok(()) };
+        let fates =
+            [(requests.succeeded, "succeeded"), (requests.failed, "failed"), (requests.pending, "not over at the end")];
+        let mut text = whole_and_parts(requests.attempted, "attempted", &fates);
+        if requests.retries > 0 {
+            text += &format!("; {} tried again", counted(requests.retries, "call"));
+        }
+        self.line("Requests", &text)?;
+        if requests.succeeded > 0 {
+            self.line("", &times("latency", requests.latency_ms))?;
+        }
+        for service in &summary.autoscaled {
+            let text = format!(
+                "{}: {} at the end, {} at the peak, {} started",
+                service.name,
+                counted(service.instances.into(), "instance"),
+                thousands(service.peak_instances.into()),
+                thousands(service.starts.into()),
+            );
+            self.line("Autoscaling", &text)?;
         }
         Ok(())
     }
@@ -178,28 +203,35 @@ impl<W: Write> Page<'_, W> {
 
     /// What the causes mean that packets were dropped or connections failed for.
     fn causes(&mut self, summary: &Summary) -> io::Result<()> {
-        let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        let mut counts: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
         for (cause, &packets) in &summary.packets.dropped_by {
             counts.entry(cause).or_default().0 = packets;
         }
         for (cause, &connections) in &summary.connections.failed_by {
             counts.entry(cause).or_default().1 = connections;
         }
-        let mut causes: Vec<_> = counts.into_iter().filter(|(_, count)| *count != (0, 0)).collect();
+        for (cause, &requests) in summary.requests.iter().flat_map(|requests| &requests.failed_by) {
+            counts.entry(cause).or_default().2 = requests;
+        }
+        let mut causes: Vec<_> = counts.into_iter().filter(|(_, count)| *count != (0, 0, 0)).collect();
         if causes.is_empty() {
             return Ok(());
         }
         // What broke most connections comes first; stray packets that hurt nobody come last.
-        causes.sort_by_key(|&(_, (packets, connections))| std::cmp::Reverse((connections, packets)));
+        causes
+            .sort_by_key(|&(_, (packets, connections, requests))| std::cmp::Reverse((connections, requests, packets)));
         self.heading("Causes", "")?;
         let (shown, hidden) = causes.split_at(causes.len().min(MAX_CAUSES));
-        for &(cause, (packets, connections)) in shown {
+        for &(cause, (packets, connections, requests)) in shown {
             let mut harm = Vec::new();
             if packets > 0 {
                 harm.push(counted(packets, "packet"));
             }
             if connections > 0 {
                 harm.push(counted(connections, "connection"));
+            }
+            if requests > 0 {
+                harm.push(counted(requests, "request"));
             }
             let explanation = causes::explanation(cause).map(|explanation| format!(": {explanation}"));
             let text = format!("({}){}", harm.join(", "), explanation.unwrap_or_default());
@@ -362,12 +394,12 @@ fn by_count(counts: &BTreeMap<String, u64>) -> Vec<String> {
     some_of(&counts)
 }
 
-fn connect_times(times: Quantiles) -> String {
+fn times(what: &str, times: Quantiles) -> String {
     if times.p50 == times.max {
-        return format!("connect time {}", milliseconds(times.max));
+        return format!("{what} {}", milliseconds(times.max));
     }
     format!(
-        "connect time {} median, {} p90, {} p99, {} at most",
+        "{what} {} median, {} p90, {} p99, {} at most",
         milliseconds(times.p50),
         milliseconds(times.p90),
         milliseconds(times.p99),

@@ -23,7 +23,7 @@ macro_rules! run {
 macro_rules! template {
     ($($field:literal),* $(,)?) => {
         &["labels", "timeout", "volumes", "executionEnvironment", "encryptionKey",
-          "encryptionKeyRevocationAction", "encryptionKeyShutdownDuration", "maxInstanceRequestConcurrency",
+          "encryptionKeyRevocationAction", "encryptionKeyShutdownDuration",
           "serviceMesh", "sessionAffinity", "healthCheckDisabled", "nodeSelector", "gpuZonalRedundancyDisabled",
           "client", "clientVersion", $($field),*]
     };
@@ -333,7 +333,6 @@ pub(crate) fn fields(resource: &str) -> &'static [&'static str] {
             "secretEnvironmentVariables",
             "secretVolumes",
             "revision",
-            "maxInstanceRequestConcurrency",
             "securityLevel",
             "binaryAuthorizationPolicy",
             "vpcConnectorNetwork",
@@ -410,6 +409,14 @@ pub(crate) fn article(resource: &str) -> String {
         "Resources" => "a container's resources",
         "Host" => "a host",
         "Traffic" => "a traffic entry",
+        "RateStep" => "a step of a rate",
+        "Requests" => "requests",
+        "RetryPolicy" => "a retryPolicy",
+        "Pool" => "a pool",
+        "Dns" => "dns",
+        "Workers" => "workers",
+        "DailyRate" => "a daily rate",
+        "RateSeries" => "a series of rates",
         "Event" => "an event",
         "ScaleEvent" => "a scale event",
         "PatchNatEvent" => "a patchNat event",
@@ -427,6 +434,7 @@ pub(crate) fn article(resource: &str) -> String {
         "DynamicPortAllocationModel" => "model.nat.dynamicPortAllocation",
         "ClientModel" => "model.client",
         "CloudRunModel" => "model.cloudRun",
+        "AutoscalingModel" => "model.cloudRun.autoscaling",
         "EgressOpenModel" => "model.cloudRun.egressOpen",
         "ConnectorModel" => "model.connector",
         "FirewallModel" => "model.firewall",

@@ -172,6 +172,33 @@ pub struct CloudRunModel {
     /// New connections that an instance may begin in a second: 0 to 1,000,000, 0 being any number. Default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_per_second: Option<At<i64>>,
+    /// How Cloud Run scales services by their requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<AutoscalingModel>,
+}
+
+/// How Cloud Run scales a service by its requests.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoscalingModel {
+    /// Share of `maxInstanceRequestConcurrency` that it aims at: more than 0, to 1. Default 0.6, as Google says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_utilization: Option<At<f64>>,
+    /// Over how long it looks at the average. Default 60s, as Google says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<At<Dur>>,
+    /// How often it looks. Default 5s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<At<Dur>>,
+    /// How long an instance is idle before it is shut down. Default 15m, Google's longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_shutdown: Option<At<Dur>>,
+    /// Time until a new instance takes requests. Default 2s, assumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_start: Option<At<Dur>>,
+    /// How long a request waits for an instance before it fails. Default 10s, as Google says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_timeout: Option<At<Dur>>,
 }
 
 /// Time until a new Direct VPC instance reaches anything: log-normal.

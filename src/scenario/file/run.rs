@@ -250,6 +250,9 @@ pub struct RevisionTemplate {
     /// Its way to a VPC network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc_access: Option<At<VpcAccess>>,
+    /// Requests that an instance works on at a time. Default 80.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_instance_request_concurrency: Option<At<i64>>,
     /// The service account it runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<At<String>>,
@@ -440,6 +443,9 @@ pub struct ServiceConfig {
     /// Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_instance_count: Option<At<i64>>,
+    /// Requests that an instance works on at a time. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_instance_request_concurrency: Option<At<i64>>,
     /// The service account it runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_email: Option<At<String>>,

@@ -8,6 +8,7 @@ use super::firewall::Firewall;
 use super::impairment::{
     BurstLoss, ImpairEvent, JitterDistribution, OutageEvent, PatchHostEvent, Reorder, ServerClose,
 };
+use super::load::{DailyRate, RateSeries, RateStep, Requests, Workers};
 use super::nat::RouterNat;
 use super::run::{ConnectorMachineType, ConnectorState, Container, Scaling, ServiceConfig, TaskTemplate, VpcAccess};
 use crate::scenario::value::{At, BitRate, ByteSize, Cidr, Dur, HostPort, QueueSize, Rate, Reference};
@@ -154,13 +155,29 @@ pub struct Traffic {
     /// When no more connections are opened. Default: the scenario's duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<At<Dur>>,
-    /// New connections a second over all instances. Either this or `count`.
+    /// New connections a second over all instances. Either this or one of `steps`, `daily`, `series` and `count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<At<Rate>>,
+    /// Rates that change at set times; before the first there is no load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<At<Vec<At<RateStep>>>>,
+    /// A rate that goes up and down like a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily: Option<At<DailyRate>>,
+    /// Recorded rates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<At<RateSeries>>,
     /// So many connections, all at `start`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<At<u64>>,
-    /// How they arrive, with `rate`. Default `poisson`.
+    /// Instead of a rate: clients in each instance that wait for one response before they send the next request. They need
+    /// `requests`, which may be `{}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<At<Workers>>,
+    /// Each arrival is a request to the workload, that calls `to`, and not a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<At<Requests>>,
+    /// How they arrive, unless all at once. Default `poisson`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<At<Arrivals>>,
     /// How long a connection stays open once established. Default 500ms.

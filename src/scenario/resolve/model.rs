@@ -67,6 +67,9 @@ impl Resolver<'_> {
         if let Some(open) = &run.egress_open {
             self.stall_model(open);
         }
+        if let Some(autoscaling) = &run.autoscaling {
+            self.autoscaling_model(autoscaling);
+        }
         let target = &mut self.out.model.cloud_run;
         set(&mut target.count_held_addresses, run.count_held_addresses, |count| count);
         set(&mut target.direct_vpc_delay, run.direct_vpc_delay.as_ref(), span);
@@ -97,6 +100,31 @@ impl Resolver<'_> {
                 self.push(place.map_or(diagnostic.clone(), |at| diagnostic.at(at.place)));
             }
         }
+    }
+
+    fn autoscaling_model(&mut self, given: &file::AutoscalingModel) {
+        let utilization = given.target_utilization.as_ref().and_then(|at| {
+            let share = self.share(at, "targetUtilization")?;
+            if share == 0.0 {
+                let message = "targetUtilization is 0, expected more";
+                self.push(Diagnostic::unusable("out-of-range", message).at(at.place));
+                return None;
+            }
+            Some(share)
+        });
+        for (time, name) in [(&given.window, "window"), (&given.evaluate_every, "evaluateEvery")] {
+            if let Some(time) = time.as_ref().filter(|time| time.0.is_zero()) {
+                let message = format!("{name} is 0s, expected more");
+                self.push(Diagnostic::unusable("out-of-range", message).at(time.place));
+            }
+        }
+        let target = &mut self.out.model.cloud_run.autoscaling;
+        set(&mut target.target_utilization, utilization, |share| share);
+        set(&mut target.window, given.window.as_ref(), span);
+        set(&mut target.evaluate_every, given.evaluate_every.as_ref(), span);
+        set(&mut target.idle_shutdown, given.idle_shutdown.as_ref(), span);
+        set(&mut target.container_start, given.container_start.as_ref(), span);
+        set(&mut target.pending_timeout, given.pending_timeout.as_ref(), span);
     }
 
     /// Stalls of Private Google Access, and to what a way opens.

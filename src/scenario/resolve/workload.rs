@@ -13,6 +13,18 @@ use crate::scenario::file::simulation::DeployEvent;
 use crate::scenario::value::{At, Reference};
 use crate::scenario::{Attachment, Egress, Revision, Workload, WorkloadKind};
 
+impl Deployed {
+    /// Whether the scenario says how many instances there are.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.instances.is_some() || self.manual_scaling
+    }
+
+    /// How few instances there may be.
+    pub(super) fn least(&self) -> u32 {
+        self.min.as_ref().map_or(0, |min| min.value.clamp(0, u32::MAX.into()) as u32)
+    }
+}
+
 /// What the four kinds of workloads have in common, as written; deployments change it.
 #[derive(Debug, Clone)]
 pub(super) struct Deployed {
@@ -29,6 +41,7 @@ pub(super) struct Deployed {
     /// Of the service as a whole.
     service_max: Option<At<i64>>,
     manual_scaling: bool,
+    concurrency: Option<At<i64>>,
     /// A function of the 1st generation.
     first_generation: bool,
     service_account: Option<At<String>>,
@@ -109,6 +122,7 @@ impl Resolver<'_> {
                 max: automatic(scaling.and_then(|scaling| scaling.max_instance_count)),
                 service_max: automatic(whole.and_then(|whole| whole.max_instance_count)),
                 manual_scaling: manual.is_some(),
+                concurrency: template.and_then(|template| template.max_instance_request_concurrency),
                 first_generation: false,
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
@@ -138,6 +152,7 @@ impl Resolver<'_> {
                 max: None,
                 service_max: None,
                 manual_scaling: false,
+                concurrency: None,
                 first_generation: false,
                 service_account: task.and_then(|task| task.service_account.clone()),
                 cpu: cpu_limits(task.and_then(|task| task.containers.as_ref())),
@@ -165,6 +180,7 @@ impl Resolver<'_> {
                 max: automatic(scaling.and_then(|scaling| scaling.max_instance_count)),
                 service_max: None,
                 manual_scaling: false,
+                concurrency: None,
                 first_generation: false,
                 service_account: template.and_then(|template| template.service_account.clone()),
                 cpu: cpu_limits(template.and_then(|template| template.containers.as_ref())),
@@ -189,6 +205,7 @@ impl Resolver<'_> {
                 max: config.and_then(|config| config.max_instance_count),
                 service_max: None,
                 manual_scaling: false,
+                concurrency: config.and_then(|config| config.max_instance_request_concurrency),
                 first_generation: function.environment.as_ref().is_some_and(|it| it.value == FunctionEnvironment::Gen1),
                 service_account: config.and_then(|config| config.service_account_email.clone()),
                 cpu: config.and_then(|config| config.available_cpu.clone()).into_iter().collect(),
@@ -226,6 +243,7 @@ impl Resolver<'_> {
             not_ready: deployed.not_ready.as_ref().map(|why| why.value.clone()),
         };
         self.warn_of_unready(&deployed);
+        let concurrency = self.concurrency(deployed.kind, deployed.concurrency.as_ref());
         self.out.workloads.push(Workload {
             name: deployed.name.name().to_owned(),
             kind: deployed.kind,
@@ -233,6 +251,8 @@ impl Resolver<'_> {
             region,
             revisions: vec![revision],
             instances,
+            concurrency,
+            autoscaled: None,
         });
         if deployed.manual_scaling {
             self.details.manual.insert(at);

@@ -3,37 +3,66 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::connection::{Connection, Ends, Kind, Phase, Script, Side, tag};
+use super::connection::{Connection, Ends, Kind, Phase, Script, Side, Use, tag};
 use super::record::{Fate, NEVER_SENT, Record};
+use super::requests::{LOOKUP_TIMEOUT, RequestId};
 use super::{Failure, Flows};
 use crate::network::Network;
-use crate::scenario::{Arrivals, Endpoints, TrafficProtocol};
+use crate::scenario::{Arrivals, Destination, Endpoints, TrafficProtocol};
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::NodeId;
-use crate::trace::DropCause;
+use crate::trace::{CallFailure, DropCause};
 use crate::traffic::half::Half;
 use crate::wire::{Flow, Protocol};
+
+/// Where a connection goes.
+#[derive(Debug, Clone, Copy)]
+struct Goal {
+    to: Destination,
+    port: u16,
+    protocol: Protocol,
+    /// When nobody has answered by then, it has failed.
+    timeout: Duration,
+}
 
 impl Flows {
     /// It is time for the next connection of a load.
     pub(super) fn arrive(&mut self, network: &mut Network, traffic: usize) {
         let spec = &self.specs[traffic];
         let (now, stop) = (network.engine().now(), SimTime::from(spec.stop));
+        if let Some(curve) = &spec.curve {
+            // In the units of the curve's area.
+            let gap = match spec.arrivals {
+                Arrivals::Poisson(_) => rng::exponential(&mut self.arrivals[traffic], 1.0),
+                Arrivals::Constant(_) | Arrivals::Count(_) | Arrivals::Workers(_) => 1.0,
+            };
+            let next = curve.next(Duration::from_nanos(now.as_nanos()), gap).map_or(SimTime::NEVER, SimTime::from);
+            // The first wake is the start itself.
+            if now != SimTime::from(spec.start) && now < stop {
+                self.arrival(network, traffic);
+            }
+            if next < stop {
+                let next = next.max(now + Duration::from_nanos(1));
+                network.engine_mut().wake_at(next, tag(Kind::Arrival, 0, traffic as u32));
+            }
+            return;
+        }
         let gap = match spec.arrivals {
             Arrivals::Count(count) => {
                 for _ in 0..count {
-                    self.begin(network, traffic);
+                    self.arrival(network, traffic);
                 }
                 return;
             }
             Arrivals::Poisson(rate) => rng::exponential(&mut self.arrivals[traffic], 1.0 / rate),
             Arrivals::Constant(rate) => 1.0 / rate,
+            Arrivals::Workers(_) => return self.workers_arrive(network, traffic),
         };
         // The first wake is the start itself. Constant arrivals begin there; Poisson ones after a first gap.
         let starts_here = now != SimTime::from(spec.start) || matches!(spec.arrivals, Arrivals::Constant(_));
         if starts_here && now < stop {
-            self.begin(network, traffic);
+            self.arrival(network, traffic);
         }
         let next = now + Duration::from_nanos((gap * 1e9).round().max(1.0) as u64);
         if next < stop {
@@ -41,44 +70,100 @@ impl Flows {
         }
     }
 
-    /// Begins a connection.
+    /// A connection begins, or a request arrives.
+    fn arrival(&mut self, network: &mut Network, traffic: usize) {
+        if self.specs[traffic].requests.is_some() {
+            self.notice(network);
+            self.request(network, traffic, None, None);
+        } else {
+            self.begin(network, traffic);
+        }
+    }
+
+    /// Begins a connection, from any instance.
     fn begin(&mut self, network: &mut Network, traffic: usize) {
-        self.counts[traffic].attempted += 1;
         let spec = &self.specs[traffic];
-        let (from, to, port) = (spec.from, spec.to, spec.port);
+        let (to, port, timeout) = (spec.to, spec.port, spec.connect_timeout);
         let protocol = match spec.protocol {
             TrafficProtocol::Tcp => Protocol::Tcp,
             TrafficProtocol::Udp => Protocol::Udp,
             TrafficProtocol::Icmp => Protocol::Icmp,
         };
-        let timeout = spec.connect_timeout;
-        let now = network.engine().now();
-        let instances = network.instances(from);
-        let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
+        let goal = Goal { to, port: if protocol == Protocol::Icmp { 0 } else { port }, protocol, timeout };
+        let instances = network.instances(spec.from);
         if instances.is_empty() {
-            let nobody = nobody_to(to.address(false), dst_port, protocol);
+            self.counts[traffic].attempted += 1;
+            let now = network.engine().now();
+            let nobody = nobody_to(to.address(false), goal.port, protocol);
             self.fail_at_once(traffic, None, nobody, now, Failure::NoInstance);
             return;
         }
-        let instance = instances[rng::below(&mut self.choice, instances.len() as u64) as usize].clone();
-        let dst = to.address(instance.prefers_ipv6);
-        let node = Some(instance.site.node);
-        let Some(flow) = instance.source_for(dst).and_then(|src| Flow::between((src, 0), (dst, dst_port), protocol))
-        else {
-            // "Network is unreachable", says the kernel at once.
-            let failure = Failure::Dropped(DropCause::SimIpv6Unavailable);
-            self.fail_at_once(traffic, node, nobody_to(dst, dst_port, protocol), now, failure);
+        let index = rng::below(&mut self.choice, instances.len() as u64) as usize;
+        // What fails at once has been counted, and nobody waits for it.
+        let _ = self.open(network, traffic, index, goal, None);
+    }
+
+    /// Opens a connection for a request's call, or asks its name server.
+    pub(super) fn open_for(
+        &mut self,
+        network: &mut Network,
+        request: RequestId,
+        traffic: u32,
+        instance: NodeId,
+        lookup: bool,
+    ) {
+        let spec = &self.specs[traffic as usize];
+        let dns = spec.requests.as_ref().and_then(|requests| requests.dns).filter(|_| lookup);
+        let goal = match dns {
+            Some(dns) => Goal { to: dns.server, port: dns.port, protocol: Protocol::Udp, timeout: LOOKUP_TIMEOUT },
+            None => Goal { to: spec.to, port: spec.port, protocol: Protocol::Tcp, timeout: spec.connect_timeout },
+        };
+        let index = network.instances(spec.from).iter().position(|running| running.site.node == instance);
+        let Some(index) = index else {
+            self.call_failed(network, request, CallFailure::InstanceGone);
             return;
         };
-        if let Some(most) = self.limits[from].filter(|_| protocol != Protocol::Icmp)
-            && !self.sources.may_begin(instance.site.node, most, now)
-        {
-            self.fail_at_once(traffic, node, flow, now, Failure::ConnectionRate);
-            return;
+        let used = Use { request: Some(request), lookup, ..Use::default() };
+        if let Err(failure) = self.open(network, traffic as usize, index, goal, Some(used)) {
+            self.connection_failed(network, request, lookup, failure);
         }
-        let Some(flow) = self.sources.take(instance.site.node, flow, &mut self.choice) else {
-            self.fail_at_once(traffic, node, flow, now, Failure::NoSourcePort);
-            return;
+    }
+
+    /// Opens a connection from a workload's instance.
+    ///
+    /// # Errors
+    /// When it fails before a packet is sent; then that is counted and recorded.
+    fn open(
+        &mut self,
+        network: &mut Network,
+        traffic: usize,
+        index: usize,
+        goal: Goal,
+        used: Option<Use>,
+    ) -> Result<(), Failure> {
+        self.counts[traffic].attempted += 1;
+        let from = self.specs[traffic].from;
+        let now = network.engine().now();
+        let instance = &network.instances(from)[index];
+        let dst = goal.to.address(instance.prefers_ipv6);
+        let node = instance.site.node;
+        let source = instance.source_for(dst);
+        let Goal { port, protocol, timeout, .. } = goal;
+        let Some(flow) = source.and_then(|src| Flow::between((src, 0), (dst, port), protocol)) else {
+            // "Network is unreachable", says the kernel at once.
+            let failure = Failure::Dropped(DropCause::SimIpv6Unavailable);
+            self.fail_at_once(traffic, Some(node), nobody_to(dst, port, protocol), now, failure);
+            return Err(failure);
+        };
+        if let Some(most) = self.limits[from].filter(|_| protocol != Protocol::Icmp)
+            && !self.sources.may_begin(node, most, now)
+        {
+            self.fail_at_once(traffic, Some(node), flow, now, Failure::ConnectionRate);
+            return Err(Failure::ConnectionRate);
+        }
+        let Some(flow) = self.sources.take(node, flow, &mut self.choice) else {
+            self.fail_at_once(traffic, Some(node), flow, now, Failure::NoSourcePort);
+            return Err(Failure::NoSourcePort);
         };
         let initial = rng::below(&mut self.choice, 1 << 32) as u32;
         let ends = if self.specs[traffic].endpoints == Endpoints::Stack && protocol == Protocol::Tcp {
@@ -92,7 +177,7 @@ impl Flows {
             generation: 0,
             phase: Phase::Connecting,
             traffic: traffic as u32,
-            instance: instance.site.node,
+            instance: node,
             flow,
             started: now,
             established: None,
@@ -104,9 +189,26 @@ impl Flows {
             outside: None,
             last_drop: None,
             answered: 0,
+            used: used.map(Box::new),
         };
+        let slot = self.insert(connection);
+        if let Some(Use { request: Some(request), .. }) = used {
+            self.requests.is_on(request, slot);
+            self.join_pool(slot);
+        }
+        // Asked for before any retry, so that at the same instant giving up comes first.
+        let limit = match protocol {
+            Protocol::Tcp => timeout.min(Duration::from_secs(self.schedule.gives_up())),
+            Protocol::Udp | Protocol::Icmp => timeout,
+        };
+        self.wake_at(network, now + limit, Kind::GiveUp, slot);
+        self.open_client(network, slot);
+        Ok(())
+    }
+
+    fn insert(&mut self, connection: Connection) -> u32 {
         self.open += 1;
-        let slot = match self.free.pop() {
+        match self.free.pop() {
             Some(slot) => {
                 let generation = self.connections[slot as usize].generation.wrapping_add(1);
                 self.connections[slot as usize] = Connection { generation, ..connection };
@@ -116,14 +218,7 @@ impl Flows {
                 self.connections.push(connection);
                 (self.connections.len() - 1) as u32
             }
-        };
-        // Asked for before any retry, so that at the same instant giving up comes first.
-        let limit = match protocol {
-            Protocol::Tcp => timeout.min(Duration::from_secs(self.schedule.gives_up())),
-            Protocol::Udp | Protocol::Icmp => timeout,
-        };
-        self.wake_at(network, now + limit, Kind::GiveUp, slot);
-        self.open_client(network, slot);
+        }
     }
 
     fn fail_at_once(&mut self, traffic: usize, instance: Option<NodeId>, inside: Flow, now: SimTime, failure: Failure) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::record::{Fate, Record};
+use super::requests::RequestId;
 use crate::sim::FlowId;
 use crate::time::SimTime;
 use crate::topology::NodeId;
@@ -11,7 +12,8 @@ use crate::traffic::half::Half;
 use crate::traffic::stack::End;
 use crate::wire::Flow;
 
-/// What a wake or a packet is about: kind, generation and slot of a connection in one number.
+/// What a wake or a packet is about: kind, generation and slot of a connection in one number. In wakes of the later kinds it is
+/// the slot of a request, or the number of a pool or workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -25,9 +27,18 @@ pub(super) enum Kind {
     Lifetime = 8,
     SynAck = 9,
     ServerEnds = 10,
+    Respond = 11,
+    PoolIdle = 12,
+    RequestStep = 13,
+    QueueTimeout = 14,
+    CallTimeout = 15,
+    WorkerNext = 16,
+    PoolTurn = 17,
+    Dispatch = 18,
+    Autoscale = 19,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 19] = [
     Kind::ClientPacket,
     Kind::ServerPacket,
     Kind::Arrival,
@@ -38,6 +49,15 @@ const KINDS: [Kind; 10] = [
     Kind::Lifetime,
     Kind::SynAck,
     Kind::ServerEnds,
+    Kind::Respond,
+    Kind::PoolIdle,
+    Kind::RequestStep,
+    Kind::QueueTimeout,
+    Kind::CallTimeout,
+    Kind::WorkerNext,
+    Kind::PoolTurn,
+    Kind::Dispatch,
+    Kind::Autoscale,
 ];
 
 pub(super) fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {
@@ -50,7 +70,7 @@ pub fn connection_of(tag: u64) -> u64 {
 }
 
 pub(super) fn untag(tag: u64) -> Option<(Kind, u32, u32)> {
-    let kind = KINDS.into_iter().find(|kind| *kind as u64 == tag >> 56)?;
+    let kind = *KINDS.get(((tag >> 56) as usize).checked_sub(1)?)?;
     Some((kind, (tag >> 32) as u32 & 0x00ff_ffff, tag as u32))
 }
 
@@ -116,6 +136,27 @@ pub(super) struct Stack {
     pub(super) progress: SimTime,
 }
 
+/// What a connection of a load with requests is used for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Use {
+    /// The request whose call or look-up it carries.
+    pub(super) request: Option<RequestId>,
+    /// It is a look-up.
+    pub(super) lookup: bool,
+    /// It is one of its instance's pool.
+    pub(super) pooled: bool,
+    /// Since when no call uses it.
+    pub(super) idle_since: SimTime,
+    /// Bytes that the client had received before the present call.
+    pub(super) received_before: u32,
+    /// Bytes that the server had received before it.
+    pub(super) answered_before: u32,
+    /// The number of the server's SYN, for scripts.
+    pub(super) server_initial: u32,
+    /// Why the client has given it up.
+    pub(super) abandoned: Option<Failure>,
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -134,8 +175,10 @@ pub(super) struct Connection {
     /// The far side as last seen.
     pub(super) outside: Option<Flow>,
     pub(super) last_drop: Option<DropCause>,
-    /// Requests that the server has answered.
+    /// Requests that the server has answered, without `used`.
     pub(super) answered: u32,
+    /// What it is used for, if its load has requests.
+    pub(super) used: Option<Box<Use>>,
 }
 
 impl Connection {
@@ -158,6 +201,15 @@ impl Connection {
     /// Why it failed when nobody answers any more.
     pub(super) fn unanswered(&self) -> Failure {
         self.last_drop.map_or(Failure::NoAnswer, Failure::Dropped)
+    }
+
+    /// How it stands while it has not ended.
+    pub(super) fn standing(&self) -> Fate {
+        match self.used.as_ref().and_then(|used| used.abandoned) {
+            Some(failure) => Fate::Broken(failure),
+            None if self.phase == Phase::Open => Fate::Established,
+            None => Fate::Pending,
+        }
     }
 
     /// Why it failed when a reset came.

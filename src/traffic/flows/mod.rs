@@ -6,10 +6,14 @@
 //! identified by a tag that travels beside its packets, never by peeking at what NAT did.
 
 mod begin;
+mod calls;
 mod connection;
+mod pools;
 mod record;
+mod requests;
 mod script;
 mod servers;
+mod serving;
 mod sources;
 mod stacks;
 #[cfg(test)]
@@ -23,7 +27,7 @@ use super::connect_times::ConnectTimes;
 use super::timer_wheel::TimerWheel;
 use crate::network::Network;
 use crate::node::{Node, instance::METADATA};
-use crate::scenario::model::SynSchedule;
+use crate::scenario::model::{Autoscaling, SynSchedule};
 use crate::scenario::{ClosedBy, Scenario, Traffic};
 use crate::sim::rng;
 use crate::time::SimTime;
@@ -34,8 +38,11 @@ use crate::wire::{Packet, Protocol, tcp_flags};
 pub use crate::trace::Failure;
 pub use connection::connection_of;
 pub use record::{Counts, Fate, NEVER_SENT, Record};
+pub use requests::RequestCounts;
 
 use connection::{Connection, Ends, Far, Kind, Phase, tag, untag};
+use pools::Pools;
+use requests::Requests;
 use servers::Servers;
 use sources::Sources;
 use stacks::Outgoing;
@@ -49,6 +56,12 @@ pub struct Flows {
     free: Vec<u32>,
     sources: Sources,
     servers: Servers,
+    requests: Requests,
+    pools: Pools,
+    has_requests: bool,
+    /// By load: its workers have begun.
+    workers_begun: Vec<bool>,
+    autoscaling: Autoscaling,
     /// By workload: connections that an instance may begin in a second.
     limits: Vec<Option<u32>>,
     arrivals: Vec<ChaCha8Rng>,
@@ -73,6 +86,11 @@ impl Flows {
             free: Vec::new(),
             sources: Sources::default(),
             servers: Servers::new(scenario.seed),
+            requests: Requests::new(scenario.seed, scenario.traffic.len(), scenario.workloads.len()),
+            pools: Pools::default(),
+            has_requests: scenario.traffic.iter().any(|traffic| traffic.requests.is_some()),
+            workers_begun: vec![false; scenario.traffic.len()],
+            autoscaling: scenario.model.cloud_run.autoscaling,
             limits: (0..scenario.workloads.len()).map(|workload| scenario.connections_per_second(workload)).collect(),
             arrivals: (scenario.traffic.iter().enumerate())
                 .map(|(index, traffic)| rng::stream(scenario.seed, &format!("traffic {index} {}", traffic.name)))
@@ -87,6 +105,11 @@ impl Flows {
         };
         for (index, traffic) in flows.specs.iter().enumerate() {
             network.engine_mut().wake_at(SimTime::from(traffic.start), tag(Kind::Arrival, 0, index as u32));
+        }
+        let autoscaled = (scenario.workloads.iter().enumerate()).filter(|(_, workload)| workload.autoscaled.is_some());
+        for (index, _) in autoscaled {
+            let at = SimTime::ZERO + scenario.model.cloud_run.autoscaling.evaluate_every;
+            network.engine_mut().wake_at(at, tag(Kind::Autoscale, 0, index as u32));
         }
         flows
     }
@@ -104,12 +127,8 @@ impl Flows {
     /// Records of connections that have not ended.
     pub fn unfinished(&self) -> Vec<Record> {
         let live = self.connections.iter().enumerate().filter(|(_, connection)| connection.phase != Phase::Free);
-        let mut records: Vec<_> = live
-            .map(|(slot, connection)| {
-                let open = connection.phase == Phase::Open;
-                connection.record(slot, None, if open { Fate::Established } else { Fate::Pending })
-            })
-            .collect();
+        let mut records: Vec<_> =
+            live.map(|(slot, connection)| connection.record(slot, None, connection.standing())).collect();
         records.sort_by_key(|record| record.started);
         records
     }
@@ -138,12 +157,24 @@ impl Flows {
     /// A time that was asked for has come. False when it was not asked for here.
     pub fn wake(&mut self, network: &mut Network, token: u64) -> bool {
         let Some((kind, generation, slot)) = untag(token) else { return false };
-        if kind == Kind::Arrival {
-            self.arrive(network, slot as usize);
-            return true;
+        match kind {
+            Kind::Arrival => self.arrive(network, slot as usize),
+            Kind::RequestStep | Kind::QueueTimeout | Kind::CallTimeout => {
+                self.request_woken(network, kind, generation, slot);
+            }
+            Kind::WorkerNext => self.worker_next(network, generation, slot),
+            Kind::PoolTurn => self.pool_turn(network, slot),
+            Kind::Dispatch => self.dispatch(network, slot as usize),
+            Kind::Autoscale => self.autoscale(network, slot as usize),
+            _ => self.connection_woken(network, kind, generation, slot),
         }
+        true
+    }
+
+    /// A wake that is about a connection.
+    fn connection_woken(&mut self, network: &mut Network, kind: Kind, generation: u32, slot: u32) {
         if !self.is_current(generation, slot) {
-            return true;
+            return;
         }
         match kind {
             Kind::Retry => self.retry(network, slot),
@@ -160,9 +191,10 @@ impl Flows {
             Kind::ServerTimeout => self.server_timeout(network, slot),
             Kind::SynAck => self.repeat_syn_ack(network, slot),
             Kind::ServerEnds => self.server_ends(network, slot),
-            Kind::ClientPacket | Kind::ServerPacket | Kind::Arrival => unreachable!("packets do not wake"),
+            Kind::Respond => self.respond_now(network, slot),
+            Kind::PoolIdle => self.pool_idle(network, slot),
+            _ => unreachable!("packets do not wake, and the others are not about connections"),
         }
-        true
     }
 
     /// A packet of a connection was dropped.
@@ -245,6 +277,10 @@ impl Flows {
         let traffic = connection.traffic as usize;
         self.connect_times.record(now - connection.started);
         self.counts[traffic].established += 1;
+        if self.connections[slot as usize].used.is_some() {
+            self.established_for_request(network, slot);
+            return;
+        }
         let spec = &self.specs[traffic];
         if spec.closed_by != ClosedBy::Nobody {
             let at = now + spec.lifetime;
@@ -261,19 +297,15 @@ impl Flows {
                 self.finish(network, slot, Fate::Established);
             }
             _ if by_server => self.close_server(network, slot),
-            Ends::Script(script) => {
-                script.client.half.close();
-                self.continue_client(network, slot, false);
-            }
-            Ends::Stack(stack) => {
-                stack.client.close();
-                self.run_client(network, slot);
-            }
+            _ => self.close_client(network, slot),
         }
     }
 
     /// What the server writes now that so many bytes of the client's have come to it.
-    fn respond(&mut self, network: &Network, slot: u32, received: u64) -> u64 {
+    fn respond(&mut self, network: &mut Network, slot: u32, received: u64) -> u64 {
+        if self.connections[slot as usize].used.is_some() {
+            return self.respond_to_call(network, slot, received as u32);
+        }
         let connection = &mut self.connections[slot as usize];
         let spec = &self.specs[connection.traffic as usize];
         if connection.answered > 0 || received < spec.request_bytes {
@@ -285,23 +317,35 @@ impl Flows {
     }
 
     fn fail(&mut self, network: &mut Network, slot: u32, failure: Failure) {
-        let connection = &self.connections[slot as usize];
+        let connection = &mut self.connections[slot as usize];
+        let used = connection.used.as_deref().copied().unwrap_or_default();
         let counts = &mut self.counts[connection.traffic as usize];
-        *counts.failed_by.entry(failure).or_default() += 1;
+        // What was given up has been counted.
+        if used.abandoned.is_none() {
+            *counts.failed_by.entry(failure).or_default() += 1;
+        }
         let fate = if connection.phase == Phase::Connecting {
             counts.failed += 1;
             Fate::Failed(failure)
         } else {
-            counts.broken += 1;
+            counts.broken += u64::from(used.abandoned.is_none());
             Fate::Broken(failure)
         };
         self.finish(network, slot, fate);
+        if let Some(request) = used.request {
+            self.connection_failed(network, request, used.lookup, failure);
+        }
     }
 
     /// The connection is over.
     fn finish(&mut self, network: &mut Network, slot: u32, fate: Fate) {
         let now = network.engine().now();
+        if self.connections[slot as usize].used.is_some() {
+            self.leave_pool(network, slot);
+        }
         let connection = &mut self.connections[slot as usize];
+        let abandoned = connection.used.take().and_then(|used| used.abandoned);
+        let fate = abandoned.map_or(fate, Fate::Broken);
         if let Some(records) = &mut self.records {
             records.push(connection.record(slot as usize, Some(now), fate));
         }

@@ -14,6 +14,9 @@ use crate::wire::{Flow, Packet, Protocol, TcpSegment, tcp_flags};
 
 /// Bytes of a datagram at most, so that it is not fragmented.
 const DATAGRAM: u64 = 1400;
+/// Bytes of a DNS query and of its answer, roughly: a name, and a few records.
+const QUERY: u64 = 60;
+const ANSWER: u64 = 200;
 /// Ticks that the kernels of two instances are apart: a prime, so that they meet the steps of the timer wheel anywhere.
 const BOOTED_APART: u64 = 7_919;
 
@@ -45,7 +48,8 @@ impl Flows {
                 }
             }
             Protocol::Udp => {
-                let bytes = spec.request_bytes;
+                let lookup = connection.used.as_ref().is_some_and(|used| used.lookup);
+                let bytes = if lookup { QUERY } else { spec.request_bytes };
                 self.send_datagrams(network, slot, bytes);
             }
             Protocol::Icmp => {
@@ -75,7 +79,7 @@ impl Flows {
         }
     }
 
-    fn send_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
+    pub(super) fn send_segment(&mut self, network: &mut Network, slot: u32, segment: TcpSegment) {
         let mut packet = network.engine_mut().spare_packet();
         packet.build_tcp(self.connections[slot as usize].flow, segment);
         self.send(network, slot, packet);
@@ -143,7 +147,10 @@ impl Flows {
                 let script = connection.script();
                 script.client.half.set_peer(seq);
                 script.round_trip = round_trip;
-                script.client.half.write(bytes);
+                match &mut connection.used {
+                    Some(used) => used.server_initial = seq,
+                    None => connection.script().client.half.write(bytes),
+                }
                 self.establish(network, slot);
             }
             let segment = self.connections[slot as usize].script().client.half.bare_ack();
@@ -151,9 +158,17 @@ impl Flows {
             self.push_client(network, slot);
             return;
         }
+        if self.refuse_late_response(network, slot, payload) {
+            return;
+        }
+        let connection = &mut self.connections[slot as usize];
         let due = connection.script().client.half.receive(flags, seq, ack, payload);
         connection.last_drop = None;
+        let generation = connection.generation & 0x00ff_ffff;
         self.continue_client(network, slot, due);
+        if self.is_current(generation, slot) {
+            self.look_for_response(network, slot);
+        }
     }
 
     /// After something changed at the client: close in turn, send what may be sent, acknowledge, end.
@@ -251,6 +266,9 @@ impl Flows {
                 script.server = Some(Side::new(Half::new(initial, seq, far.flow.mss())));
                 script.peer = seq;
                 (connection.far, connection.answered) = (Some(far), 0);
+                if let Some(used) = &mut connection.used {
+                    used.answered_before = 0;
+                }
                 connection.server_flow = network.engine_mut().reset_flow(connection.server_flow);
             }
             let script = self.connections[slot as usize].script();
@@ -305,7 +323,8 @@ impl Flows {
             return;
         }
         connection.far = Some(far);
-        let response = self.specs[connection.traffic as usize].response_bytes;
+        let lookup = connection.used.as_ref().is_some_and(|used| used.lookup);
+        let response = if lookup { ANSWER } else { self.specs[connection.traffic as usize].response_bytes };
         for payload in datagrams(response) {
             let mut reply = network.engine_mut().spare_packet();
             reply.build_udp(flow.reversed(), payload);

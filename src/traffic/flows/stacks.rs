@@ -52,8 +52,17 @@ impl Flows {
         if packet.tcp_flags() & tcp_flags::RST == 0 {
             connection.last_drop = None;
         }
+        let payload = packet.tcp_numbers().map_or(0, |(_, _, payload)| payload);
+        if self.refuse_late_response(network, slot, payload) {
+            return;
+        }
+        let connection = &mut self.connections[slot as usize];
+        let generation = connection.generation & 0x00ff_ffff;
         connection.stack().client.take(packet);
         self.run_client(network, slot);
+        if self.is_current(generation, slot) {
+            self.look_for_response(network, slot);
+        }
     }
 
     /// The server gets a packet.
@@ -78,6 +87,9 @@ impl Flows {
             stack.server = Some(End::server(far.flow.reversed(), buffers, seed, now));
             stack.syn_acks = 0;
             (connection.far, connection.answered) = (Some(far), 0);
+            if let Some(used) = &mut connection.used {
+                used.answered_before = 0;
+            }
             connection.server_flow = network.engine_mut().reset_flow(connection.server_flow);
         } else if flags & tcp_flags::SYN != 0
             && let Some(server) = &self.connections[slot as usize].stack().server
@@ -117,9 +129,11 @@ impl Flows {
         if connection.phase == Phase::Connecting && matches!(standing, Standing::Open | Standing::Done) {
             let bytes = self.specs[connection.traffic as usize].request_bytes;
             connection.stack().progress = now;
+            let calls = connection.used.is_some();
             self.establish(network, slot);
-            let client = &mut self.connections[slot as usize].stack().client;
-            client.write(bytes);
+            if !calls {
+                self.connections[slot as usize].stack().client.write(bytes);
+            }
             self.post_client(slot, now);
         }
         // The far side has closed, so this one does, too.
@@ -231,7 +245,7 @@ impl Flows {
     }
 
     /// Posts what the client's stack sends now.
-    fn post_client(&mut self, slot: u32, now: SimTime) {
+    pub(super) fn post_client(&mut self, slot: u32, now: SimTime) {
         let sent = self.connections[slot as usize].stack().client.run(now);
         for packet in sent {
             self.post(slot, true, packet);
@@ -245,7 +259,7 @@ impl Flows {
     }
 
     /// Sends what stacks have posted. A packet that arrives at once may make its receiver post others: they come behind.
-    fn send_all(&mut self, network: &mut Network) {
+    pub(super) fn send_all(&mut self, network: &mut Network) {
         if std::mem::replace(&mut self.sending, true) {
             return;
         }

@@ -123,7 +123,7 @@ impl NatAdvice<'_> {
             let subnetwork = endpoints.subnetwork(scenario)?;
             let gateway = super::gateway_of(scenario, subnetwork)?;
             let (state, count) = self.state_during(gateway, endpoints, &traffic)?;
-            let demand = |at: &usize| Demand::of(&scenario.traffic[*at], &state.config.timeouts, scenario.duration);
+            let demand = |at: &usize| Demand::of(scenario, &scenario.traffic[*at], &state.config.timeouts);
             let demands = Demands::new(traffic.iter().map(demand).collect());
             let rule = rule_of(scenario, state.config, subnetwork, to);
             Some(Load { endpoints, gateway, rule, to, port, traffic, demands, state, count })

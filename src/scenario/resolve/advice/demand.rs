@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Arrivals, ClosedBy, NatTimeouts, Traffic, TrafficProtocol};
+use crate::scenario::lifecycle::peak_instances;
+use crate::scenario::{Arrivals, ClosedBy, NatTimeouts, Scenario, Traffic, TrafficProtocol};
 
 /// Just before: how close to a jump the time before it is looked at, in seconds.
 const MOMENT: f64 = 1e-6;
@@ -30,8 +31,8 @@ enum Amount {
 }
 
 impl Demand {
-    /// `end` is the run's.
-    pub(super) fn of(traffic: &Traffic, timeouts: &NatTimeouts, end: Duration) -> Demand {
+    pub(super) fn of(scenario: &Scenario, traffic: &Traffic, timeouts: &NatTimeouts) -> Demand {
+        let end = scenario.duration;
         let (open, after) = match (traffic.protocol, traffic.closed_by) {
             (TrafficProtocol::Tcp, ClosedBy::Nobody) => {
                 (traffic.lifetime + timeouts.tcp_established_idle, Duration::ZERO)
@@ -40,11 +41,33 @@ impl Demand {
             (TrafficProtocol::Udp, _) => (traffic.lifetime, timeouts.udp_idle),
             (TrafficProtocol::Icmp, _) => (traffic.lifetime, timeouts.icmp_idle),
         };
+        let instances = f64::from(peak_instances(scenario, traffic.from));
+        let calls = traffic.requests.as_ref().map_or(1.0, |requests| f64::from(requests.calls));
+        let amount = match traffic.arrivals {
+            Arrivals::Count(count) => Amount::Count(count as f64),
+            Arrivals::Poisson(rate) | Arrivals::Constant(rate) => Amount::Rate(rate * calls),
+            Arrivals::Workers(workers) => {
+                let each = traffic.lifetime.as_secs_f64() * calls + workers.pause.as_secs_f64();
+                Amount::Rate(f64::from(workers.per_instance) * instances * calls / each.max(1e-3))
+            }
+        };
+        // A pool has no more connections than its calls need at a time, and keeps them.
+        if let Some(pool) = traffic.requests.as_ref().and_then(|requests| requests.pool) {
+            let busy = match amount {
+                Amount::Count(count) => count,
+                Amount::Rate(rate) => (rate * traffic.lifetime.as_secs_f64()).ceil(),
+            };
+            return Demand {
+                amount: Amount::Count(busy.min(f64::from(pool.size) * instances)),
+                start: traffic.start.as_secs_f64(),
+                stop: traffic.stop.min(end).as_secs_f64(),
+                open: traffic.stop.min(end).saturating_sub(traffic.start).as_secs_f64(),
+                after: timeouts.tcp_time_wait.as_secs_f64(),
+                state: "in TIME_WAIT",
+            };
+        }
         Demand {
-            amount: match traffic.arrivals {
-                Arrivals::Count(count) => Amount::Count(count as f64),
-                Arrivals::Poisson(rate) | Arrivals::Constant(rate) => Amount::Rate(rate),
-            },
+            amount,
             start: traffic.start.as_secs_f64(),
             stop: traffic.stop.min(end).as_secs_f64(),
             open: open.as_secs_f64(),

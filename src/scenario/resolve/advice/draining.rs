@@ -119,7 +119,7 @@ impl NatAdvice<'_> {
         }
         let last = match traffic.arrivals {
             Arrivals::Count(_) => traffic.start,
-            Arrivals::Poisson(_) | Arrivals::Constant(_) => traffic.stop.min(since),
+            Arrivals::Poisson(_) | Arrivals::Constant(_) | Arrivals::Workers(_) => traffic.stop.min(since),
         };
         let closed = traffic.protocol != TrafficProtocol::Tcp || traffic.closed_by != ClosedBy::Nobody;
         Some(closed.then(|| last + traffic.lifetime))

@@ -49,7 +49,7 @@ impl Resolver<'_> {
         let demand = |bytes: fn(&Traffic) -> u64| {
             let rate = |load: &Traffic| match load.arrivals {
                 Arrivals::Poisson(rate) | Arrivals::Constant(rate) => rate,
-                Arrivals::Count(_) => 0.0,
+                Arrivals::Count(_) | Arrivals::Workers(_) => 0.0,
             };
             loads().map(|load| rate(load) * bytes(load) as f64 * 8.0).sum::<f64>()
         };

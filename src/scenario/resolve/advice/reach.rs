@@ -330,6 +330,7 @@ fn is_private(scenario: &Scenario, traffic: &Traffic) -> bool {
 fn bits_per_second(traffic: &Traffic) -> f64 {
     let rate = match traffic.arrivals {
         Arrivals::Poisson(rate) | Arrivals::Constant(rate) => rate,
+        Arrivals::Workers(_) => return 0.0,
         Arrivals::Count(count) => {
             let time = traffic.stop.saturating_sub(traffic.start).max(Duration::from_secs(1));
             count as f64 / time.as_secs_f64()

@@ -1,0 +1,308 @@
+//! Requests: calls, pools, retries, look-ups, room in instances, autoscaling, workers, and rates that change.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::scenario;
+use egressim::report::summary::{RequestsSummary, Summary};
+use egressim::simulation;
+
+const HOSTS: &str = "\
+hosts:
+- {name: partner, address: 198.51.100.7, ports: [443], rtt: 20ms}
+- {name: refuses, address: 198.51.100.8, rtt: 20ms, refuse: true}
+- {name: hangs, address: 198.51.100.9, rtt: 20ms, hang: true}
+- {name: hole, address: 198.51.100.10, unreachable: true}
+- {name: leaves, address: 198.51.100.11, rtt: 20ms, idleTimeout: 10s}
+- {name: resolver, address: 198.51.100.53, rtt: 30ms, ports: [udp/53]}
+";
+
+/// A run with a service and a load.
+fn run_with(service: &str, duration: &str, load: &str) -> Summary {
+    run_text(&format!(
+        "duration: {duration}\nservices: [{{name: api, region: us-central1, {service}}}]\n{HOSTS}\
+         traffic: [{{name: load, from: api, {load}}}]\n"
+    ))
+}
+
+fn run_text(text: &str) -> Summary {
+    let summary =
+        simulation::run(&scenario(text), None, &mut |_| ControlFlow::Continue(())).expect("nothing is written");
+    let (packets, connections) = (&summary.packets, &summary.connections);
+    assert_eq!(packets.sent, packets.delivered + packets.dropped + packets.in_flight);
+    assert_eq!(connections.attempted, connections.established + connections.failed + connections.pending);
+    if let Some(requests) = &summary.requests {
+        assert_eq!(requests.attempted, requests.succeeded + requests.failed + requests.pending);
+        assert_eq!(requests.failed, requests.failed_by.values().sum::<u64>());
+    }
+    summary
+}
+
+/// A run of one instance with both kinds of endpoints, which must agree in what people count.
+#[track_caller]
+fn both(load: &str) -> Summary {
+    let [flow, stack] =
+        ["flow", "stack"].map(|ends| run_with("instances: 1", "120s", &format!("{load}, endpoints: {ends}")));
+    let counts = |summary: &Summary| {
+        let (requests, connections) = (requests(summary), &summary.connections);
+        (
+            [requests.attempted, requests.succeeded, requests.failed, requests.pending, requests.retries],
+            requests.failed_by.clone(),
+            [connections.attempted, connections.established, connections.failed, connections.broken],
+            connections.failed_by.clone(),
+        )
+    };
+    assert_eq!(counts(&flow), counts(&stack), "{load}");
+    flow
+}
+
+fn requests(summary: &Summary) -> &RequestsSummary {
+    summary.requests.as_ref().expect("the load has requests")
+}
+
+#[test]
+fn a_call_takes_two_round_trips_and_what_the_server_thinks() {
+    let summary = both("to: 'partner:443', count: 10, requests: {thinkTime: 100ms}");
+    assert_eq!((requests(&summary).succeeded, summary.connections.attempted), (10, 10));
+    assert_eq!(requests(&summary).latency_ms.max, 140.0);
+    // One after the other, each on a connection of its own, after 50 ms of work.
+    let calls = both("to: 'partner:443', count: 10, requests: {thinkTime: 100ms, calls: 3, processing: 50ms}");
+    assert_eq!((requests(&calls).succeeded, calls.connections.attempted), (10, 30));
+    assert_eq!(requests(&calls).latency_ms.max, 50.0 + 3.0 * 140.0);
+}
+
+#[test]
+fn a_pool_keeps_connections_and_never_has_more_than_its_size() {
+    // Three calls on one connection: a handshake and three round trips.
+    let one = both("to: 'partner:443', count: 1, requests: {calls: 3, pool: {size: 5}}");
+    assert_eq!((one.connections.attempted, requests(&one).latency_ms.max), (1, 80.0));
+    // Ten at once, two connections: five rounds of 120 ms, after a handshake of 20 ms.
+    let ten = both("to: 'partner:443', count: 10, requests: {thinkTime: 100ms, pool: {size: 2}}");
+    assert_eq!((ten.connections.attempted, requests(&ten).succeeded), (2, 10));
+    assert_eq!(requests(&ten).latency_ms.max, 20.0 + 5.0 * 120.0);
+    // Whoever waits for longer than its timeout gets none: those of the third round and later.
+    let late = both("to: 'partner:443', count: 10, requests: {thinkTime: 100ms, timeout: 200ms, pool: {size: 2}}");
+    assert_eq!((requests(&late).succeeded, requests(&late).failed), (2, 8));
+    // Those of the second round have a connection after 140 ms, and no response after 200 ms; the others have none.
+    assert_eq!(requests(&late).failed_by["SIM_CALL_TIMEOUT"], 2);
+    assert_eq!(requests(&late).failed_by["SIM_POOL_TIMEOUT"], 6);
+}
+
+#[test]
+fn a_pool_closes_what_is_idle_and_what_is_old() {
+    // One request in 20 s: after 10 s idle the connection is closed, before 30 s it is not.
+    let load = |pool: &str| {
+        format!("to: 'partner:443', rate: 3/m, arrivals: constant, requests: {{pool: {{size: 1, {pool}}}}}")
+    };
+    assert_eq!(both(&load("idleTimeout: 10s")).connections.attempted, 6);
+    assert_eq!(both(&load("idleTimeout: 30s")).connections.attempted, 1);
+    assert_eq!(both(&load("idleTimeout: 0s")).connections.attempted, 1);
+    // At 0, 20 and 40 s it is young enough, at 60 s a new one is used, for 60, 80 and 100 s.
+    assert_eq!(both(&load("idleTimeout: 30s, maxAge: 50s")).connections.attempted, 2);
+}
+
+#[test]
+fn a_call_without_a_response_is_given_up_and_tried_again() {
+    let policy = "retryPolicy: {maxAttempts: 3, initialBackoff: 1s, backoffMultiplier: 2, jitter: none}";
+    let silent = both(&format!("to: 'hangs:443', count: 4, requests: {{timeout: 2s, {policy}}}"));
+    // Its connections came to be, and broke.
+    assert_eq!((requests(&silent).failed_by["SIM_CALL_TIMEOUT"], requests(&silent).retries), (4, 8));
+    assert_eq!((silent.connections.established, silent.connections.broken), (12, 12));
+    assert_eq!(silent.connections.failed_by["SIM_NO_ANSWER"], 12);
+    let refused = both(&format!("to: 'refuses:443', count: 4, requests: {{{policy}}}"));
+    assert_eq!(requests(&refused).failed_by["SIM_CONNECTION_REFUSED"], 4);
+    assert_eq!((refused.connections.failed, requests(&refused).retries), (12, 8));
+    let hole = both(&format!("to: 'hole:443', count: 4, connectTimeout: 3s, requests: {{{policy}}}"));
+    assert_eq!(requests(&hole).failed_by["SIM_HOST_UNREACHABLE"], 4);
+    // Without a policy there is one attempt.
+    let once = both("to: 'hole:443', count: 4, requests: {timeout: 3s}");
+    assert_eq!((requests(&once).failed, requests(&once).retries, once.connections.failed), (4, 0, 4));
+}
+
+#[test]
+fn retries_wait_as_their_policy_says() {
+    // Attempts at 0, 1 + 0.02, 3 + 0.04 and 7.06 s; a round trip later each has been refused.
+    let last = |duration: &str| {
+        let policy = "retryPolicy: {maxAttempts: 4, initialBackoff: 1s, backoffMultiplier: 2, jitter: none}";
+        let load = format!("to: 'refuses:443', count: 1, requests: {{{policy}}}");
+        run_with("instances: 1", duration, &load).connections.attempted
+    };
+    assert_eq!([last("1s"), last("1025ms"), last("3030ms"), last("3045ms")], [1, 2, 2, 3]);
+    assert_eq!([last("7050ms"), last("7065ms"), last("60s")], [3, 4, 4]);
+}
+
+#[test]
+fn a_response_that_comes_too_late_is_refused() {
+    for ends in ["flow", "stack"] {
+        // The server answers after 3 s, the client waits for 1 s. Its connection is closed by then; the response is met by
+        // a reset, and nobody sends anything after that.
+        let load = format!("to: 'partner:443', count: 5, endpoints: {ends}, requests: {{thinkTime: 3s, timeout: 1s}}");
+        let summary = run_with("instances: 1", "60s", &load);
+        assert_eq!(requests(&summary).failed_by["SIM_CALL_TIMEOUT"], 5);
+        assert_eq!((summary.connections.broken, summary.packets.dropped), (5, 0));
+        // SYN, SYN-ACK, ACK, request, its acknowledgement or none, FIN, FIN or acknowledgement, acknowledgement: nothing at
+        // all is sent in vain for long.
+        assert!(summary.packets.sent <= 5 * 12, "{ends} {}", summary.packets.sent);
+    }
+}
+
+#[test]
+fn a_kept_connection_that_the_server_closes_at_the_wrong_moment_is_reset() {
+    // A request every 10.03 s. The server's last packet is the acknowledgement of the response, some 30 ms after the request:
+    // 10 s later it closes. Its FIN is still on its way when the next request leaves.
+    let load = |timeout: &str, policy: &str| {
+        format!(
+            "to: 'leaves:443', steps: [{{at: 0s, rate: 0.0997/s}}], arrivals: constant, \
+             requests: {{pool: {{size: 1, idleTimeout: {timeout}}}{policy}}}"
+        )
+    };
+    let raced = run_with("instances: 1", "120s", &load("90s", ""));
+    let failed = requests(&raced).failed;
+    assert!(failed > 0, "{raced:?}");
+    // The client meets the FIN while it waits for the response, and then the reset that its request is answered with.
+    assert_eq!(requests(&raced).failed_by["SIM_CLOSED_EARLY"], failed);
+    assert_eq!(raced.connections.failed_by["SIM_CONNECTION_RESET"], failed);
+    // Either cure of the textbooks works: close before the server does, or try again.
+    assert_eq!(requests(&run_with("instances: 1", "120s", &load("9s", ""))).failed, 0);
+    let again = run_with("instances: 1", "120s", &load("90s", ", retryPolicy: {maxAttempts: 2}"));
+    assert_eq!((requests(&again).failed, requests(&again).retries > 0), (0, true));
+}
+
+#[test]
+fn a_name_is_looked_up_before_a_connection_unless_the_answer_is_remembered() {
+    let load = |dns: &str| format!("to: 'partner:443', rate: 1/s, arrivals: constant, requests: {{dns: {{{dns}}}}}");
+    let each = both(&load("server: 'resolver:53'"));
+    // 120 requests, and as many look-ups.
+    assert_eq!((requests(&each).succeeded, each.connections.attempted), (120, 240));
+    assert_eq!(requests(&each).latency_ms.max, 30.0 + 40.0);
+    // Answers count for 10 s from 30 ms on, so the request at 10 s still knows, and the one at 11 s asks: at 0, 11, 22 … 110.
+    assert_eq!(both(&load("server: 'resolver:53', ttl: 10s")).connections.attempted, 120 + 11);
+    // Two questions of 5 s each.
+    let vain = both("to: 'partner:443', count: 3, requests: {dns: {server: 'hole:53'}}");
+    assert_eq!((requests(&vain).failed, vain.connections.failed, vain.connections.attempted), (3, 6, 6));
+}
+
+#[test]
+fn an_instance_works_on_as_many_requests_as_it_may_and_others_wait() {
+    // Each takes 1.04 s, and two instances take one at a time: ten rounds begin within 10 s, then the others fail.
+    let service = "instances: 2, template: {maxInstanceRequestConcurrency: 1}";
+    let load = "to: 'partner:443', count: 30, requests: {thinkTime: 1s}";
+    let summary = run_with(service, "60s", load);
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (20, 10));
+    assert_eq!(requests(&summary).failed_by["SIM_NO_AVAILABLE_INSTANCE"], 10);
+    assert_eq!(requests(&summary).latency_ms.max.round(), 10.0 * 1040.0);
+    // The default is 80 each.
+    let summary = run_with("instances: 2", "60s", "to: 'partner:443', count: 160, requests: {thinkTime: 1s}");
+    assert_eq!(requests(&summary).latency_ms.max, 1040.0);
+}
+
+#[test]
+fn cloud_run_runs_as_many_instances_as_requests_need() {
+    let service = "template: {maxInstanceRequestConcurrency: 10, scaling: {minInstanceCount: 1, maxInstanceCount: 30}}";
+    // 20/s for 10 minutes, of a second each: 20 at a time, which is 60 % of 10 in 3.4 instances, so 4; then none. At first it
+    // is one more: a new instance takes requests after two seconds, and at 3 s there are 60 − 2 × 10 and more to be served.
+    let load = "to: 'partner:443', rate: 20/s, arrivals: constant, stop: 10m, requests: {thinkTime: 960ms}";
+    let busy = run_with(service, "10m", load);
+    let service_of = |summary: &Summary| summary.autoscaled[0].clone();
+    assert_eq!((service_of(&busy).instances, service_of(&busy).peak_instances), (5, 5));
+    // The first one has room for ten at once, the others wait for two seconds while instances start.
+    assert_eq!(requests(&busy).failed, 0);
+    assert!((1000.0..=3000.0).contains(&requests(&busy).latency_ms.max), "{:?}", requests(&busy).latency_ms);
+    // Fifteen minutes after the last request all but one are gone.
+    assert_eq!(service_of(&run_with(service, "24m", load)).instances, 4);
+    assert_eq!(service_of(&run_with(service, "26m", load)).instances, 1);
+    // Pinned, nobody scales it.
+    let pinned = run_with("instances: 2, template: {maxInstanceRequestConcurrency: 10}", "10m", load);
+    assert!(pinned.autoscaled.is_empty());
+    // A limit is a limit: 2 × 10 at once are too few for 30/s.
+    let limited = "template: {maxInstanceRequestConcurrency: 10, scaling: {minInstanceCount: 1, maxInstanceCount: 2}}";
+    let load = "to: 'partner:443', rate: 30/s, arrivals: constant, requests: {thinkTime: 960ms}";
+    let summary = run_with(limited, "120s", load);
+    assert_eq!(service_of(&summary).peak_instances, 2);
+    // 20 a second are served, from 2 s on, and the queue of 10 s holds 200 at 20/s: then a third fails.
+    let failed = requests(&summary).failed_by["SIM_NO_AVAILABLE_INSTANCE"] as f64;
+    assert!((failed / 1000.0 - 0.9).abs() < 0.1, "{failed}");
+}
+
+#[test]
+fn workers_send_one_request_after_the_other() {
+    // 40 ms and a pause of 960 ms: one a second from each of 2 × 3, for 60 s.
+    let load = "to: 'partner:443', workers: {perInstance: 3, pause: 960ms}, requests: {}";
+    assert_eq!(requests(&run_with("instances: 2", "60s", load)).attempted, 2 * 3 * 60);
+    let load = "to: 'partner:443', workers: {perInstance: 3, requests: 7}, requests: {}";
+    assert_eq!(requests(&run_with("instances: 2", "60s", load)).succeeded, 2 * 3 * 7);
+    // They begin with their instances, and end with them.
+    let text = format!(
+        "duration: 60s\nworkerPools: [{{name: pool, region: us-central1, instances: 1}}]\n{HOSTS}\
+         traffic: [{{name: load, from: pool, to: 'partner:443', workers: {{perInstance: 1, pause: 960ms}}, requests: {{}}}}]\n\
+         events:\n- {{at: 10500ms, scale: {{workload: pool, instances: 3}}}}\n- {{at: 20020ms, scale: {{workload: pool, instances: 1}}}}\n"
+    );
+    let summary = run_text(&text);
+    // Seconds 0 to 59, and twice 10.5, 11.5 … 19.5.
+    assert_eq!(requests(&summary).attempted, 60 + 2 * 10);
+    assert_eq!(requests(&summary).failed, 0);
+    let cut = run_text(&text.replace("20020ms", "19520ms"));
+    assert_eq!(requests(&cut).failed_by["SIM_REQUEST_INSTANCE_GONE"], 2);
+    assert_eq!(cut.connections.failed_by["SIM_INSTANCE_GONE"], 2);
+}
+
+#[test]
+fn every_task_of_a_job_has_its_workers() {
+    let summary = run_text(&format!(
+        "duration: 10m\njobs: [{{name: nightly, region: us-central1, instances: 0}}]\n{HOSTS}\
+         traffic: [{{name: load, from: nightly, to: 'partner:443', workers: {{perInstance: 2, requests: 5}}, requests: {{}}}}]\n\
+         events: [{{at: 60s, execute: {{job: nightly, tasks: 12, parallelism: 4, taskDuration: 30s}}}}]\n"
+    ));
+    assert_eq!(requests(&summary).succeeded, 12 * 2 * 5);
+}
+
+#[test]
+fn rates_change_as_they_are_told_to() {
+    let attempted = |duration: &str, load: &str| {
+        run_with("instances: 1", duration, &format!("to: 'partner:443', arrivals: constant, {load}"))
+            .connections
+            .attempted
+    };
+    // 30 s at 2/s, 30 s at none, 30 s at 10/s.
+    let steps = "steps: [{at: 0s, rate: 2/s}, {at: 30s, rate: 0/s}, {at: 60s, rate: 10/s}, {at: 90s, rate: 0/s}]";
+    assert_eq!([attempted("59s", steps), attempted("120s", steps)], [60, 60 + 300]);
+    // The same as a series, from 10 s on.
+    assert_eq!(attempted("120s", "start: 10s, series: {every: 30s, rates: [2/s, 0/s, 10/s]}"), 360);
+    // Half of a day's mean of 1/s: 0/s at midnight, 2/s at noon.
+    let day = attempted("86401s", "daily: {low: 0/s, high: 2/s}");
+    assert!((86_399..=86_401).contains(&day), "{day}");
+    // Poisson arrivals at the same rates: 360 with a deviation of 19.
+    let poisson = run_with("instances: 1", "120s", &format!("to: 'partner:443', {steps}")).connections.attempted;
+    assert!((285..=435).contains(&poisson), "{poisson}");
+}
+
+#[test]
+fn what_makes_no_sense_is_an_error_with_a_cure() {
+    for (load, code) in [
+        ("protocol: udp, rate: 1/s, requests: {}", "requests-need-tcp"),
+        ("rate: 1/s, lifetime: 1s, requests: {}", "misplaced-field"),
+        ("rate: 1/s, closedBy: server, requests: {pool: {size: 1}}", "misplaced-field"),
+        ("rate: 1/s, responseBytes: 0, requests: {}", "out-of-range"),
+        ("rate: 1/s, requests: {calls: 0}", "out-of-range"),
+        ("rate: 1/s, requests: {pool: {size: 0}}", "out-of-range"),
+        ("rate: 1/s, requests: {retryPolicy: {maxAttempts: 2, backoffMultiplier: 0.5}}", "out-of-range"),
+        ("rate: 1/s, requests: {dns: {server: nobody:53}}", "unknown-reference"),
+        ("workers: {perInstance: 1}", "missing-field"),
+        ("rate: 1/s, workers: {perInstance: 1}, requests: {}", "rate-and-count"),
+        ("rate: 1/s, steps: [{at: 0s, rate: 1/s}]", "rate-and-count"),
+        ("steps: []", "missing-field"),
+        ("steps: [{at: 5s, rate: 1/s}, {at: 5s, rate: 2/s}]", "out-of-range"),
+        ("daily: {low: 2/s, high: 1/s}", "out-of-range"),
+        ("series: {every: 0s, rates: [1/s]}", "out-of-range"),
+        ("series: {every: 1s, rates: []}", "missing-field"),
+    ] {
+        let text = format!(
+            "services: [{{name: api, region: us-central1}}]\n{HOSTS}traffic: [{{from: api, to: 'partner:443', {load}}}]\n"
+        );
+        let loaded =
+            egressim::scenario::load::load(egressim::scenario::load::Source::Text { name: "t.yaml", text: &text });
+        let codes: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        assert_eq!(codes, [code], "{load}");
+    }
+}
