@@ -33,6 +33,28 @@ impl Curve {
         }
     }
 
+    /// The rate at a time.
+    pub fn at(&self, time: Duration) -> f64 {
+        match self {
+            Curve::Steps(steps) => {
+                let begun = steps.partition_point(|(at, _)| *at <= time);
+                begun.checked_sub(1).map_or(0.0, |last| steps[last].1)
+            }
+            Curve::Daily { low, high, high_at, period } => {
+                let day = TAU * (time.as_secs_f64() - high_at.as_secs_f64()) / period.as_secs_f64();
+                f64::midpoint(*low, *high) + (high - low) / 2.0 * day.cos()
+            }
+        }
+    }
+
+    /// Times at which it begins to be higher than before, or is highest.
+    pub fn rises(&self) -> Vec<Duration> {
+        match self {
+            Curve::Steps(steps) => steps.iter().map(|(at, _)| *at).collect(),
+            Curve::Daily { high_at, .. } => vec![*high_at],
+        }
+    }
+
     /// The first time after `from` at which the area under the curve is larger by `area`; `None` if it never is.
     pub fn next(&self, from: Duration, area: f64) -> Option<Duration> {
         match self {
@@ -119,6 +141,7 @@ mod tests {
         let curve = Curve::Steps(steps.map(|(at, rate)| (seconds(at), rate)).to_vec());
         assert_eq!(arrivals(&curve, &[10, 15, 20, 30, 31, 32, 130, 1000]), [0, 10, 20, 20, 20, 21, 70, 70]);
         assert_eq!(curve.most(), 2.0);
+        assert_eq!([9, 10, 29, 30, 200].map(|time| curve.at(seconds(time))), [0.0, 2.0, 0.0, 0.5, 0.0]);
         // Half of what a gap needs comes from before a pause.
         assert_eq!(curve.next(Duration::from_secs_f64(19.75), 1.0), Some(seconds(31)));
     }
@@ -138,6 +161,8 @@ mod tests {
         assert_eq!(arrivals(&curve, &[1001, 2001]), [2000, 4000]);
         let [quarter, three] = arrivals(&curve, &[250, 750])[..] else { unreachable!() };
         assert!((1635..=1638).contains(&(three - quarter)), "{}", three - quarter);
+        let rates = [0, 250, 500, 750].map(|time| (curve.at(seconds(time)) * 1e9).round() / 1e9);
+        assert_eq!(rates, [0.0, 2.0, 4.0, 2.0]);
         let none = Curve::Daily { low: 0.0, high: 0.0, high_at: seconds(0), period: seconds(10) };
         assert_eq!(none.next(seconds(0), 1.0), None);
     }

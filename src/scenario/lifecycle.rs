@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Change, Scenario};
+use super::{Arrivals, Change, Scenario, Traffic};
 
 /// Instances of a revision that stop and start at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +72,61 @@ pub fn plan_of(scenario: &Scenario, workload: usize) -> Vec<Turnover> {
     turnovers
 }
 
-/// The most instances that a workload has at any time of the run, over all its revisions.
+/// As [`plan`], with the instances that Cloud Run will start for requests: as many as their average number asks for when
+/// the rate is highest. A run starts some more, for it meets them one by one.
+pub fn forecast(scenario: &Scenario) -> Vec<Turnover> {
+    let mut all: Vec<Turnover> =
+        (0..scenario.workloads.len()).flat_map(|workload| forecast_of(scenario, workload)).collect();
+    all.sort_by_key(|turnover| turnover.at);
+    all
+}
+
+fn forecast_of(scenario: &Scenario, workload: usize) -> Vec<Turnover> {
+    let mut turnovers = plan_of(scenario, workload);
+    let spec = &scenario.workloads[workload];
+    let Some(least) = spec.autoscaled else { return turnovers };
+    let most = spec.revisions[0].max_instances.unwrap_or(u32::MAX).max(least);
+    let loads = || scenario.traffic.iter().filter(|load| load.from == workload && load.requests.is_some());
+    let mut times: Vec<Duration> = loads()
+        .flat_map(|load| {
+            let rises = load.curve.as_ref().map(|curve| curve.rises()).unwrap_or_default();
+            rises.into_iter().chain([load.start])
+        })
+        .filter(|at| *at < scenario.duration)
+        .collect();
+    times.sort_unstable();
+    times.dedup();
+    let room = f64::from(spec.concurrency) * scenario.model.cloud_run.autoscaling.target_utilization;
+    let mut running = spec.instances;
+    for at in times {
+        let wanted = (loads().map(|load| requests_at(load, at)).sum::<f64>() / room).ceil() as u32;
+        let starts = wanted.clamp(least, most).saturating_sub(running);
+        if starts > 0 {
+            running += starts;
+            // What is there at the very beginning is warm; these are not.
+            turnovers.push(Turnover { at: at.max(Duration::from_secs(1)), workload, revision: 0, stops: 0, starts });
+        }
+    }
+    turnovers
+}
+
+/// Requests of a load that are worked on at a time, on average.
+fn requests_at(load: &Traffic, at: Duration) -> f64 {
+    let Some(requests) = load.requests.as_ref().filter(|_| load.start <= at && at < load.stop) else { return 0.0 };
+    let each = (load.lifetime * requests.calls + requests.processing).as_secs_f64();
+    match (&load.curve, load.arrivals) {
+        (Some(curve), _) => curve.at(at) * each,
+        (None, Arrivals::Poisson(rate) | Arrivals::Constant(rate)) => rate * each,
+        (None, Arrivals::Count(count)) => count as f64,
+        (None, Arrivals::Workers(_)) => 0.0,
+    }
+}
+
+/// The most instances that a workload has at any time of the run, over all its revisions, as far as can be foretold.
 pub fn peak_instances(scenario: &Scenario, workload: usize) -> u32 {
     let (mut running, mut peak) = (0u32, 0);
-    for Turnover { stops, starts, .. } in plan_of(scenario, workload).iter().filter(|it| it.at <= scenario.duration) {
+    for Turnover { stops, starts, .. } in forecast_of(scenario, workload).iter().filter(|it| it.at <= scenario.duration)
+    {
         running = running - stops + starts;
         peak = peak.max(running);
     }

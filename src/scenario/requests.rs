@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Destination;
+use super::{Destination, Traffic};
 
 /// What a request is.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,17 @@ impl RetryPolicy {
         let factor = self.multiplier.powi(attempts.saturating_sub(1).min(1000) as i32);
         let seconds = (self.initial_backoff.as_secs_f64() * factor).min(self.max_backoff.as_secs_f64());
         Duration::from_secs_f64(seconds)
+    }
+}
+
+impl Traffic {
+    /// How long a client tries to connect, with all its retries, on average.
+    pub fn patience(&self) -> Duration {
+        let Some(requests) = &self.requests else { return self.connect_timeout };
+        let each = requests.timeout.map_or(self.connect_timeout, |timeout| timeout.min(self.connect_timeout));
+        let policy = &requests.retries;
+        let waits: Duration = (1..policy.max_attempts).map(|attempts| policy.backoff(attempts)).sum();
+        each * policy.max_attempts + if policy.jitter { waits / 2 } else { waits }
     }
 }
 

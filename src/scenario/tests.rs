@@ -118,7 +118,7 @@ fn every_scenario_of_the_folder_loads_and_warns_as_its_comment_says() {
         let expected: &[&str] = match name {
             "private-ranges-only" => &["unused-cloud-nat"],
             "no-nat" => &["no-cloud-nat"],
-            "direct-vpc" => &["cold-egress"],
+            "direct-vpc" | "requests" => &["cold-egress"],
             "guide" | "growth-too-slow" => &["growth-too-slow"],
             "half-the-ports" | "rule-runs-dry" => &["too-few-nat-ips", "too-few-ports"],
             "endpoint-independent-conflict" => &["eim-conflict"],

@@ -57,6 +57,18 @@ fn s1_to_s3_an_instance_that_starts_finds_the_way_through_nat_closed() {
     found("cold-egress", &text(scales, "30s"), &text("", "30s"));
     // The cure of one of them: patience.
     found("cold-egress", &text(scales, "30s"), &text(scales, "2m"));
+    // Requests start instances, too: 60 a second of 50 ms each are 3 at a time, which are 60 % of five.
+    let asked = |scaling: &str, retries: &str| {
+        let requests = format!("requests: {{timeout: 5s, thinkTime: 10ms, retryPolicy: {{maxAttempts: {retries}}}}}");
+        let traffic = format!("traffic: [{{from: api, to: \"partner:443\", rate: 60/s, {requests}}}]\n");
+        service(
+            &format!("{DIRECT}, maxInstanceRequestConcurrency: 1, scaling: {{{scaling}}}"),
+            &format!("{NAT}{traffic}"),
+        )
+    };
+    found("cold-egress", &asked("minInstanceCount: 4", "3"), &asked("minInstanceCount: 5", "3"));
+    // 15 attempts of 5 s, and waits of 6 × 100 ms × 2ⁿ and 8 × 10 s, half of them: 120 s, more than the longest window of 80 s.
+    found("cold-egress", &asked("minInstanceCount: 4", "3"), &asked("minInstanceCount: 4", "15"));
 }
 
 #[test]

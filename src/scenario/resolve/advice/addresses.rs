@@ -86,7 +86,7 @@ impl Resolver<'_> {
 fn peak(scenario: &Scenario, subnetwork: usize) -> Peak {
     // By time: addresses taken and released, instances started and stopped. What is released comes first.
     let mut changes: BTreeMap<(Duration, bool), (i64, i64)> = BTreeMap::new();
-    for turnover in lifecycle::plan(scenario) {
+    for turnover in lifecycle::forecast(scenario) {
         let workload = &scenario.workloads[turnover.workload];
         let attachment = &workload.revisions[turnover.revision].attachment;
         if !matches!(attachment, Attachment::Direct { subnetwork: at, .. } if *at == subnetwork) {

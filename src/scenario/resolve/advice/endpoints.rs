@@ -209,7 +209,7 @@ pub(super) fn states(scenario: &Scenario, gateway: usize) -> Vec<State<'_>> {
     let delay = scenario.model.nat.programming_delay;
     // At the same time, what was due comes before what happens.
     let served = |turnover: &Turnover| is_served(scenario, gateway, turnover.workload, turnover.revision);
-    let plan: Vec<Turnover> = lifecycle::plan(scenario).into_iter().filter(served).collect();
+    let plan: Vec<Turnover> = lifecycle::forecast(scenario).into_iter().filter(served).collect();
     let later = plan.iter().filter(|turnover| !turnover.at.is_zero());
     let mut steps: Vec<(Duration, bool, Step)> =
         later.map(|turnover| (turnover.at, true, Step::Turnover(*turnover))).collect();

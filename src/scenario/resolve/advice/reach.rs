@@ -102,7 +102,7 @@ impl Resolver<'_> {
         let scenario = &self.out;
         let model = &scenario.model.cloud_run;
         let ranges = model.private_ranges();
-        let plan = lifecycle::plan(scenario);
+        let plan = lifecycle::forecast(scenario);
         let (nat, vpc) = (model.egress_open_nat_median, model.egress_open_vpc_median);
         // The two windows are in proportion.
         let times = if nat.is_zero() { 1.0 } else { vpc.as_secs_f64() / nat.as_secs_f64() };
@@ -124,14 +124,14 @@ impl Resolver<'_> {
             };
             let starts = plan.iter().filter(|it| it.workload == traffic.from && !it.at.is_zero() && it.starts > 0);
             let first = starts.map(|it| it.at).find(|at| *at < traffic.stop);
-            let Some(first) = first.filter(|_| traffic.connect_timeout < max) else { continue };
+            let Some(first) = first.filter(|_| traffic.patience() < max) else { continue };
             let message = format!(
                 "instances of `{}` that start (the first after {}) reach destinations {where_to} only after {} (median) to {}, and the load gives up after {}",
                 workload.name,
                 Dur(first),
                 Dur(median),
                 Dur(max),
-                Dur(traffic.connect_timeout)
+                Dur(traffic.patience())
             );
             found.push(
                 Diagnostic::warning("cold-egress", message)
