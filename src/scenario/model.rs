@@ -185,11 +185,18 @@ pub struct ClientModel {
     /// How exactly the kernel's timers fire. Linux' timer wheel is coarser the longer a timer is, which is why connect times
     /// were seen at 36 and 68 s where the schedule says 35 and 67. Default: exact.
     pub timers: KernelTimers,
+    /// How long a source port of an instance is not used again towards the same destination, when the instance has closed first.
+    /// Linux: 60 s (`TCP_TIMEWAIT_LEN`), whatever its settings. A NAT's TIME_WAIT is another thing.
+    pub time_wait: Duration,
 }
 
 impl Default for ClientModel {
     fn default() -> Self {
-        ClientModel { syn_schedule: SynSchedule::Linux65, timers: KernelTimers::Exact }
+        ClientModel {
+            syn_schedule: SynSchedule::Linux65,
+            timers: KernelTimers::Exact,
+            time_wait: Duration::from_secs(60),
+        }
     }
 }
 

@@ -133,6 +133,10 @@ pub struct ClientModel {
     /// How exactly the kernel's timers fire. Default `exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timers: Option<KernelTimers>,
+    /// How long a source port of an instance is not used again towards the same destination, when the instance has closed first.
+    /// Default 60s, as Linux has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_wait: Option<At<Dur>>,
 }
 
 /// Cloud Run.

@@ -32,6 +32,8 @@ impl Resolver<'_> {
             choice
         });
         set(&mut model.client.timers, given.client.as_ref().and_then(|client| client.timers), |choice| choice);
+        let time_wait = given.client.as_ref().and_then(|client| client.time_wait.as_ref());
+        set(&mut model.client.time_wait, time_wait, span);
         if let Some(run) = &given.cloud_run {
             self.cloud_run_model(run);
         }

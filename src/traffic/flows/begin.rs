@@ -161,7 +161,7 @@ impl Flows {
             self.fail_at_once(traffic, Some(node), flow, now, Failure::ConnectionRate);
             return Err(Failure::ConnectionRate);
         }
-        let Some(flow) = self.sources.take(node, flow, &mut self.choice) else {
+        let Some(flow) = self.sources.take(node, flow, now, &mut self.choice) else {
             self.fail_at_once(traffic, Some(node), flow, now, Failure::NoSourcePort);
             return Err(Failure::NoSourcePort);
         };
@@ -184,6 +184,7 @@ impl Flows {
             client_flow: engine.add_flow(),
             server_flow: engine.add_flow(),
             syns: 0,
+            closed_first: false,
             ends,
             far: None,
             outside: None,

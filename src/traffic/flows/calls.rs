@@ -110,6 +110,11 @@ impl Flows {
 
     /// The client's application closes.
     pub(super) fn close_client(&mut self, network: &mut Network, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        connection.closed_first = match &connection.ends {
+            Ends::Script(script) => !script.client.half.peer_closed,
+            Ends::Stack(stack) => !stack.client.peer_closed,
+        };
         match &mut self.connections[slot as usize].ends {
             Ends::Script(script) => {
                 script.client.half.close();
@@ -130,6 +135,7 @@ impl Flows {
             return false;
         }
         let generation = connection.generation & 0x00ff_ffff;
+        self.connections[slot as usize].closed_first = false;
         if self.has_stacks(slot) {
             self.connections[slot as usize].stack().client.abort();
             let now = network.engine().now();

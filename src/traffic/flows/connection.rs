@@ -170,6 +170,8 @@ pub(super) struct Connection {
     pub(super) client_flow: FlowId,
     pub(super) server_flow: FlowId,
     pub(super) syns: u8,
+    /// The client has closed before the server had.
+    pub(super) closed_first: bool,
     pub(super) ends: Ends,
     pub(super) far: Option<Far>,
     /// The far side as last seen.

@@ -84,7 +84,7 @@ impl Flows {
             timers: TimerWheel::new(scenario.model.client.timers),
             connections: Vec::new(),
             free: Vec::new(),
-            sources: Sources::default(),
+            sources: Sources::new(scenario.model.client.time_wait),
             servers: Servers::new(scenario.seed),
             requests: Requests::new(scenario.seed, scenario.traffic.len(), scenario.workloads.len()),
             pools: Pools::default(),
@@ -324,6 +324,7 @@ impl Flows {
         if used.abandoned.is_none() {
             *counts.failed_by.entry(failure).or_default() += 1;
         }
+        connection.closed_first = false;
         let fate = if connection.phase == Phase::Connecting {
             counts.failed += 1;
             Fate::Failed(failure)
@@ -350,7 +351,12 @@ impl Flows {
             records.push(connection.record(slot as usize, Some(now), fate));
         }
         connection.phase = Phase::Free;
-        self.sources.release(connection.flow);
+        // After a reset there is no TIME_WAIT, nor at the end that has closed last.
+        if connection.closed_first && !matches!(fate, Fate::Failed(_)) {
+            self.sources.release_later(connection.flow, now);
+        } else {
+            self.sources.release(connection.flow);
+        }
         self.servers.forget(slot);
         let (client_flow, server_flow) = (connection.client_flow, connection.server_flow);
         // The generation goes up when the slot is used again; until then stragglers find it free.

@@ -1,5 +1,6 @@
 //! Source ports of the instances.
 
+use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -21,13 +22,20 @@ const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 pub(super) struct Sources {
     ports: HashMap<NodeId, u16, FixedState>,
     in_use: InUse,
+    /// How long a port stays in TIME_WAIT when the instance has closed first.
+    time_wait: Duration,
     /// By instance whose connections are limited: when its second began, and how many it has begun since.
     rates: HashMap<NodeId, (SimTime, u32), FixedState>,
 }
 
 impl Sources {
+    pub(super) fn new(time_wait: Duration) -> Sources {
+        Sources { time_wait, ..Sources::default() }
+    }
+
     /// Takes the next ephemeral port of an instance that is free for this destination.
-    pub(super) fn take(&mut self, instance: NodeId, flow: Flow, choice: &mut ChaCha8Rng) -> Option<Flow> {
+    pub(super) fn take(&mut self, instance: NodeId, flow: Flow, now: SimTime, choice: &mut ChaCha8Rng) -> Option<Flow> {
+        self.in_use.expire(now);
         let count = EPHEMERAL.end - EPHEMERAL.start;
         let next = match self.ports.get_mut(&instance) {
             Some(next) => next,
@@ -62,6 +70,15 @@ impl Sources {
     pub(super) fn release(&mut self, flow: Flow) {
         self.in_use.remove(flow);
     }
+
+    /// Gives a port back once it was in TIME_WAIT.
+    pub(super) fn release_later(&mut self, flow: Flow, now: SimTime) {
+        if self.time_wait.is_zero() {
+            self.release(flow);
+        } else {
+            self.in_use.remove_at(flow, now + self.time_wait);
+        }
+    }
 }
 
 /// The flows that instances have.
@@ -69,6 +86,9 @@ impl Sources {
 struct InUse {
     v4: HashSet<u128, FixedState>,
     v6: HashSet<FiveTuple<Ipv6Addr>, FixedState>,
+    /// Those in TIME_WAIT, and until when, the first to end first. The key in two halves, which take a third less room.
+    waiting_v4: VecDeque<(SimTime, [u64; 2])>,
+    waiting_v6: VecDeque<(SimTime, FiveTuple<Ipv6Addr>)>,
 }
 
 impl InUse {
@@ -84,6 +104,26 @@ impl InUse {
             Flow::V4(tuple) => self.v4.insert(tuple.key()),
             Flow::V6(tuple) => self.v6.insert(tuple),
         };
+    }
+
+    /// A flow ends later. Calls come in the order of these times.
+    fn remove_at(&mut self, flow: Flow, at: SimTime) {
+        match flow {
+            Flow::V4(tuple) => {
+                let key = tuple.key();
+                self.waiting_v4.push_back((at, [(key >> 64) as u64, key as u64]));
+            }
+            Flow::V6(tuple) => self.waiting_v6.push_back((at, tuple)),
+        }
+    }
+
+    fn expire(&mut self, now: SimTime) {
+        while let Some((_, [high, low])) = self.waiting_v4.pop_front_if(|(at, _)| *at <= now) {
+            self.v4.remove(&(u128::from(high) << 64 | u128::from(low)));
+        }
+        while let Some((_, tuple)) = self.waiting_v6.pop_front_if(|(at, _)| *at <= now) {
+            self.v6.remove(&tuple);
+        }
     }
 
     fn remove(&mut self, flow: Flow) {

@@ -152,3 +152,26 @@ fn a_server_closes_what_nobody_uses_and_resets_some() {
         assert!((250..350).contains(&share.broken), "{ends} {}", share.broken);
     }
 }
+
+#[test]
+fn a_port_that_the_client_closed_first_rests_for_a_minute() {
+    // 28,232 ports, and 600 connections a second of half a second: the ports are gone after 47 s, and until the first come back,
+    // 60 s after they were closed, the rest fails at once.
+    let load = "to: \"open:443\", rate: 600/s, arrivals: constant, stop: 60s, lifetime: 500ms";
+    let short = run(load).connections;
+    assert_eq!(short.established, 28_232);
+    assert_eq!(short.failed_by["SIM_NO_SOURCE_PORT"], 36_000 - 28_232);
+    // Whoever closes last has none.
+    assert_eq!(run(&format!("{load}, closedBy: server")).connections.failed, 0);
+    for ends in ["flow", "stack"] {
+        let few = |closed_by: &str, wait: &str| {
+            let text =
+                format!("to: \"open:443\", count: 28232, lifetime: 1s, closedBy: {closed_by}, endpoints: {ends}");
+            // A second load, which this closes the first one for.
+            let again =
+                format!("}}, {{name: again, from: api, to: \"open:443\", start: {wait}, count: 1, endpoints: {ends}");
+            run(&(text + &again)).connections.failed
+        };
+        assert_eq!([few("client", "30s"), few("client", "62s"), few("server", "30s")], [1, 0, 0], "{ends}");
+    }
+}
