@@ -24,6 +24,8 @@ use crate::trace::info::{
 use crate::trace::{DropCause, Explain, Memo, PortId, State, Told, Verdict};
 use crate::wire::{Packet, Protocol};
 
+/// Source ports that an instance takes for connections: Linux' (`net.ipv4.ip_local_port_range`).
+pub const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 /// The application's own sockets.
 pub const SOCKETS: PortId = PortId(0);
 /// Towards the VPC network: a connector, or the instance's own interface.

@@ -157,10 +157,8 @@ fn what_exceeds_the_maximum_is_too_few_ports_and_not_slow_growth() {
 
 #[test]
 fn a_load_beyond_all_bounds_is_a_warning_like_any_other() {
-    assert_eq!(
-        codes(&with(RULE, "to: partner-api:443, count: 500", "to: partner-api:443, rate: 1000000000/s"))[1],
-        "too-few-ports"
-    );
+    let found = codes(&with(RULE, "to: partner-api:443, count: 500", "to: partner-api:443, rate: 1000000000/s"));
+    assert!(["too-few-ports", "source-ports"].iter().all(|code| found.iter().any(|it| it == code)), "{found:?}");
     let every =
         format!("{GROWTH}model: {{nat: {{dynamicPortAllocation: {{evaluateEvery: 1ns, growOnDrop: false}}}}}}\n");
     assert_eq!(codes(&every), ["growth-too-slow"]);

@@ -48,6 +48,18 @@ fn service(template: &str, rest: &str) -> String {
 }
 
 #[test]
+fn short_connections_to_one_destination_use_source_ports_up() {
+    // 28,232 ports for 60.5 s: 466 a second.
+    let load = |fields: &str| service("", &format!("traffic: [{{from: api, to: \"partner:443\", {fields}}}]\n"));
+    found("source-ports", &load("rate: 467/s"), &load("rate: 466/s"));
+    found("source-ports", &load("rate: 467/s"), &load("rate: 467/s, closedBy: server"));
+    found("source-ports", &load("rate: 467/s"), &load("rate: 467/s, requests: {pool: {size: 50}}"));
+    found("source-ports", &load("rate: 467/s"), &load("rate: 467/s, stop: 60s"));
+    // A call is over after two round trips of 20 ms: 470 a second.
+    found("source-ports", &load("rate: 471/s, requests: {}"), &load("rate: 470/s, requests: {}"));
+}
+
+#[test]
 fn s1_to_s3_an_instance_that_starts_finds_the_way_through_nat_closed() {
     let text = |events: &str, timeout: &str| {
         let traffic = format!("traffic: [{{from: api, to: \"partner:443\", rate: 1/s, connectTimeout: {timeout}}}]\n");

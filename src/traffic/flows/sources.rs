@@ -8,14 +8,13 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use rand_chacha::ChaCha8Rng;
 
+use crate::node::instance::EPHEMERAL;
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::wire::{FiveTuple, Flow};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Linux' ephemeral ports.
-const EPHEMERAL: std::ops::Range<u16> = 32_768..61_000;
 
 /// Which port each instance takes next, and what is taken.
 #[derive(Debug, Default)]

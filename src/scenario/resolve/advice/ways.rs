@@ -1,18 +1,20 @@
 //! Which way loads take, and where that is not the one that was meant: networks without a default route, services that take
 //! no calls from outside, ranges of which Google does not say which way they go, and more connections than an instance may
-//! begin.
+//! begin, or has source ports for.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{gateway_of, is_public};
+use crate::node::instance::EPHEMERAL;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::file::run::IngressTraffic;
 use crate::scenario::lifecycle::peak_instances;
 use crate::scenario::resolve::Resolver;
+use crate::scenario::value::Dur;
 use crate::scenario::{
-    Arrivals, Attachment, Change, Egress, HostLocation, Route, Scenario, Subnetwork, Traffic, TrafficProtocol,
-    Workload, WorkloadKind,
+    Arrivals, Attachment, Change, ClosedBy, Egress, HostLocation, Route, Scenario, Subnetwork, Traffic,
+    TrafficProtocol, Workload, WorkloadKind,
 };
 
 /// Google: without one, `maxInstanceCount` of a revision is 100
@@ -25,6 +27,7 @@ impl Resolver<'_> {
         found.extend(self.internal_ingress());
         found.extend(self.ambiguous_ranges());
         found.extend(self.connection_rates());
+        found.extend(self.source_ports());
         found.extend(self.default_max_instances());
         self.diagnostics.extend(found);
     }
@@ -143,7 +146,7 @@ impl Resolver<'_> {
             if traffic.protocol == TrafficProtocol::Icmp {
                 continue;
             }
-            let (Arrivals::Poisson(rate) | Arrivals::Constant(rate)) = traffic.arrivals else { continue };
+            let Some(rate) = connections_per_second(traffic) else { continue };
             loads.entry(traffic.from).or_insert((0.0, at)).0 += rate;
         }
         let too_many = loads.into_iter().filter_map(|(from, (rate, traffic))| {
@@ -163,6 +166,45 @@ impl Resolver<'_> {
                     .at(self.details.traffic[traffic].1)
                     .related(self.details.workloads[from], "the workload")
                     .help("keep connections open, or use more instances"),
+            )
+        });
+        too_many.collect()
+    }
+
+    /// More new connections to one destination than source ports come back for.
+    fn source_ports(&self) -> Vec<Diagnostic> {
+        let scenario = &self.out;
+        let time_wait = scenario.model.client.time_wait;
+        let mut loads: BTreeMap<(usize, IpAddr, u16), (f64, f64, usize)> = BTreeMap::new();
+        for (at, traffic) in scenario.traffic.iter().enumerate() {
+            if traffic.protocol != TrafficProtocol::Tcp || traffic.closed_by != ClosedBy::Client {
+                continue;
+            }
+            let Some(rate) = connections_per_second(traffic) else { continue };
+            let key = (traffic.from, scenario.address_of(traffic), traffic.port);
+            let load = loads.entry(key).or_insert((0.0, 0.0, at));
+            let lasts = traffic.stop.min(scenario.duration).saturating_sub(traffic.start);
+            let holds = (traffic.lifetime + time_wait).min(lasts);
+            load.0 += rate;
+            load.1 += rate * holds.as_secs_f64();
+        }
+        let too_many = loads.into_iter().filter_map(|((from, ..), (rate, ports, at))| {
+            let instances = peak_instances(scenario, from).max(1);
+            let each = EPHEMERAL.len();
+            let available = f64::from(instances) * each as f64;
+            if ports <= available {
+                return None;
+            }
+            let message = format!(
+                "`{}` begins {rate} connections a second to one destination and closes them first: each of its {instances} instances has {each} source ports, of which each rests for {} afterwards",
+                scenario.workloads[from].name,
+                Dur(time_wait)
+            );
+            Some(
+                Diagnostic::warning("source-ports", message)
+                    .at(self.details.traffic[at].1)
+                    .related(self.details.workloads[from], "the workload")
+                    .help("keep connections open (`requests` with a `pool`), or use more instances: the others fail at once as SIM_NO_SOURCE_PORT"),
             )
         });
         too_many.collect()
@@ -242,4 +284,18 @@ fn has_route(scenario: &Scenario, workload: &Workload, subnetwork: usize, to: Ip
     let local = |it: &Subnetwork| it.ranges().any(|range| range.contains(&to));
     routes(scenario, workload, subnetwork).any(|route| route.dest.contains(&to))
         || scenario.subnetworks.iter().any(|it| it.network == network && local(it))
+}
+
+/// New connections a second, on average when there are most; `None` for those that come all at once, and for pools, which keep
+/// theirs.
+fn connections_per_second(traffic: &Traffic) -> Option<f64> {
+    let calls = match &traffic.requests {
+        Some(requests) if requests.pool.is_some() => return None,
+        Some(requests) => f64::from(requests.calls),
+        None => 1.0,
+    };
+    match traffic.arrivals {
+        Arrivals::Poisson(rate) | Arrivals::Constant(rate) => Some(rate * calls),
+        Arrivals::Count(_) | Arrivals::Workers(_) => None,
+    }
 }
