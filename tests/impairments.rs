@@ -139,6 +139,13 @@ fn who_sends_packets_that_are_too_large_is_told_and_sends_smaller_ones() {
         let summary = ten(", mtu: 1300", &format!("{sizes}, lifetime: 500ms"));
         assert_eq!(by(&summary.packets.dropped_by), [("SIM_MTU_EXCEEDED", 20)], "{who}");
         assert_eq!((summary.connections.established, summary.connections.broken), (10, 0), "{who}");
+        // Stacks send what was lost again after their timeout of 200 ms, in time for the response.
+        for ends in ["flow", "stack"] {
+            let summary = ten(", mtu: 1300", &format!("{sizes}, requests: {{timeout: 1s}}, endpoints: {ends}"));
+            assert_eq!(summary.requests.expect("the load has requests").succeeded, 10, "{who} {ends}");
+            let dropped = by(&summary.packets.dropped_by);
+            assert!(matches!(dropped[..], [("SIM_MTU_EXCEEDED", 10..=30)]), "{who} {ends} {dropped:?}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::wire::{Flow, TcpSegment, tcp_flags};
 /// What a receiver takes before it has acknowledged anything: Linux' first window.
 const WINDOW: u32 = 64_240;
 /// Linux' smallest path MTU: 512 + 20 + 20.
-const SMALLEST_PATH_MTU: u32 = 552;
+pub(super) const SMALLEST_PATH_MTU: u32 = 552;
 /// Linux' smallest retransmission timeout.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
 /// Linux gives up after this many (`tcp_retries2`).

@@ -14,10 +14,13 @@
 //! - *Delayed acknowledgements.* 40 ms, as Linux', but not adaptive.
 //! - *Giving up.* smoltcp never does; whoever drives it does ([`GIVES_UP`]).
 //! - *TIME_WAIT.* The driver ends a connection when it gets there.
+//! - *Path MTU.* What a router says of it counts for what is sent from then on; what was lost comes again when its timer goes
+//!   off, where Linux sends it again at once.
 //!
-//! Not there: SACK-based recovery, path MTU discovery, window scaling beyond the buffers. Draw no conclusions about throughput.
+//! Not there: SACK-based recovery, window scaling beyond the buffers. Draw no conclusions about throughput.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
@@ -26,6 +29,7 @@ use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration as StackDuration, Instant};
 use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 
+use super::half::SMALLEST_PATH_MTU;
 use crate::time::SimTime;
 use crate::wire::{Flow, Packet};
 
@@ -120,14 +124,8 @@ impl End {
     }
 
     fn new(flow: Flow, buffers: Buffers, seed: u64, now: SimTime) -> End {
-        let mut wire = Wire::default();
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = seed;
-        let mut interface = Interface::new(config, &mut wire, stack_time(now));
-        let length = if flow.src().is_ipv4() { 32 } else { 128 };
-        interface.update_ip_addrs(|addresses| {
-            addresses.push(IpCidr::new(flow.src().into(), length)).expect("it has room for one address");
-        });
+        let mut wire = Wire { mtu: MTU, ..Wire::default() };
+        let interface = interface(flow.src(), seed, &mut wire, now);
         let mut socket =
             Socket::new(SocketBuffer::new(vec![0; buffers.receive]), SocketBuffer::new(vec![0; buffers.send]));
         socket.set_congestion_control(CongestionControl::None);
@@ -184,6 +182,17 @@ impl End {
     /// The application ends the connection at once: a reset is sent.
     pub(super) fn abort(&mut self) {
         self.socket_mut().abort();
+    }
+
+    /// A router says how large a packet may be: what was lost for that is sent again in smaller ones, when its timer goes off.
+    pub(super) fn limit_packet(&mut self, mtu: u32, now: SimTime) {
+        let Some(own) = self.interface.ip_addrs().first().map(|own| own.address().into()) else { return };
+        let mtu = mtu.max(SMALLEST_PATH_MTU) as usize;
+        if mtu < self.wire.mtu {
+            // An interface keeps the MTU that it was made with; what is known of the connection is in the socket.
+            self.wire.mtu = mtu;
+            self.interface = interface(own, 0, &mut self.wire, now);
+        }
     }
 
     /// Whether the application has closed.
@@ -287,7 +296,19 @@ impl End {
     }
 }
 
-fn endpoint(address: std::net::IpAddr, port: u16) -> IpEndpoint {
+/// An interface with one address.
+fn interface(own: IpAddr, seed: u64, wire: &mut Wire, now: SimTime) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut interface = Interface::new(config, wire, stack_time(now));
+    let length = if own.is_ipv4() { 32 } else { 128 };
+    interface.update_ip_addrs(|addresses| {
+        addresses.push(IpCidr::new(own.into(), length)).expect("it has room for one address");
+    });
+    interface
+}
+
+fn endpoint(address: IpAddr, port: u16) -> IpEndpoint {
     IpEndpoint { addr: address.into(), port }
 }
 
@@ -299,6 +320,8 @@ fn stack_time(now: SimTime) -> Instant {
 /// What connects a side to the simulation: packets that have arrived, and those to be sent.
 #[derive(Debug, Default)]
 struct Wire {
+    /// Bytes of the largest packet.
+    mtu: usize,
     arrived: VecDeque<Vec<u8>>,
     sent: Vec<Vec<u8>>,
 }
@@ -323,7 +346,7 @@ impl Device for Wire {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = MTU;
+        capabilities.max_transmission_unit = self.mtu;
         // What arrives was kept right on the way, or it was wrong from the start.
         let mut checksum = ChecksumCapabilities::default();
         checksum.ipv4 = Checksum::Tx;

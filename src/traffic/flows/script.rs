@@ -336,11 +336,23 @@ impl Flows {
     }
 
     /// A router has told a sender of this flow how large a packet may be: what was too large is sent again in smaller ones.
-    /// Stacks do not listen.
     pub(super) fn path_takes(&mut self, network: &mut Network, slot: u32, quoted: Flow, mtu: u32) {
         let connection = &mut self.connections[slot as usize];
         let (flow, far) = (connection.flow, connection.far);
-        let Ends::Script(Script { client, server, .. }) = &mut connection.ends else { return };
+        let (client, server) = match &mut connection.ends {
+            Ends::Script(Script { client, server, .. }) => (client, server),
+            Ends::Stack(stack) => {
+                let now = network.engine().now();
+                if quoted == flow {
+                    stack.client.limit_packet(mtu, now);
+                } else if let (Some(server), Some(far)) = (&mut stack.server, far)
+                    && quoted == far.flow.reversed()
+                {
+                    server.limit_packet(mtu, now);
+                }
+                return;
+            }
+        };
         if quoted == flow {
             if client.half.limit_packet(quoted, mtu) {
                 self.push_client(network, slot);
