@@ -373,6 +373,7 @@ hosts:
         let text = "
 duration: 10s
 networks: [{name: vpc}]
+subnetworks: [{name: servers, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26}]
 connectors: [{name: conn, region: r1, network: vpc, ipCidrRange: 10.8.0.0/28}]
 firewalls: [{name: no, network: vpc, priority: 7, denied: [{IPProtocol: tcp}], sourceRanges: [0.0.0.0/0]}]
 services: [{name: api, region: r1, template: {vpcAccess: {connector: conn}}}]
@@ -398,7 +399,9 @@ traffic: [{from: api, to: 'erp:443', count: 5, connectTimeout: 2s}]
         let text = "
 duration: 10s
 networks: [{name: vpc}]
-subnetworks: [{name: small, network: vpc, region: r1, ipCidrRange: 10.8.0.0/28}]
+subnetworks:
+- {name: small, network: vpc, region: r1, ipCidrRange: 10.8.0.0/28}
+- {name: servers, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26}
 connectors: [{name: conn, region: r1, subnet: {name: small}}]
 firewalls: [{name: in, network: vpc, sourceRanges: [10.0.0.0/8], allowed: [{IPProtocol: tcp}]}]
 services: [{name: api, region: r1, template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: small}]}}}]

@@ -142,13 +142,12 @@ pub(super) fn allow_range(ill: &Ill<'_>) -> Option<Proposal> {
         Some(HostLocation::Vpc(network)) => *network,
         _ => subnet(ill)?.network,
     };
-    let (allowed, _) = layer4(wanted(ill)?);
-    let range = source_range(ill)?;
+    let (flow, range) = (wanted(ill)?, source_range(ill)?);
+    let (allowed, _) = layer4(flow);
     let rule = json!({
         "name": "allow-diagnosed", "network": scenario.networks[network].name, "direction": "INGRESS", "priority": 1000,
         "allowed": allowed, "sourceRanges": [range],
     });
-    let flow = wanted(ill)?;
     let change = format!(
         "a firewall rule of priority 1000 that allows ingress {}:{} from {range}",
         flow.protocol(),
