@@ -125,6 +125,10 @@ fn every_file_that_is_linked_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for link in README.split("](").skip(1) {
         let target = link.split(')').next().unwrap_or_default();
+        // Elsewhere, nobody looks from here.
+        if target.starts_with("https://") {
+            continue;
+        }
         assert!(root.join(target).exists(), "{target} is linked and not there");
     }
 }

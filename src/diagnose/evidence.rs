@@ -155,13 +155,13 @@ impl Evidence {
     /// Notes the drops since the last look under their connections.
     fn note_drops(&mut self, network: &mut Network) {
         let drops = network.engine_mut().take_drops();
-        for DropNote { time, node, cause, tag, is_reset, .. } in drops {
+        for DropNote { time, node, cause, tag, is_aftermath, .. } in drops {
             let refused = matches!(cause, DropCause::OutOfResources | DropCause::EndpointIndependenceConflict);
             let refusal = refused.then(|| {
                 let gateway = network.gateway_at(node).expect("only gateways refuse ports");
                 self.refusals[gateway].pop_front().expect("a gateway keeps each of its refusals")
             });
-            if is_reset {
+            if is_aftermath {
                 continue;
             }
             let drops = self.open.entry(connection_of(tag)).or_default();

@@ -23,9 +23,9 @@ const UDP: u8 = 17;
 
 /// Where the serverless side of a connector's tunnel is. As all of the automatic rules:
 /// <https://docs.cloud.google.com/vpc/docs/serverless-vpc-access>, 2026.
-pub(super) const SERVERLESS: &[&str] = &["35.199.224.0/19"];
+pub const SERVERLESS: &[&str] = &["35.199.224.0/19"];
 /// Where connector VMs are checked from.
-pub(super) const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
+pub const HEALTH_CHECKS: &[&str] = &["35.191.0.0/16", "35.191.192.0/18", "130.211.0.0/22"];
 
 /// The firewall of a network, without interfaces.
 pub(super) fn firewall(scenario: &Scenario, network: usize) -> Firewall {

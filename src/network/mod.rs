@@ -23,6 +23,8 @@ mod routes;
 mod tunnels;
 mod vpcs;
 
+pub use firewalls::{HEALTH_CHECKS, SERVERLESS};
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;

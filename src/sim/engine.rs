@@ -35,7 +35,7 @@ use crate::time::{SimTime, nanos};
 use crate::topology::{Impairments, Link, LinkConfig, LinkId, NodeId, Topology};
 use crate::trace::info::DropInfo;
 use crate::trace::{Disposition, DropCause, Explain, Hop, PortId, State, Step, Trace, Verdict};
-use crate::wire::{Flow, IcmpError, Packet, tcp_flags};
+use crate::wire::{Flow, IcmpError, Packet, Protocol, tcp_flags};
 
 /// What the sender wants to know its packet by.
 pub type Tag = u64;
@@ -110,8 +110,15 @@ pub struct DropNote {
     pub tag: Tag,
     /// Its flow as it was there, if it had one.
     pub flow: Option<Flow>,
-    /// It was a reset: its loss says nothing about why a connection failed.
-    pub is_reset: bool,
+    /// Its loss says nothing about why a connection failed: see [`is_aftermath`].
+    pub is_aftermath: bool,
+}
+
+/// Whether a packet only tells of what has happened already: a reset, or an ICMP error about a segment of TCP, which takes it
+/// for passing trouble. When it is lost, too, that is not why a connection failed.
+pub fn is_aftermath(packet: &Packet) -> bool {
+    let about_tcp = || packet.embedded_flow().is_some_and(|quoted| matches!(quoted.protocol(), Protocol::Tcp));
+    packet.tcp_flags() & tcp_flags::RST != 0 || about_tcp()
 }
 
 /// Where a station of a known kind is.
@@ -594,8 +601,8 @@ impl Engine {
     fn drop_at(&mut self, node: NodeId, cause: DropCause, packet: &Packet, tag: Tag) -> Outcome {
         self.ledger.dropped[cause as usize] += 1;
         if let Some(drops) = &mut self.drops {
-            let is_reset = packet.tcp_flags() & tcp_flags::RST != 0;
-            drops.push(DropNote { time: self.now, node, cause, tag, flow: packet.flow(), is_reset });
+            let is_aftermath = is_aftermath(packet);
+            drops.push(DropNote { time: self.now, node, cause, tag, flow: packet.flow(), is_aftermath });
         }
         Outcome::Dropped(node, cause)
     }

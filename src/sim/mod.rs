@@ -9,4 +9,4 @@ mod path;
 pub mod queue;
 pub mod rng;
 
-pub use engine::{DropNote, Engine, FlowId, Ledger, Occurrence, Outcome, Site};
+pub use engine::{DropNote, Engine, FlowId, Ledger, Occurrence, Outcome, Site, is_aftermath};

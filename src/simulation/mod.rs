@@ -12,7 +12,7 @@ use crate::recording::{Recording, RecordingError};
 use crate::report::metrics::SAMPLE_INTERVAL;
 use crate::report::summary::Summary;
 use crate::scenario::Scenario;
-use crate::sim::Occurrence;
+use crate::sim::{Occurrence, is_aftermath};
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Flows, Record};
 
@@ -100,7 +100,9 @@ pub fn run_watched(
                 }
                 Occurrence::Answered { packet, .. } => network.engine_mut().recycle(packet),
                 Occurrence::Dropped { cause, packet, tag, .. } => {
-                    flows.dropped(tag, cause, &packet);
+                    if !is_aftermath(&packet) {
+                        flows.dropped(tag, cause, &packet);
+                    }
                     network.engine_mut().recycle(packet);
                 }
             }

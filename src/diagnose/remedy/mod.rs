@@ -145,11 +145,19 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
     let mut all: Vec<Option<Proposal>> = Vec::new();
     match ill.key.kind {
         Kind::VmPorts | Kind::TimeWait | Kind::GrowthPending => {
+            // Gateways made before 2026-09-30 have 120 s. What Google gives new ones takes no port from anybody.
+            let outdated = ill.key.kind == Kind::TimeWait
+                && ill.config().is_some_and(|config| config.timeouts.tcp_time_wait > nat::DEFAULT_TIME_WAIT);
+            if outdated {
+                all.push(nat::time_wait(ill));
+            }
             all.push(nat::min_ports(ill));
             all.push(nat::max_ports(ill));
             all.push(nat::dynamic(ill));
             all.push(nat::fixed(ill));
-            all.push(nat::time_wait(ill));
+            if !outdated {
+                all.push(nat::time_wait(ill));
+            }
             all.push(client::keep_alive(ill));
             all.push(workload::connector_instances(ill));
             all.push(workload::direct_instead_of_connector(ill));
@@ -189,13 +197,28 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
         }
         Kind::ClosedWindow => {
             all.push(workload::warm_instances(ill));
-            all.push(client::patience(ill));
-            all.push(workload::connector_instead_of_direct(ill));
+            // Google advises connectors where start-up time matters: patience waits, and they need not. Private Google Access
+            // stalls rarely and briefly, which is no reason to build one.
+            if network::is_for_google(ill) {
+                all.push(client::patience(ill));
+                all.push(workload::connector_instead_of_direct(ill));
+            } else {
+                all.push(workload::connector_instead_of_direct(ill));
+                all.push(client::patience(ill));
+            }
         }
         Kind::AddressExhaustion => {
-            all.push(workload::larger_subnet(ill));
+            // On a connector's own subnet nobody else is to be, and it cannot be expanded: the connector is there.
+            let taken = workload::is_on_connector_subnet(ill);
+            if taken {
+                all.push(workload::connector_instead_of_direct(ill));
+            } else {
+                all.push(workload::larger_subnet(ill));
+            }
             all.push(workload::another_subnet(ill));
-            all.push(workload::connector_instead_of_direct(ill));
+            if !taken {
+                all.push(workload::connector_instead_of_direct(ill));
+            }
         }
         Kind::SourcePorts | Kind::ConnectionRate => {
             all.push(client::keep_alive(ill));
@@ -218,7 +241,12 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
         }
         Kind::Firewall => {
             all.push(network::allow(ill));
+            all.push(network::allow_range(ill));
+            all.push(network::connector_rules(ill));
             all.push(network::without_rule(ill));
+            if network::is_public(ill) {
+                all.push(workload::private_ranges_only(ill));
+            }
         }
         Kind::Route => all.push(network::default_route(ill)),
         Kind::NoNat => {
@@ -254,4 +282,142 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
 /// Whether settings can do anything about it at all.
 pub fn is_curable(kind: Kind) -> bool {
     !matches!(kind.family(), Family::FarSide) && !matches!(kind, Kind::Infrastructure | Kind::LinkDown)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use crate::diagnose::{Case, Input, diagnose};
+    use crate::scenario::load::{Source, load};
+
+    /// What ends the first cause, in the order in which it is told.
+    #[track_caller]
+    fn assert_ends(text: &str, expected: &[&str]) {
+        let loaded = load(Source::Text { name: "test.yaml", text });
+        let scenario = loaded.scenario.as_ref().expect("it is sound");
+        let case = Case::new(&loaded.file, scenario, Input::Loads);
+        let diagnosis = diagnose(&case, None, 1, &mut |_| ControlFlow::Continue(())).expect("it runs");
+        let remedies = diagnosis.causes[0].remedies.iter().filter(|remedy| remedy.sufficient);
+        let changes: Vec<_> = remedies.map(|remedy| remedy.change.as_str()).collect();
+        assert!(changes.len() >= expected.len(), "{changes:#?}");
+        for (change, begins) in changes.iter().zip(expected) {
+            assert!(change.starts_with(begins), "{begins:?} in {changes:#?}");
+        }
+    }
+
+    /// A service with Direct VPC egress, behind Cloud NAT.
+    fn direct(nat: &str, more: &str) -> String {
+        format!(
+            "duration: 150s
+networks: [{{name: vpc}}]
+subnetworks: [{{name: apps, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26, privateIpGoogleAccess: true}}]
+addresses: [{{name: ip, region: r1}}]
+routers: [{{name: router, network: vpc, region: r1, nats: [{{name: gw, natIpAllocateOption: MANUAL_ONLY, natIps: [ip], \
+             sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES{nat}}}]}}]
+services: [{{name: api, region: r1, instances: 0, template: {{vpcAccess: {{networkInterfaces: [{{network: vpc, subnetwork: \
+             apps, tags: [web]}}], egress: ALL_TRAFFIC}}}}}}]
+hosts:
+- {{name: partner, address: 198.51.100.7, ports: [443]}}
+- {{name: google, address: 142.250.1.95, location: google-api}}
+- {{name: db, address: 10.9.0.60, location: vpc, network: vpc}}
+{more}"
+        )
+    }
+
+    const STARTS: &str = "events: [{at: 1s, scale: {workload: api, instances: 4}}]\n";
+
+    #[test]
+    fn what_new_instances_do_not_reach_yet_wants_a_connector_and_google_apis_only_patience() {
+        let load = |host: &str| {
+            format!("traffic: [{{from: api, to: '{host}:443', start: 2s, count: 20, connectTimeout: 2s}}]\n")
+        };
+        let partner = direct("", &(load("partner") + STARTS));
+        assert_ends(
+            &partner,
+            &["minInstanceCount of api: 0 -> 4", "connector more-connector", "connectTimeout: 2s -> "],
+        );
+        let stall = "model: {cloudRun: {egressOpen: {vpcMedian: 1ms, pgaStallProbability: 1, pgaStallShare: 1}}}\n";
+        let google = direct("", &(load("google") + STARTS + stall));
+        assert_ends(
+            &google,
+            &["minInstanceCount of api: 0 -> 4", "connectTimeout: 2s -> ", "connector more-connector"],
+        );
+    }
+
+    #[test]
+    fn a_time_wait_longer_than_that_of_new_gateways_is_shortened_before_ports_are_added() {
+        // 1/s x 60 s leave 60 ports in TIME_WAIT, of 32: with 30 s, 30.
+        let load = "traffic: [{from: api, to: 'partner:443', rate: 1/s, arrivals: constant, stop: 100s, lifetime: 10ms, connectTimeout: 2s}]\n";
+        let churn = |seconds: u32| {
+            direct(&format!(", minPortsPerVm: 32, tcpTimeWaitTimeoutSec: {seconds}"), load)
+                .replace("instances: 0", "instances: 1")
+        };
+        assert_ends(&churn(120), &["tcpTimeWaitTimeoutSec: 120 -> 30", "minPortsPerVm: 32 -> 128"]);
+        let faster = churn(30).replace("rate: 1/s", "rate: 2/s");
+        assert_ends(&faster, &["minPortsPerVm: 32 -> 64", "tcpTimeWaitTimeoutSec: 30 -> 15"]);
+    }
+
+    #[test]
+    fn an_unsupported_source_is_replaced_by_the_range_of_the_subnet() {
+        let rule =
+            "firewalls: [{name: in, network: vpc, sourceServiceAccounts: [a@p], allowed: [{IPProtocol: tcp}]}]\n";
+        let load = "traffic: [{from: api, to: 'db:5432', count: 20, connectTimeout: 2s}]\n";
+        let text = direct("", &(rule.to_owned() + load))
+            .replace("instances: 0, template: {", "instances: 3, template: {serviceAccount: a@p, ");
+        assert_ends(&text, &["a firewall rule of priority 1000 that allows ingress tcp:5432 from 10.9.0.0/26"]);
+    }
+
+    #[test]
+    fn what_a_firewall_keeps_from_a_connector_is_let_in_before_the_rule_that_denies_it() {
+        let text = "
+duration: 10s
+networks: [{name: vpc}]
+subnetworks: [{name: servers, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26}]
+connectors: [{name: conn, region: r1, network: vpc, ipCidrRange: 10.8.0.0/28}]
+firewalls: [{name: no, network: vpc, priority: 7, denied: [{IPProtocol: tcp}], sourceRanges: [0.0.0.0/0]}]
+services: [{name: api, region: r1, template: {vpcAccess: {connector: conn}}}]
+hosts: [{name: erp, address: 10.9.0.60, location: vpc, network: vpc}]
+traffic: [{from: api, to: 'erp:443', count: 5, connectTimeout: 2s}]
+";
+        let load = load(Source::Text { name: "test.yaml", text });
+        let scenario = load.scenario.as_ref().expect("it is sound");
+        let case = Case::new(&load.file, scenario, Input::Loads);
+        let diagnosis = diagnose(&case, None, 1, &mut |_| ControlFlow::Continue(())).expect("it runs");
+        let cause = &diagnosis.causes[0];
+        assert_eq!(cause.cause, "VPC_CONNECTOR_HEALTH_CHECK_TRAFFIC_BLOCKED");
+        // The connector works then; what it is for is denied by the same rule, which is the next cause.
+        let rules = cause.remedies.iter().find(|remedy| remedy.change.starts_with("firewall rules of priority 6"));
+        let patch = rules.expect("it was tried").patch.to_string();
+        for name in ["serverless-to-vpc-connector", "vpc-connector-to-serverless", "vpc-connector-health-checks"] {
+            assert!(patch.contains(name), "{patch}");
+        }
+    }
+
+    #[test]
+    fn on_the_subnet_of_a_connector_the_connector_is_the_way_out() {
+        let text = "
+duration: 10s
+networks: [{name: vpc}]
+subnetworks:
+- {name: small, network: vpc, region: r1, ipCidrRange: 10.8.0.0/28}
+- {name: servers, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26}
+connectors: [{name: conn, region: r1, subnet: {name: small}}]
+firewalls: [{name: in, network: vpc, sourceRanges: [10.0.0.0/8], allowed: [{IPProtocol: tcp}]}]
+services: [{name: api, region: r1, template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: small}]}}}]
+hosts: [{name: erp, address: 10.9.0.60, location: vpc, network: vpc}]
+traffic: [{from: api, to: 'erp:443', count: 5, connectTimeout: 2s}]
+";
+        assert_ends(text, &["connector conn instead of Direct VPC egress", "a new subnet small-more"]);
+    }
+
+    #[test]
+    fn a_rule_that_denies_public_destinations_is_passed_by_private_ranges_only() {
+        let rule =
+            "firewalls: [{name: no, network: vpc, direction: EGRESS, priority: 900, denied: [{IPProtocol: tcp}]}]\n";
+        let load = "traffic: [{from: api, to: 'partner:443', count: 5, connectTimeout: 2s}]\n";
+        let text = direct("", &(rule.to_owned() + load)).replace("instances: 0", "instances: 1");
+        let first = "a firewall rule of priority 899 that allows egress tcp:443 to 198.51.100.7/32";
+        assert_ends(&text, &[first, "without the firewall rule no", "egress: ALL_TRAFFIC -> PRIVATE_RANGES_ONLY"]);
+    }
 }

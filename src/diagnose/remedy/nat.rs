@@ -1,6 +1,7 @@
 //! Changes of a Cloud NAT gateway.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -18,6 +19,8 @@ const LARGEST_MIN: u32 = 32_768;
 const LARGEST_MAX: u32 = 65_536;
 /// Google recommends no shorter TIME_WAIT: late packets of a closed connection might reach another one.
 const SHORTEST_TIME_WAIT: u64 = 15;
+/// What new gateways have since 2026-09-30 (<https://docs.cloud.google.com/nat/docs/tune-nat-configuration>).
+pub(super) const DEFAULT_TIME_WAIT: Duration = Duration::from_secs(30);
 /// NAT IPs that are tried: so many more.
 const MORE_IPS: [u64; 12] = [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64];
 

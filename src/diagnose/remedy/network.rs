@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::{Choice, Ill, Proposal};
+use crate::network::{HEALTH_CHECKS, SERVERLESS};
 use crate::probe::probe;
-use crate::scenario::Subnetwork;
+use crate::scenario::{HostLocation, Subnetwork};
 use crate::trace::info::{FirewallInfo, FirewallRuleType};
-use crate::trace::{StepInfo, Trace};
+use crate::trace::{DropCause, StepInfo, Trace};
 use crate::wire::{Flow, Protocol};
 
 /// What the example connects to: its flow at the instance.
@@ -126,6 +127,94 @@ pub(super) fn allow(ill: &Ill<'_>) -> Option<Proposal> {
             Proposal::single(Choice::new(change, edit))
         }
     }
+}
+
+/// A rule by range, where a rule by service account or tag does not hold for all instances: what identifies those of Direct
+/// VPC egress is not supported as a source, and the first instance may get through all the same.
+pub(super) fn allow_range(ill: &Ill<'_>) -> Option<Proposal> {
+    let dropped = ill.group.example.as_ref()?.decided_by?;
+    if dropped.cause != DropCause::IngressFirewallTagsUnsupportedByDirectVpcEgress || denying(ill).is_some() {
+        return None;
+    }
+    let scenario = ill.case.scenario;
+    let host = ill.loads().next().and_then(|load| scenario.traffic[load].host);
+    let network = match host.map(|host| &scenario.hosts[host].location) {
+        Some(HostLocation::Vpc(network)) => *network,
+        _ => subnet(ill)?.network,
+    };
+    let (flow, range) = (wanted(ill)?, source_range(ill)?);
+    let (allowed, _) = layer4(flow);
+    let rule = json!({
+        "name": "allow-diagnosed", "network": scenario.networks[network].name, "direction": "INGRESS", "priority": 1000,
+        "allowed": allowed, "sourceRanges": [range],
+    });
+    let change = format!(
+        "a firewall rule of priority 1000 that allows ingress {}:{} from {range}",
+        flow.protocol(),
+        flow.dst_port()
+    );
+    let choice = Choice::new(change, ill.edit().push("/firewalls", rule));
+    Proposal::single(choice.effect("whatever else is in the range gets in, too"))
+}
+
+/// The rules that a connector needs, before those that deny it. Google makes them itself in the network's own project, at 100;
+/// the names are those of its page for Shared VPC
+/// (<https://docs.cloud.google.com/run/docs/configuring/shared-vpc-connectors>, 2026).
+pub(super) fn connector_rules(ill: &Ill<'_>) -> Option<Proposal> {
+    let dropped = ill.group.example.as_ref()?.decided_by?;
+    let blocked = matches!(
+        dropped.cause,
+        DropCause::VpcConnectorServerlessTrafficBlocked | DropCause::VpcConnectorHealthCheckTrafficBlocked
+    );
+    let connector = &ill.case.scenario.connectors[*ill.connectors().first().filter(|_| blocked)?];
+    let network = &ill.case.scenario.networks[connector.network].name;
+    let rules = ill.case.document.pointer("/firewalls").and_then(Value::as_array).into_iter().flatten();
+    let here = |rule: &&Value| rule["network"].as_str().and_then(|it| it.rsplit('/').next()) == Some(network);
+    let denies = rules.filter(here).filter(|rule| !rule["denied"].is_null());
+    // A deny wins over an allow of the same priority.
+    let first = denies.map(|rule| rule["priority"].as_u64().unwrap_or(1000)).min();
+    let priority = first.map_or(Some(1000), |first| first.checked_sub(1))?;
+    let tunnel = json!([
+        {"IPProtocol": "tcp", "ports": ["667"]}, {"IPProtocol": "udp", "ports": ["665-666"]}, {"IPProtocol": "icmp"},
+    ]);
+    let rule = |name: &str, direction: &str, field: &str, ranges: &[&str], allowed: Value| {
+        let mut rule = json!({
+            "name": name, "network": network, "direction": direction, "priority": priority, "allowed": allowed,
+            "targetTags": ["vpc-connector"],
+        });
+        rule[field] = json!(ranges);
+        rule
+    };
+    let checks = json!([{"IPProtocol": "tcp", "ports": ["667"]}]);
+    let edit = (ill.edit())
+        .push("/firewalls", rule("serverless-to-vpc-connector", "INGRESS", "sourceRanges", SERVERLESS, tunnel.clone()))
+        .push("/firewalls", rule("vpc-connector-to-serverless", "EGRESS", "destinationRanges", SERVERLESS, tunnel))
+        .push("/firewalls", rule("vpc-connector-health-checks", "INGRESS", "sourceRanges", HEALTH_CHECKS, checks));
+    let change = format!(
+        "firewall rules of priority {priority} that let Cloud Run and health checks (tcp:667, udp:665-666, icmp) reach \
+         connector {}",
+        connector.name
+    );
+    Proposal::single(Choice::new(change, edit).effect("the connector may have to be made again"))
+}
+
+/// Whether the example's destination is outside of all private ranges.
+pub(super) fn is_public(ill: &Ill<'_>) -> bool {
+    match wanted(ill).map(|flow| flow.dst()) {
+        Some(IpAddr::V4(address)) => !crate::node::router::is_private(address),
+        _ => false,
+    }
+}
+
+/// Whether all that is concerned is bound for Google's APIs.
+pub(super) fn is_for_google(ill: &Ill<'_>) -> bool {
+    let scenario = ill.case.scenario;
+    let mut loads = ill.loads().peekable();
+    let google = |load: usize| {
+        let host = scenario.traffic[load].host;
+        host.is_some_and(|host| scenario.hosts[host].location == HostLocation::GoogleApi)
+    };
+    loads.peek().is_some() && loads.all(google)
 }
 
 /// Without the rule that denies it.

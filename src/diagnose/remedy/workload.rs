@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Choice, Ill, Proposal};
 use crate::bench::plan::gateways_in_file;
@@ -172,6 +172,15 @@ pub(super) fn direct_instead_of_connector(ill: &Ill<'_>) -> Option<Proposal> {
     Proposal::single(super::nat::with_ips(ill, choice))
 }
 
+/// Whether a workload of the cause has Direct VPC egress on the subnet of a connector.
+pub(super) fn is_on_connector_subnet(ill: &Ill<'_>) -> bool {
+    let scenario = ill.case.scenario;
+    let subnets = ill.workloads().into_iter().filter_map(|workload| scenario.subnetwork_of(workload));
+    let direct = |attachment: &Attachment| matches!(attachment, Attachment::Direct { .. });
+    let taken = |subnet: usize| scenario.connectors.iter().any(|connector| connector.subnetwork == subnet);
+    !attached(ill, direct).is_empty() && subnets.into_iter().any(taken)
+}
+
 /// A connector instead of Direct VPC egress: no closed window, few endpoints.
 pub(super) fn connector_instead_of_direct(ill: &Ill<'_>) -> Option<Proposal> {
     let scenario = ill.case.scenario;
@@ -186,7 +195,16 @@ pub(super) fn connector_instead_of_direct(ill: &Ill<'_>) -> Option<Proposal> {
         Some(connector) => (ill.edit(), connector.name.clone()),
         None => {
             let name = "more-connector";
-            let edit = add_subnet(ill, ill.edit(), name, at, region, free_range(scenario, 28)?);
+            let mut edit = add_subnet(ill, ill.edit(), name, at, region, free_range(scenario, 28)?);
+            // Google's APIs are to be reached as before.
+            let reaches_google = |workload| {
+                let subnet = scenario.subnetwork_of(workload);
+                subnet.is_some_and(|subnet| scenario.subnetworks[subnet].private_google_access)
+            };
+            if workloads.iter().any(|&workload| reaches_google(workload)) {
+                let last = edit.at("/subnetworks").and_then(Value::as_array).map_or(0, |list| list.len() - 1);
+                edit = edit.set(&format!("/subnetworks/{last}/privateIpGoogleAccess"), true);
+            }
             let connector = json!({"name": name, "region": region, "subnet": {"name": name}});
             (edit.push("/connectors", connector), name.to_owned())
         }

@@ -9,7 +9,7 @@ use crate::node::instance::{Attachment, EXTERNAL, Instance, InstanceConfig, SOCK
 use crate::node::internet::{INTERNET, Internet, ServerlessEgress};
 use crate::topology::Capacity;
 use crate::trace::info::{Resource, WorkloadInfo, WorkloadKind};
-use crate::wire::{FiveTuple, Protocol};
+use crate::wire::{FiveTuple, TcpSegment};
 
 const POOL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 129);
 const INSTANCE: Ipv4Addr = Ipv4Addr::new(169, 254, 8, 1);
@@ -244,4 +244,32 @@ fn a_trace_tells_each_step() {
     let states: Vec<_> = trace.hops.iter().flat_map(|hop| &hop.steps).map(|step| step.state).collect();
     let external = State::ServerlessExternalConnection;
     assert_eq!(states, [State::StartFromCloudRunRevision, external, State::Deliver]);
+}
+
+#[test]
+fn a_lost_reset_or_error_about_tcp_does_not_say_why_a_connection_failed_and_other_packets_do() {
+    let datagram = packet(7);
+    let tuple = FiveTuple {
+        src: INSTANCE,
+        dst: Ipv4Addr::new(198, 51, 100, 7),
+        src_port: 7,
+        dst_port: 443,
+        protocol: Protocol::Tcp,
+    };
+    let segment = |flags| {
+        let mut packet = Packet::empty();
+        packet.build_tcp(tuple, TcpSegment { flags, seq: 1, ack: 0, payload: 0 });
+        packet
+    };
+    let about = |packet: &Packet| {
+        let mut error = Packet::empty();
+        assert!(error.build_icmp_error(IcmpError::NetworkUnreachable, packet, POOL));
+        error
+    };
+    assert!(is_aftermath(&segment(tcp_flags::RST)));
+    assert!(is_aftermath(&about(&segment(tcp_flags::SYN))));
+    assert!(!is_aftermath(&segment(tcp_flags::SYN)));
+    // "Port unreachable" is all that a sender of UDP hears.
+    assert!(!is_aftermath(&about(&datagram)));
+    assert!(!is_aftermath(&datagram));
 }
