@@ -288,6 +288,38 @@ causes! {
         plain("count: 5, lifetime: 60s", "events: [{at: 20s, resetConnections: {workload: api}}]");
 }
 
+#[test]
+fn late_drops_are_traced_in_the_network_of_then() {
+    // The rule is there from the start, and denies from the tenth second on: at 0 s the trace gets through.
+    let denied = diagnosed(&plain(
+        "rate: 1/s, arrivals: constant, start: 20s, stop: 25s, connectTimeout: 3s",
+        "firewalls: [{name: late, network: vpc, direction: EGRESS, priority: 500, disabled: true, denied: [{IPProtocol: tcp}]}]
+events: [{at: 10s, patchFirewall: {firewall: late, set: {disabled: false}}}]",
+    ));
+    let cause = &denied.causes[0];
+    assert_eq!((cause.kind, cause.failures), ("firewall", 5));
+    let finding = cause.evidence.finding.as_deref().unwrap();
+    assert!(finding.contains("late") && finding.contains("priority 500"), "{finding}");
+    let allow = &cause.remedies[0];
+    assert!(allow.change.starts_with("a firewall rule of priority 499") && allow.sufficient, "{allow:?}");
+
+    // The default route goes away, and an instance that was not there at the start meets its absence.
+    let routed = diagnosed(
+        &plain(
+            "count: 4, start: 60s, connectTimeout: 3s",
+            "routes: [{name: out, network: vpc, destRange: 0.0.0.0/0, priority: 1000, nextHopGateway: default-internet-gateway}]
+events: [{at: 5s, scale: {workload: api, instances: 2}}, {at: 30s, removeRoute: {network: vpc, route: out}}]",
+        )
+        .replace("networks: [{name: vpc}]", "networks: [{name: vpc, deleteDefaultRoutesOnCreate: true}]"),
+    );
+    let cause = &routed.causes[0];
+    assert_eq!((cause.kind, cause.failures), ("route", 4));
+    let finding = cause.evidence.finding.as_deref().unwrap();
+    assert!(finding.contains("no route") && finding.contains("198.51.100.7"), "{finding}");
+    let route = &cause.remedies[0];
+    assert!(route.change.starts_with("a route 0.0.0.0/0 of vpc") && route.sufficient, "{route:?}");
+}
+
 /// Kinds that have a scenario of their own in the repository, of which another test asks.
 const DOCUMENTED: [Kind; 3] = [Kind::GatewayIps, Kind::MappingConflict, Kind::MappingLost];
 /// Kinds that no small scenario shows: the firewall tracks 130,000 connections at least, no simulated server resets what it
