@@ -232,7 +232,7 @@ causes! {
     a_connector_vm_runs_out_of_ports: ConnectorPorts at "conn", Some(600 - 2 * 100), Some("Direct VPC egress"),
         behind_connector("", shop("minPortsPerVm: 32768", "count: 600, lifetime: 60s", "model: {connector: {snatPorts: 100}}\n"));
     // 10/s x 100 kB are 8 Mbps over a line of 1 Mbps.
-    more_than_a_line_carries: LinkThroughput at "internet", None, None,
+    more_than_a_line_carries: LinkThroughput at "partner", None, None,
         partner("bandwidth: 1Mbps", plain("rate: 10/s, stop: 15s, responseBytes: 100kB, lifetime: 1s, connectTimeout: 2s", ""));
 
     a_rule_denies_egress: Firewall at "vpc firewall", Some(5),
@@ -251,7 +251,7 @@ causes! {
         Some("sourceSubnetworkIpRangesToNat of gw: ALL_SUBNETWORKS_ALL_IP_RANGES"),
         uncovered(plain(FIVE, ""));
     nobody_has_the_address: UnknownAddress at "vpc firewall", Some(5), None, to("10.9.0.50:443", plain(FIVE, ""));
-    google_apis_without_private_google_access: GoogleAccess at "vpc routes", Some(5),
+    google_apis_without_private_google_access: GoogleAccess at "api", Some(5),
         Some("privateIpGoogleAccess of apps: true"),
         to(
             "199.36.153.8:443",
@@ -259,14 +259,14 @@ causes! {
         );
     the_connector_is_not_ready: NoVpcAccess at "conn", Some(5), Some("state of conn: READY"),
         behind_connector(", state: ERROR", plain(FIVE, ""));
-    a_private_destination_without_a_way_there: NoVpcAccess at "api-1", Some(5),
+    a_private_destination_without_a_way_there: NoVpcAccess at "api", Some(5),
         Some("Direct VPC egress (subnet apps) to network vpc"),
         to("db:5432", with_host(DATABASE, plain(
             FIVE,
             "firewalls: [{name: in, network: vpc, direction: INGRESS, sourceRanges: [10.0.0.0/8], allowed: [{IPProtocol: tcp}]}]\n",
         )))
         .replace("  template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: apps}], egress: ALL_TRAFFIC}}\n", "");
-    an_ipv6_destination_without_ipv6: Ipv6Unavailable at "api-1", Some(5), None,
+    an_ipv6_destination_without_ipv6: Ipv6Unavailable at "api", Some(5), None,
         to("v6:443", with_host("name: v6, address: \"2001:db8::7\"", plain(FIVE, "")));
     // TCP port 25.
     mail_is_always_blocked: NotCarried at "vpc routes", Some(5), None,
@@ -279,7 +279,7 @@ causes! {
     the_port_is_closed: FarSideRefused at "partner", Some(5), None, to("partner:80", plain("count: 5", ""));
     the_host_never_answers: FarSideSilent at "partner", Some(5), None, partner("unreachable: true", plain(FIVE, ""));
 
-    a_line_is_down: LinkDown at "vpc firewall", Some(5), None,
+    a_line_is_down: LinkDown at "api", Some(5), None,
         plain("count: 5, start: 2s, connectTimeout: 3s", "events: [{at: 1s, outage: {workload: api, for: 60s}}]");
     // A SYN and its answer both pass with 0.7 x 0.7 = 0.49: two SYNs in 2 s leave a quarter of the clients without, ten in 60 s
     // one in 800.
@@ -318,6 +318,44 @@ events: [{at: 5s, scale: {workload: api, instances: 2}}, {at: 30s, removeRoute: 
     assert!(finding.contains("no route") && finding.contains("198.51.100.7"), "{finding}");
     let route = &cause.remedies[0];
     assert!(route.change.starts_with("a route 0.0.0.0/0 of vpc") && route.sufficient, "{route:?}");
+}
+
+#[test]
+fn what_has_one_cause_is_told_once_and_what_has_several_is_told_apart() {
+    // Three loads to two hosts: without Cloud NAT that is one cause, which one change ends.
+    let loads = "traffic:
+- {name: one, from: api, to: \"partner:443\", count: 2, connectTimeout: 3s}
+- {name: two, from: api, to: \"partner:80\", count: 3, connectTimeout: 3s}
+- {name: three, from: api, to: \"other:443\", count: 4, connectTimeout: 3s}
+";
+    let hosts = |text: &str| {
+        let text = with_host("name: other, address: 198.51.100.9", text.to_owned());
+        format!("{}{loads}", &text[..text.find("traffic:").unwrap()]).replace("ports: [443]", "ports: [443, 80]")
+    };
+    let text = hosts(&plain(FIVE, ""));
+    let uncovered = diagnosed(&uncovered(text.clone()));
+    assert_eq!(uncovered.causes.len(), 1);
+    let cause = &uncovered.causes[0];
+    assert_eq!((cause.kind, cause.failures, cause.loads.len()), ("no-nat", 9, 3));
+    assert!(cause.remedies[0].sufficient && cause.remedies[0].failures_after == 0, "{:?}", cause.remedies[0]);
+
+    // The same host does not answer at two ports: one cause. The other host is another.
+    let silent =
+        diagnosed(&text.replace("rtt: 40ms", "unreachable: true").replace("100.9", "100.9, unreachable: true"));
+    let causes: Vec<_> = silent.causes.iter().map(|it| (it.kind, it.r#where.as_str(), it.failures)).collect();
+    assert_eq!(causes, [("far-side-silent", "partner", 5), ("far-side-silent", "other", 4)]);
+
+    // A rule that denies all destinations: each wants a rule of its own, or all of them that there is none.
+    let denied =
+        diagnosed(&(text + "firewalls: [{name: no, network: vpc, direction: EGRESS, denied: [{IPProtocol: all}]}]\n"));
+    let causes: Vec<_> = denied.causes.iter().map(|it| (it.kind, it.loads[0].name.as_str(), it.failures)).collect();
+    assert_eq!(causes, [("firewall", "three", 4), ("firewall", "two", 3), ("firewall", "one", 2)]);
+    for cause in &denied.causes {
+        let left: Vec<_> = cause.remedies.iter().map(|it| (it.sufficient, it.failures_after)).collect();
+        assert_eq!(left, [(true, 0), (true, 9 - cause.failures)], "{:#?}", cause.remedies);
+    }
+    // That there is none is run once: the first run, it, and a rule for each of three.
+    assert_eq!(denied.simulations, 5);
 }
 
 /// Kinds that have a scenario of their own in the repository, of which another test asks.
