@@ -1,5 +1,6 @@
 //! Causes are the right ones, and what is said to end them ends them.
 
+mod captures;
 mod causes;
 #[path = "../common/mod.rs"]
 mod common;
@@ -10,7 +11,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{egressim, repository};
+use common::egressim;
 use egressim::diagnose::{Case, Input, diagnose};
 use egressim::report::diagnose::Diagnosis;
 use egressim::scenario::load::{Loaded, Source, load};
@@ -147,27 +148,6 @@ fn running_the_scenario_with_a_patch_applied_by_hand_gives_the_same_numbers() {
         assert_eq!(remedy["failuresAfter"], failures, "{}", remedy["change"]);
         assert_eq!(remedy["pendingAfter"], connections["pending"], "{}", remedy["change"]);
     }
-}
-
-#[test]
-fn four_hundred_captured_connections_at_once_want_512_static_ports() {
-    let folder = tempfile::tempdir().unwrap();
-    let (scenario, capture) = (repository("pcaps/burst/scenario.yaml"), repository("pcaps/burst/input.pcap"));
-    let (scenario, capture) = (scenario.to_str().unwrap(), capture.to_str().unwrap());
-    let (diagnosis, status) = printed(folder.path(), &[scenario, "--capture", capture]);
-    assert_eq!((status, diagnosis["attempted"].as_u64()), (1, Some(400)));
-    let cause = &diagnosis["causes"][0];
-    assert_eq!((&cause["kind"], &cause["failures"]), (&json!("vm-ports"), &json!(400 - 64)));
-    assert_eq!(cause["evidence"]["ports"], json!({"allocatedPorts": 64, "open": 64, "timeWait": 0}));
-    // The next power of two of 400; before it 400 - 128 and 400 - 256 are refused.
-    let first = &cause["remedies"][0];
-    assert_eq!((&first["change"], &first["sufficient"]), (&json!("minPortsPerVm: 64 -> 512"), &json!(true)));
-    let left: Vec<_> = first["tried"].as_array().unwrap().iter().map(|tried| tried["failuresAfter"].clone()).collect();
-    assert_eq!(left, [272, 144, 0]);
-    assert_eq!(remedy(cause, "natIps: 1 -> 2")["failuresAfter"], 400 - 64);
-    // A capture is what it is: nothing of its clients can be changed.
-    let patches = cause["remedies"].as_array().unwrap().iter().map(|remedy| remedy["patch"].to_string());
-    assert!(patches.into_iter().all(|patch| !patch.contains("/traffic/")));
 }
 
 #[test]
