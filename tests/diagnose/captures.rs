@@ -1,10 +1,8 @@
 //! Captured packets instead of a scenario's load.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Stdio;
 
 use egressim::capture::PacketWriter;
 use egressim::wire::{FiveTuple, Packet, Protocol, TcpSegment, tcp_flags};
@@ -37,6 +35,14 @@ fn capture(path: &Path, wanted: &[(Ipv4Addr, u16, u16, bool)]) {
         }
     }
     writer.finish().unwrap();
+}
+
+/// What the program prints when this comes by standard input, and its exit status.
+fn printed_of_input(folder: &Path, arguments: &[&str], input: Vec<u8>) -> (String, String, i32) {
+    let run = egressim(folder).arg("diagnose").args(arguments).write_stdin(input).assert();
+    let output = run.get_output();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code().expect("it exits"))
 }
 
 /// Kind, place and failures of each cause.
@@ -120,4 +126,30 @@ fn a_port_scan_is_not_told_address_by_address() {
     assert_eq!((causes.len(), causes[0]), (201, ("firewall", "vpc firewall", 300)));
     // Five causes with two remedies each, of which one is the same; the first run.
     assert_eq!(diagnosis["simulations"], 5 + 1 + 1);
+}
+
+#[test]
+fn a_capture_that_can_be_read_only_once_is_diagnosed_like_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, capture) = (repository("pcaps/burst/scenario.yaml"), repository("pcaps/burst/input.pcap"));
+    let scenario = scenario.to_str().unwrap();
+    let bytes = fs::read(&capture).unwrap();
+    let by_file = printed(folder.path(), &[scenario, "--capture", capture.to_str().unwrap()]).0;
+    let (out, told, status) =
+        printed_of_input(folder.path(), &[scenario, "--capture", "-", "--format", "json", "-q"], bytes.clone());
+    assert_eq!((status, told.as_str()), (1, ""));
+    let by_input: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(by_input["causes"], by_file["causes"]);
+    assert_eq!(by_input["summary"]["captures"]["files"][0]["path"], "-");
+
+    // Not twice, not the scenario as well, and not nothing.
+    for arguments in
+        [&["-", "--capture", "-"][..], &[scenario, "--capture", "-", "--capture", "-"], &["-", "--nat-logs", "-"]]
+    {
+        let (out, told, status) = printed_of_input(folder.path(), arguments, bytes.clone());
+        assert_eq!((status, out.as_str()), (2, ""));
+        assert!(told.contains("standard input (-) is named more than once"), "{told}");
+    }
+    let (_, told, status) = printed_of_input(folder.path(), &[scenario, "--capture", "-"], Vec::new());
+    assert!(status == 2 && told.contains("capture - is empty"), "{told}");
 }

@@ -64,3 +64,117 @@ fn what_a_run_logs_is_read_back_as_its_traffic() {
     let (again, _) = printed(folder.path(), &["shop.yaml", "--nat-logs", "array.json"]);
     assert_eq!(again["causes"], diagnosis["causes"]);
 }
+
+/// What is said of these logs, and the result if there is one.
+fn told(folder: &Path, logs: &[u8]) -> (String, Option<Value>) {
+    fs::write(folder.join("logs"), logs).unwrap();
+    let nothing = "networks: [{name: vpc}]\nsubnetworks: [{name: apps, network: vpc, region: r1, ipCidrRange: 10.9.0.0/26}]
+services: [{name: api, region: r1, template: {vpcAccess: {networkInterfaces: [{network: vpc, subnetwork: apps}], egress: ALL_TRAFFIC}}}]
+hosts: [{name: partner, address: 198.51.100.7}]
+routers: [{name: r, network: vpc, region: r1, nats: [{name: gw, natIpAllocateOption: AUTO_ONLY, sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES}]}]\n";
+    fs::write(folder.join("api.yaml"), nothing).unwrap();
+    let run = egressim(folder).args(["diagnose", "api.yaml", "--nat-logs", "logs", "--format", "json"]).assert();
+    let output = run.get_output();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let status = output.status.code().expect("it exits");
+    assert_eq!(status == 2, output.stdout.is_empty(), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+    (told, serde_json::from_slice(&output.stdout).ok())
+}
+
+/// An entry of a connection that begins in this second.
+fn entry(second: u32) -> Value {
+    json!({
+        "insertId": format!("id-{second}"),
+        "jsonPayload": {
+            "allocation_status": "OK",
+            "connection": {
+                "dest_ip": "198.51.100.7", "dest_port": 443, "nat_ip": "203.0.113.10", "nat_port": 1024 + second, "protocol": 6,
+                "src_ip": "10.9.0.16", "src_port": 40000 + second
+            },
+            "endpoint": {"project_id": "p", "region": "r1", "vm_name": "api-1", "zone": "r1-a"}
+        },
+        "logName": "projects/p/logs/compute.googleapis.com%2Fnat_flows",
+        "timestamp": format!("2026-10-01T00:00:{second:02}.5Z")
+    })
+}
+
+#[test]
+fn what_cannot_be_read_of_a_log_is_told_with_its_place_and_the_rest_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<Value> = (0..10).map(entry).collect();
+    let pretty = serde_json::to_string_pretty(&entries).unwrap();
+    let line_of = |text: &str, part: &str| text[..text.find(part).unwrap()].lines().count();
+    let read = |logs: &str| {
+        let (told, diagnosis) = told(folder.path(), logs.as_bytes());
+        let logs = diagnosis.unwrap_or_else(|| panic!("{told}"))["logs"].clone();
+        (told, logs["ok"].as_u64().unwrap(), logs["bad"].as_u64().unwrap())
+    };
+    // Whole, it has nothing to say.
+    assert_eq!(read(&pretty), (String::new(), 10, 0));
+
+    // Cut off within the last entry: that one is lost.
+    let cut = &pretty[..pretty.find("id-9").unwrap()];
+    let (told_of, ok, bad) = read(cut);
+    assert_eq!((ok, bad), (9, 1), "{told_of}");
+    assert!(told_of.contains(&format!("logs:{}:3", line_of(&pretty, "\"insertId\": \"id-9\"") - 1)), "{told_of}");
+    assert!(told_of.contains("EOF"), "{told_of}");
+
+    // Damaged within one: those after it are read.
+    let damaged = pretty.replace("\"insertId\": \"id-3\",", "\"insertId\": \"id-3\"");
+    let (told_of, ok, bad) = read(&damaged);
+    assert_eq!((ok, bad), (9, 1), "{told_of}");
+
+    // Wrong types, one entry a line.
+    let mut wrong = entries;
+    wrong[2]["jsonPayload"]["connection"]["src_port"] = json!("70000");
+    wrong[4]["timestamp"] = json!("yesterday");
+    wrong[5]["jsonPayload"] = json!([1, 2]);
+    wrong[7] = json!(42);
+    wrong[8]["jsonPayload"]["connection"]["dest_ip"] = json!("198.51.100");
+    let lines: Vec<String> = wrong.iter().map(Value::to_string).collect();
+    let (told_of, ok, bad) = read(&lines.join("\n"));
+    assert_eq!((ok, bad), (5, 5), "{told_of}");
+    for part in ["logs:3:1", "70000", "logs:5:1", "yesterday", "logs:6:1", "logs:8:1", "logs:9:1", "IP"] {
+        assert!(told_of.contains(part), "{part}: {told_of}");
+    }
+}
+
+#[test]
+fn what_is_no_log_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrapped = json!({"entries": [entry(1)]}).to_string();
+    let other =
+        "{\"logName\": \"projects/p/logs/run.googleapis.com%2Frequests\", \"timestamp\": \"2026-10-01T00:00:00Z\"}";
+    let hostile: [&[u8]; 8] = [
+        b"",
+        b"[]",
+        b"\xff\xfe\x00\x01",
+        "[".repeat(100_000).leak().as_bytes(),
+        "{\"a\":".repeat(100_000).leak().as_bytes(),
+        wrapped.as_bytes(),
+        other.as_bytes(),
+        b"name: a scenario\nduration: 1s\n",
+    ];
+    for logs in hostile {
+        let (told, diagnosis) = told(folder.path(), logs);
+        assert!(diagnosis.is_none() && told.contains("nat_flows"), "{told}");
+    }
+    let many = "{\"timestamp\": 1}\n".repeat(100_000);
+    let (told, _) = told(folder.path(), many.as_bytes());
+    assert!(told.contains("more than 20 entries that cannot be read") && told.lines().count() < 40, "{told}");
+}
+
+#[test]
+fn a_log_comes_by_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    told(folder.path(), b"[]");
+    let log = [entry(1).to_string(), entry(2).to_string()].join("\n");
+    let run = egressim(folder.path())
+        .args(["diagnose", "api.yaml", "--nat-logs", "-", "--format", "json"])
+        .write_stdin(log)
+        .assert()
+        .code(0);
+    let diagnosis: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    assert_eq!((&diagnosis["attempted"], &diagnosis["logs"]["ok"]), (&json!(2), &json!(2)));
+}
