@@ -106,6 +106,29 @@ impl Group {
     }
 }
 
+/// How many failures a run may have of each cause.
+#[derive(Debug, Clone, Default)]
+pub struct Patience {
+    /// Of causes that may have any: the others may have none.
+    limits: BTreeMap<Identity, u64>,
+    /// Set when one has more.
+    pub exhausted: Rc<Cell<bool>>,
+    /// The same by the keys of this run.
+    known: BTreeMap<Key, u64>,
+}
+
+impl Patience {
+    /// For so many failures of each cause.
+    pub fn new(limits: BTreeMap<Identity, u64>) -> Patience {
+        Patience { limits, ..Patience::default() }
+    }
+
+    fn limit(&mut self, key: &Key, group: &Group) -> u64 {
+        let limit = || self.limits.get(&group.identity(key)).copied().unwrap_or(0);
+        *self.known.entry(*key).or_insert_with(limit)
+    }
+}
+
 /// What became of connections, by cause.
 #[derive(Debug, Default)]
 pub struct Evidence {
@@ -122,8 +145,8 @@ pub struct Evidence {
     short_of_addresses: BTreeMap<usize, SimTime>,
     /// Lines of the log, when somebody wants to see them.
     lines: Option<Lines>,
-    /// The run may end at the first failure of this.
-    give_up_on: Option<(Identity, Rc<Cell<bool>>)>,
+    /// When the run may end.
+    patience: Option<Patience>,
 }
 
 impl Evidence {
@@ -137,9 +160,9 @@ impl Evidence {
         Evidence { lines: Some(Lines::default()), ..Evidence::new(from) }
     }
 
-    /// Sets the flag at the first failure of this cause.
-    pub fn give_up_on(&mut self, cause: Identity, flag: Rc<Cell<bool>>) {
-        self.give_up_on = Some((cause, flag));
+    /// Sets a flag as soon as one cause has more failures than it may.
+    pub fn give_up(&mut self, patience: Patience) {
+        self.patience = Some(patience);
     }
 
     /// What was found.
@@ -194,11 +217,10 @@ impl Evidence {
             Fate::Established => group.slow += 1,
             Fate::Pending => group.pending += 1,
         }
-        if let Some((cause, flag)) = &self.give_up_on
-            && group.failures() > 0
-            && *cause == group.identity(&key)
+        if let Some(patience) = &mut self.patience
+            && group.failures() > patience.limit(&key, group)
         {
-            flag.set(true);
+            patience.exhausted.set(true);
         }
         group.from = group.from.min(record.started);
         group.to = group.to.max(ended);

@@ -6,15 +6,13 @@
 //!
 //! Nothing is taken for monotonous: more ports for each VM may leave none for the last. Values are tried one by one from a
 //! first guess, up until one suffices, or down as long as they do; so the value next below the one that is found has been
-//! seen to fail. In long runs a value that is not the last one is given up at its first failure.
+//! seen to fail. In long runs a value that is not the last one is given up as soon as it is sure to fail.
 //!
 //! Runs are bounded, cause by cause: the most harmful cause may take what the others do not need, and each has a few, however
 //! long they are. What several causes propose is run once.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -24,7 +22,7 @@ use serde_json::Value;
 
 use super::Case;
 use super::document::{Edit, patched};
-use super::evidence::{Evidence, Group, Key};
+use super::evidence::{Evidence, Group, Key, Patience};
 use super::place::Identity;
 use super::remedy::{Choice, Ill, Proposal, proposals};
 use crate::report::summary::Summary;
@@ -41,7 +39,7 @@ const MAX_PACKETS: u64 = 400_000_000;
 const MIN_RUNS: usize = 8;
 /// Values of one setting, at most.
 pub const MAX_TRIES: usize = 10;
-/// With more packets than this, a value is given up at its first failure.
+/// With more packets than this, a value is given up as soon as it is sure not to suffice.
 const LONG_RUN: u64 = 2_000_000;
 /// How long to wait for a result before progress is told again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -143,6 +141,16 @@ impl Outcome {
         self.causes.get(cause).map_or(0, |harm| harm.failures)
     }
 
+    /// How many failures of each cause a run may have that is to end one of this run's. Causes that are not named may have none.
+    fn limits(&self, cause: &Identity) -> BTreeMap<Identity, u64> {
+        let others = self.causes.iter().filter(|(other, _)| *other != cause);
+        let limit = |(other, harm): (&Identity, &Harm)| {
+            let same_family = other.kind.family() == cause.kind.family();
+            (other.clone(), if same_family { harm.failures } else { u64::MAX })
+        };
+        others.map(limit).collect()
+    }
+
     /// Whether this run has ended a cause of another one.
     pub fn ends(&self, cause: &Identity, before: &Outcome) -> bool {
         let was = before.causes.get(cause).copied().unwrap_or_default();
@@ -172,7 +180,7 @@ pub struct Run {
     pub steps: Vec<Value>,
     /// What else changes that no figure shows.
     pub effects: Vec<String>,
-    /// What came of it: nothing, if it was given up at its first failure; a message, if it would be rejected.
+    /// What came of it: nothing, if it was given up; a message, if it would be rejected.
     pub outcome: Result<Option<Outcome>, String>,
     /// Whether it ends the cause.
     pub sufficient: bool,
@@ -321,7 +329,7 @@ struct Search<'a> {
     cause: &'a Identity,
     /// What other causes have had run already.
     known: &'a HashMap<String, Known>,
-    /// A run takes so long that values are given up at their first failure.
+    /// A run takes so long that values are given up as soon as they are sure not to suffice.
     long: bool,
 }
 
@@ -476,10 +484,11 @@ impl Trial<'_> {
                 return Ok((run, 0));
             }
         };
-        let given_up = Rc::new(Cell::new(false));
         let mut evidence = Evidence::new(case.from);
+        let patience = Patience::new(before.limits(cause));
+        let given_up = patience.exhausted.clone();
         if impatient {
-            evidence.give_up_on(cause.clone(), given_up.clone());
+            evidence.give_up(patience);
         }
         self.runs += 1;
         let observed = case.observe(&scenario, None, &mut evidence, &mut || {
