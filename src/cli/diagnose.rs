@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
@@ -74,6 +74,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
             write: None,
             out: None,
         })
+    } else if arguments.from.is_some() || !arguments.client.is_empty() {
+        bail!("--from and --client are about what is captured or logged: give --capture or --nat-logs, too");
     } else {
         Input::Loads
     };

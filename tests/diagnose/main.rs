@@ -11,7 +11,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::egressim;
+use common::{egressim, repository};
 use egressim::diagnose::{Case, Input, diagnose};
 use egressim::report::diagnose::Diagnosis;
 use egressim::scenario::load::{Loaded, Source, load};
@@ -172,4 +172,53 @@ fn the_same_bytes_come_out_however_many_threads_there_are() {
     let folder = tempfile::tempdir().unwrap();
     let text = || egressim(folder.path()).args(["diagnose", "-q"]).assert().get_output().stdout.clone();
     assert!(text() == text());
+}
+
+#[test]
+fn the_answer_is_in_the_first_three_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let nat = ["drained-ip", "endpoint-independent-conflict", "growth-too-slow", "half-the-ports", "rule-runs-dry"];
+    let mut paths = vec![repository("scenarios/guide.yaml"), repository("scenarios/bad-line.yaml")];
+    paths.extend(nat.map(|name| repository(&format!("scenarios/nat/{name}.yaml"))));
+    for path in paths {
+        let run = egressim(folder.path()).args(["diagnose", "-q"]).arg(&path).assert().code(1);
+        let text = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("connections failed") || lines[0].contains("broke"), "{}", lines[0]);
+        assert!(lines[1].starts_with("Why   ") && lines[1].len() > 20, "{}", lines[1]);
+        assert!(lines[2].starts_with("Cure  ") && lines[2].len() > 20, "{}", lines[2]);
+        assert_eq!(lines[3], "");
+        assert!(lines[..3].iter().all(|line| line.chars().count() <= 100), "{text}");
+    }
+}
+
+#[test]
+fn options_of_captures_are_nothing_for_a_scenarios_own_load() {
+    let folder = tempfile::tempdir().unwrap();
+    for option in [["--from", "my-api-service"], ["--client", "10.0.0.0/8"]] {
+        let run = egressim(folder.path()).arg("diagnose").args(option).assert().code(2);
+        assert!(String::from_utf8_lossy(&run.get_output().stderr).contains("--nat-logs"));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_egressim"));
+        command.arg("diagnose").arg("-q").current_dir(folder.path());
+        command
+    };
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let run = program().stdout(full).output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("No space left"));
+    // Who has read enough is nobody to complain to.
+    let mut run = program().args(["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(run.stdout.take());
+    assert_ne!(run.wait().unwrap().code(), Some(2));
+    let run = program().args(["--out", "/dev/full"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
