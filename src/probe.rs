@@ -9,6 +9,7 @@ use crate::node::host::HostPlace;
 use crate::node::instance::SOCKETS;
 use crate::scenario::{Destination, Scenario};
 use crate::sim::Outcome;
+use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::trace::info::{AbortInfo, DeliverTarget, EndpointInfo, GoogleServiceInfo, GoogleServiceType, Resource};
 use crate::trace::{AbortCause, Disposition, Hop, State, Step, StepInfo, Trace};
@@ -39,9 +40,34 @@ pub fn probe(
     port: u16,
     protocol: Protocol,
 ) -> Option<Probe> {
+    probe_at(scenario, from, Moment::default(), to, port, protocol)
+}
+
+/// When a packet is sent, and from where.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moment<'a> {
+    /// The network is as the events before this time have left it, without any traffic.
+    pub at: SimTime,
+    /// Name of the instance; the workload's first when there is none of that name.
+    pub instance: Option<&'a str>,
+}
+
+/// Sends one packet as [`probe`] does, at another time and from another instance.
+pub fn probe_at(
+    scenario: &Scenario,
+    from: usize,
+    moment: Moment<'_>,
+    to: impl Into<Destination>,
+    port: u16,
+    protocol: Protocol,
+) -> Option<Probe> {
     let mut network = Network::new(scenario);
     network.engine_mut().make_instant();
-    let Some(instance) = network.instances(from).first().cloned() else {
+    bring_to(&mut network, moment.at);
+    let instances = network.instances(from);
+    let name = |node| network.engine().topology().name(node);
+    let named = moment.instance.and_then(|wanted| instances.iter().find(|it| name(it.site.node) == wanted));
+    let Some(instance) = named.or(instances.first()).cloned() else {
         return network.full_subnetwork(from).map(|subnetwork| aborted(&network, from, subnetwork));
     };
     let dst_port = if protocol == Protocol::Icmp { 0 } else { port };
@@ -62,6 +88,28 @@ pub fn probe(
     let (trace, outcome) = network.engine_mut().trace(instance.site.node, SOCKETS, &mut packet);
     let (reply, answered) = answer(&mut network, &trace, outcome, &packet).unzip();
     Some(Probe { flow: Some(flow), trace, reply, sent, answered })
+}
+
+/// Makes the changes that come before a time.
+fn bring_to(network: &mut Network, at: SimTime) {
+    let mut next_event = 0;
+    loop {
+        let event = network.scenario().events.get(next_event);
+        let due = event.map_or(SimTime::NEVER, |event| SimTime::from(event.at)).min(network.next_timeout());
+        if due >= at {
+            break;
+        }
+        network.engine_mut().advance_to(due);
+        network.handle_timeout();
+        while let Some(event) = network.scenario().events.get(next_event)
+            && SimTime::from(event.at) <= due
+        {
+            let change = event.change.clone();
+            network.apply(&change);
+            next_event += 1;
+        }
+    }
+    network.engine_mut().advance_to(at);
 }
 
 /// A trace from a workload that has no instance, for want of addresses in its subnet.

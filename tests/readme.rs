@@ -101,7 +101,7 @@ fn the_examples_print_what_they_are_said_to_print() {
         assert_quoted(quoted, &String::from_utf8_lossy(&run.get_output().stdout), command);
         examples += 1;
     }
-    assert_eq!(examples, 4);
+    assert_eq!(examples, 6);
 }
 
 #[test]

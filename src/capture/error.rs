@@ -71,6 +71,22 @@ pub enum CaptureError {
         /// Its first bytes, at most four.
         start: Vec<u8>,
     },
+    /// It can be read only once, and more of it comes than is kept.
+    #[error("capture {name} has more than {} GiB, which is more than is kept of an input that can be read only once\nwrite it to a file, and name that", .limit >> 30)]
+    TooLong {
+        /// Path as given.
+        name: String,
+        /// Bytes that are kept.
+        limit: u64,
+    },
+    /// It can be read only once, and cannot be kept.
+    #[error("cannot keep capture {name} in a temporary file to read it again\nwrite it to a file, and name that")]
+    NotKept {
+        /// Path as given.
+        name: String,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// The file to write cannot be created.
     #[error("cannot create capture {}", path.display())]
     Create {

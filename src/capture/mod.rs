@@ -38,6 +38,7 @@
 mod damage;
 mod error;
 mod input;
+mod kept;
 mod link;
 mod output;
 mod pcap;
@@ -48,6 +49,7 @@ mod writer;
 
 pub use damage::{Damage, DamageKind, Oddities, Oddity};
 pub use error::CaptureError;
+pub use kept::{KEPT_LIMIT, Kept};
 pub use link::{LinkType, NotIp, network_layer};
 pub use reader::{Frame, RECORD_LIMIT, Reader};
 pub use tap::TapWriter;

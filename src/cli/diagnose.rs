@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::terminal::Terminal;
 use super::{Common, NOT_MET, OK, scenario};
+use crate::capture::Kept;
 use crate::diagnose::logs::{self, LogError};
 use crate::diagnose::{Case, Input, diagnose};
 use crate::report::clock::seconds;
@@ -32,8 +33,8 @@ Exit status: 0 nothing failed · 1 connections failed or broke · 2 it could not
 pub(super) struct Arguments {
     /// Scenario file or folder, or `-`; the built-in scenario when left out.
     scenario: Option<PathBuf>,
-    /// Drive the network with packets from these pcap or pcapng files instead of the scenario's load. Several are merged by
-    /// time.
+    /// Drive the network with packets from these pcap or pcapng files instead of the scenario's load; `-` is standard
+    /// input. Several are merged by time.
     #[arg(long, value_name = "F")]
     capture: Vec<PathBuf>,
     /// Make the connections anew that these exported files of Cloud NAT's log record (JSON, `-` is standard input), instead of
@@ -49,6 +50,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -> Result<u8> {
+    let inputs = [&*arguments.capture, &*arguments.nat_logs].concat();
+    scenario::one_standard_input(arguments.scenario.as_deref(), &inputs)?;
     let (mut scenario, file, _) = scenario::usable_file(arguments.scenario.as_deref(), common, terminal)?;
     // What is expected of the scenario is expected of it as it is.
     scenario.expect.clear();
@@ -59,13 +62,20 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
         logs = Some(read);
         Input::Logs(logged)
     } else if !arguments.capture.is_empty() {
+        let from = scenario::workload(&scenario, arguments.from.as_deref())?;
+        // Each run reads them again.
+        let mut kept = Kept::default();
+        arguments.capture.iter().try_for_each(|path| kept.keep(path))?;
         Input::Captures(Options {
             captures: arguments.capture.clone(),
-            from: scenario::workload(&scenario, arguments.from.as_deref())?,
+            kept,
+            from,
             clients: arguments.client.iter().map(|range| range.net()).collect(),
             write: None,
             out: None,
         })
+    } else if arguments.from.is_some() || !arguments.client.is_empty() {
+        bail!("--from and --client are about what is captured or logged: give --capture or --nat-logs, too");
     } else {
         Input::Loads
     };
@@ -93,7 +103,7 @@ fn logged(
 ) -> Result<(LogOptions, LogsRead)> {
     let mut sources = Sources::default();
     let read = logs::read(&arguments.nat_logs, &mut sources);
-    if let Err(LogError::TooManyBad { findings, .. }) = &read {
+    if let Some(findings) = read.as_ref().err().and_then(LogError::findings) {
         eprint!("{}", findings.render(&sources, terminal.colours_errors()));
     }
     let (mut logged, findings) = read?;

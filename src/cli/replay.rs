@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::run::conclude;
 use super::terminal::Terminal;
 use super::{Common, scenario};
+use crate::capture::Kept;
 use crate::scenario::value::Cidr;
 use crate::simulation::replay::{Options, replay};
 
@@ -34,6 +35,7 @@ pub(super) fn parse_range(text: &str) -> Result<Cidr, String> {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -> Result<u8> {
+    scenario::one_standard_input(arguments.scenario.as_deref(), &arguments.captures)?;
     let mut scenario = scenario::usable(arguments.scenario.as_deref(), common, terminal)?;
     let from = scenario::workload(&scenario, arguments.from.as_deref())?;
     if arguments.scenario.is_none() {
@@ -42,6 +44,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, terminal: &Terminal) -
     }
     let options = Options {
         captures: arguments.captures.clone(),
+        kept: Kept::default(),
         from,
         clients: arguments.client.iter().map(|range| range.net()).collect(),
         write: arguments.write.clone(),

@@ -1,6 +1,6 @@
 //! The SCENARIO argument: a file, a folder, standard input, or nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -46,6 +46,17 @@ pub(super) fn usable_file(
         loaded.file.seed = Some(seed.into());
     }
     Ok((scenario, loaded.file, loaded.sources))
+}
+
+/// Standard input is one thing: the scenario, or one of the other inputs.
+pub(super) fn one_standard_input(scenario: Option<&Path>, others: &[PathBuf]) -> Result<()> {
+    let named = scenario.into_iter().chain(others.iter().map(PathBuf::as_path));
+    if named.filter(|path| *path == Path::new("-")).count() > 1 {
+        bail!(
+            "standard input (-) is named more than once: it can only be one of the inputs, so give the others as files"
+        );
+    }
+    Ok(())
 }
 
 /// The workload of this name, or the first one.

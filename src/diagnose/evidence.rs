@@ -12,37 +12,25 @@ use std::rc::Rc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::kind::{Family, Kind};
+use super::kind::Kind;
 use super::lines::Lines;
+use super::place::{Identity, Place, Victim, gateway_of};
 use crate::network::Network;
 use crate::node::Node;
-use crate::node::nat::{DEFAULT_RULE, Ended, Refusal, Refused};
-use crate::scenario::Scenario;
+use crate::node::nat::{Ended, Refusal, Refused};
 use crate::sim::DropNote;
 use crate::simulation::Watch;
 use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::trace::{DropCause, Failure};
 use crate::traffic::flows::{Fate, Record, connection_of};
-use crate::wire::{FiveTuple, Flow};
+use crate::wire::Flow;
 
 /// Drops of one connection that are kept: the first and the latest. A SYN is sent eleven times at most.
 const MAX_DROPS: usize = 12;
-
-/// Where a cause is at work. Indices are those of the scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// A gateway, and the number of the NAT rule.
-    Gateway(usize, u32),
-    /// A connector.
-    Connector(usize),
-    /// A workload.
-    Workload(usize),
-    /// What one load wants.
-    Load(usize),
-    /// A station.
-    Station(NodeId),
-}
+/// Destinations of captured connections that are told apart, each cause counted. What is beyond is told by the station that
+/// dropped it: a capture may be one of a port scan.
+const MAX_DESTINATIONS: usize = 200;
 
 /// What several connections have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +99,34 @@ impl Group {
     pub fn failures(&self) -> u64 {
         self.failed + self.broken
     }
+
+    /// What it is about, in every run.
+    pub fn identity(&self, key: &Key) -> Identity {
+        Identity::new(key.kind, key.place, &self.station)
+    }
+}
+
+/// How many failures a run may have of each cause.
+#[derive(Debug, Clone, Default)]
+pub struct Patience {
+    /// Of causes that may have any: the others may have none.
+    limits: BTreeMap<Identity, u64>,
+    /// Set when one has more.
+    pub exhausted: Rc<Cell<bool>>,
+    /// The same by the keys of this run.
+    known: BTreeMap<Key, u64>,
+}
+
+impl Patience {
+    /// For so many failures of each cause.
+    pub fn new(limits: BTreeMap<Identity, u64>) -> Patience {
+        Patience { limits, ..Patience::default() }
+    }
+
+    fn limit(&mut self, key: &Key, group: &Group) -> u64 {
+        let limit = || self.limits.get(&group.identity(key)).copied().unwrap_or(0);
+        *self.known.entry(*key).or_insert_with(limit)
+    }
 }
 
 /// What became of connections, by cause.
@@ -119,6 +135,8 @@ pub struct Evidence {
     /// Who sends what is captured or logged, and belongs to no load.
     from: Option<usize>,
     groups: BTreeMap<Key, Group>,
+    /// Groups of what was captured for one destination.
+    destinations: usize,
     /// Drops of connections that have not ended.
     open: HashMap<u64, Vec<Dropped>, FixedState>,
     /// By gateway: refusals whose drops are still to come.
@@ -127,8 +145,8 @@ pub struct Evidence {
     short_of_addresses: BTreeMap<usize, SimTime>,
     /// Lines of the log, when somebody wants to see them.
     lines: Option<Lines>,
-    /// The run may end at the first failure of this kind at this place.
-    give_up_on: Option<(Kind, Place, Rc<Cell<bool>>)>,
+    /// When the run may end.
+    patience: Option<Patience>,
 }
 
 impl Evidence {
@@ -142,9 +160,9 @@ impl Evidence {
         Evidence { lines: Some(Lines::default()), ..Evidence::new(from) }
     }
 
-    /// Sets the flag at the first failure of this kind at this place.
-    pub fn give_up_on(&mut self, kind: Kind, place: Place, flag: Rc<Cell<bool>>) {
-        self.give_up_on = Some((kind, place, flag));
+    /// Sets a flag as soon as one cause has more failures than it may.
+    pub fn give_up(&mut self, patience: Patience) {
+        self.patience = Some(patience);
     }
 
     /// What was found.
@@ -183,7 +201,8 @@ impl Evidence {
         let drops = self.open.remove(&record.id).unwrap_or_default();
         let Some((kind, decided_by)) = self.cause_of(network, record, &drops) else { return };
         let kind = self.refine(network, kind, decided_by.as_ref(), record);
-        let key = Key { kind, place: self.place_of(network, kind, decided_by.as_ref(), record) };
+        let victim = Victim { network, from: self.from, record, decided_by: decided_by.as_ref() };
+        let key = Key { kind, place: self.place(kind, &victim) };
         let ended = record.established.filter(|_| record.fate == Fate::Established).or(record.ended);
         let ended = ended.unwrap_or(network.engine().now());
         let name = |node| network.engine().topology().name(node).to_owned();
@@ -198,11 +217,10 @@ impl Evidence {
             Fate::Established => group.slow += 1,
             Fate::Pending => group.pending += 1,
         }
-        if let Some((kind, place, flag)) = &self.give_up_on
-            && (*kind, *place) == (key.kind, key.place)
-            && group.failures() > 0
+        if let Some(patience) = &mut self.patience
+            && group.failures() > patience.limit(&key, group)
         {
-            flag.set(true);
+            patience.exhausted.set(true);
         }
         group.from = group.from.min(record.started);
         group.to = group.to.max(ended);
@@ -279,7 +297,7 @@ impl Evidence {
                 _ => Kind::LinkThroughput,
             },
             Kind::NoInstance => {
-                let workload = self.workload_of(network.scenario(), record);
+                let workload = Victim { network, from: self.from, record, decided_by }.workload();
                 let short = workload.and_then(|workload| self.short_of_addresses.get(&workload));
                 if short.is_some_and(|since| *since <= record.started) {
                     Kind::AddressExhaustion
@@ -291,47 +309,18 @@ impl Evidence {
         }
     }
 
-    fn workload_of(&self, scenario: &Scenario, record: &Record) -> Option<usize> {
-        record.traffic.map(|load| scenario.traffic[load].from).or(self.from)
-    }
-
-    fn place_of(&self, network: &Network, kind: Kind, decided_by: Option<&Dropped>, record: &Record) -> Place {
-        let scenario = network.scenario();
-        let node = decided_by.map(|drop| drop.node).or(record.instance).unwrap_or(NodeId(0));
-        let gateway = |node| {
-            let rule = decided_by.and_then(|drop| drop.refusal).map_or(DEFAULT_RULE, |refusal| refusal.rule);
-            network.gateway_at(node).map(|gateway| Place::Gateway(gateway, rule))
-        };
-        let load = || record.traffic.map_or(Place::Station(node), Place::Load);
-        let workload = || self.workload_of(scenario, record).map_or(Place::Station(node), Place::Workload);
-        match kind.family() {
-            Family::NatPorts => gateway(node).unwrap_or(Place::Station(node)),
-            Family::Forgotten => match decided_by {
-                Some(_) => gateway(node).unwrap_or(Place::Station(node)),
-                // The far side has told by its reset that it knows the connection under another address.
-                None => record.accepted.and_then(|flow| gateway_of(network, flow)).unwrap_or(Place::Station(node)),
-            },
-            Family::Instances => workload(),
-            Family::Carriage => match kind {
-                Kind::ConnectorThroughput | Kind::ConnectorPorts => {
-                    let name = network.engine().topology().name(node);
-                    let own = |connector: &str| {
-                        name.strip_prefix(connector).is_some_and(|rest| rest.is_empty() || rest.starts_with("-vm-"))
-                    };
-                    let found = scenario.connectors.iter().position(|connector| own(&connector.name));
-                    found.map_or(Place::Station(node), Place::Connector)
-                }
-                _ => match network.engine().node(node) {
-                    Node::Instance(_) | Node::Firewall(_) => workload(),
-                    _ => Place::Station(node),
-                },
-            },
-            Family::Way | Family::FarSide => load(),
-            Family::Chance => match kind {
-                Kind::Infrastructure => workload(),
-                _ => load(),
-            },
+    /// A place of its own, unless captures have too many destinations.
+    fn place(&mut self, kind: Kind, victim: &Victim<'_>) -> Place {
+        let place = victim.place(kind);
+        if let Place::Destination(..) = place
+            && !self.groups.contains_key(&Key { kind, place })
+        {
+            if self.destinations == MAX_DESTINATIONS {
+                return victim.station();
+            }
+            self.destinations += 1;
         }
+        place
     }
 }
 
@@ -379,18 +368,6 @@ fn forgotten(network: &mut Network, record: &Record) -> Option<Kind> {
         Some((Ended::Lost, _)) => Some(Kind::MappingLost),
         Some((Ended::Expired, _)) | None => Some(Kind::IdleExpiry),
     }
-}
-
-/// The gateway that a flow came from, as the far side sees it.
-fn gateway_of(network: &Network, outside: Flow) -> Option<Place> {
-    let Flow::V4(FiveTuple { src, .. }) = outside else { return None };
-    let has = |gateway: &crate::node::nat::Gateway| {
-        let config = gateway.config();
-        let rules = config.rules.iter().flat_map(|rule| rule.nat_ips.iter().chain(&rule.drain_nat_ips));
-        gateway.nat_ips().chain(config.drain_nat_ips.iter().copied()).chain(rules.copied()).any(|ip| ip == src)
-    };
-    let gateway = network.gateways().position(has)?;
-    Some(Place::Gateway(gateway, DEFAULT_RULE))
 }
 
 /// What a gateway found when it refused, in figures.

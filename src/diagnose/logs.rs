@@ -9,6 +9,8 @@
 //! again: they are one connection. A log has no ends, and not every entry: Google writes 50 to 100 a second and vCPU.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,6 +28,8 @@ use crate::wire::{FiveTuple, Protocol};
 pub const MAX_BAD: usize = 20;
 /// Of these, as many are shown.
 const MAX_SHOWN: usize = 3;
+/// Bytes of a file: a million entries, which is an hour of 200 connections a second and some to spare.
+pub const LONGEST: u64 = 1 << 30;
 /// A client's SYNs come within this time: Linux gives up after 131 s.
 const GIVEN_UP: Duration = Duration::from_secs(150);
 
@@ -40,6 +44,12 @@ pub enum LogError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file is longer than [`LONGEST`].
+    #[error("{} has more than {} MiB: export the log of a shorter time, or without other entries (logName:nat_flows)", path.display(), LONGEST >> 20)]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
     /// More than [`MAX_BAD`] entries cannot be read.
     #[error("{} has more than {MAX_BAD} entries that cannot be read; is it Cloud NAT's log, exported as JSON?", path.display())]
     TooManyBad {
@@ -53,7 +63,19 @@ pub enum LogError {
     Empty {
         /// The first file.
         path: PathBuf,
+        /// What else is in it.
+        findings: Diagnostics,
     },
+}
+
+impl LogError {
+    /// Entries that cannot be read, as far as they are to be shown.
+    pub fn findings(&self) -> Option<&Diagnostics> {
+        match self {
+            LogError::TooManyBad { findings, .. } | LogError::Empty { findings, .. } => Some(findings),
+            _ => None,
+        }
+    }
 }
 
 /// What logs hold.
@@ -200,14 +222,17 @@ pub fn read(paths: &[PathBuf], sources: &mut Sources) -> Result<(Logged, Diagnos
     let mut reader = Reader::default();
     for path in paths {
         let unreadable = |source| LogError::Unreadable { path: path.clone(), source };
-        let bytes = if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map_err(unreadable)?;
-            bytes
-        } else {
-            std::fs::read(path).map_err(unreadable)?
+        let source: Box<dyn Read> = match path == Path::new("-") {
+            true => Box::new(std::io::stdin().lock()),
+            false => Box::new(File::open(path).map_err(unreadable)?),
         };
-        let file = sources.add(path.display().to_string(), String::from_utf8_lossy(&bytes));
+        let mut bytes = Vec::new();
+        source.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > LONGEST {
+            return Err(LogError::TooLong { path: path.clone() });
+        }
+        let text = String::from_utf8(bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned());
+        let file = sources.add(path.display().to_string(), text);
         reader.text(sources.text(file), file);
         if reader.findings.len() > MAX_BAD {
             reader.findings.truncate(MAX_SHOWN);
@@ -217,10 +242,11 @@ pub fn read(paths: &[PathBuf], sources: &mut Sources) -> Result<(Logged, Diagnos
         }
     }
     let mut findings = Diagnostics::default();
+    let bad = reader.findings.len() as u64;
     findings.extend(std::mem::take(&mut reader.findings));
-    let logged = reader.finish();
+    let logged = Logged { bad, ..reader.finish() };
     match paths.first() {
-        Some(path) if logged.connections.is_empty() => Err(LogError::Empty { path: path.clone() }),
+        Some(path) if logged.connections.is_empty() => Err(LogError::Empty { path: path.clone(), findings }),
         _ => Ok((logged, findings)),
     }
 }
@@ -255,13 +281,12 @@ impl Reader {
                     at += length;
                 }
                 Some(Err(error)) => {
-                    // The next line may be sound again.
                     let line = rest.find('\n').unwrap_or(rest.len());
                     let what = error.to_string();
                     let what = what.split(" at line").next().unwrap_or_default();
                     let finding = bad(&format!("this is no JSON: {what}"), place(line));
                     self.findings.push(finding);
-                    at += line;
+                    at = next_entry(text, at);
                 }
                 None => return,
             }
@@ -311,7 +336,7 @@ impl Reader {
         let start = self.events.first().map_or(0, |event| event.time);
         // Senders in order of appearance in time, whatever the order in the files.
         let mut order: Vec<Option<usize>> = vec![None; self.endpoints.len()];
-        let mut logged = Logged { start, others: self.others, bad: self.findings.len() as u64, ..Logged::default() };
+        let mut logged = Logged { start, others: self.others, ..Logged::default() };
         let mut trying: HashMap<(usize, FiveTuple), u64> = HashMap::new();
         let mut used: HashMap<(Ipv4Addr, u16, Ipv4Addr, u16), u64> = HashMap::new();
         for Event { time, endpoint, tuple, ok, outside } in self.events {
@@ -340,6 +365,14 @@ impl Reader {
         logged.reused_after.sort_unstable();
         logged
     }
+}
+
+/// Where the next entry begins after one that is no JSON: on a line of its own, indented as much as this one.
+fn next_entry(text: &str, at: usize) -> usize {
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let indent = &text[line..at];
+    let next = if indent.trim().is_empty() { format!("\n{indent}{{") } else { "\n{".to_owned() };
+    text[at..].find(&next).map_or(text.len(), |found| at + found)
 }
 
 fn bad(what: &str, place: Place) -> Diagnostic {

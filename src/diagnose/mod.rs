@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod kind;
 pub mod lines;
 pub mod logs;
+pub mod place;
 pub mod remedy;
 pub mod report;
 pub mod search;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Case;
-use super::evidence::{Dropped, Example, Group, Key, Place, ports_found};
+use super::evidence::{Dropped, Example, Group, Key, ports_found};
 use super::kind::{Family, Kind};
 use super::lines::Lines;
+use super::place::Place;
 use super::remedy::{self, Ill};
-use super::search::{Cost, Found, MAX_CAUSES, MAX_RUNS, Outcome, Run, Searched, ordered};
+use super::search::{Cost, Found, MAX_CAUSES, Outcome, Run, Searched, ordered};
 use crate::node::nat::{DEFAULT_RULE, Limit, Refusal, Refused};
 use crate::recording::at;
 use crate::report::causes;
@@ -18,10 +19,10 @@ use crate::report::diagnose::{
 };
 use crate::report::summary::{Exhaustion, Summary};
 use crate::report::words::{counted, thousands};
-use crate::scenario::Attachment;
+use crate::scenario::{Attachment, Host};
 use crate::trace::{DropCause, Failure};
 use crate::traffic::flows::Fate;
-use crate::wire::Flow;
+use crate::wire::{Flow, Protocol};
 
 /// Exhaustions of a cause that are told.
 const MAX_EXHAUSTIONS: usize = 20;
@@ -65,7 +66,8 @@ fn notes(case: &Case<'_>, searched: &Searched, summary: &Summary) -> Vec<String>
     }
     if searched.proposals_left_out > 0 {
         let left_out = counted(searched.proposals_left_out as u64, "remedy").replace("remedys", "remedies");
-        notes.push(format!("{left_out} were not tried: at most {MAX_RUNS} runs are made"));
+        let runs = counted(searched.runs as u64, "run");
+        notes.push(format!("{left_out} were not tried, since a diagnosis has a limit: it took {runs}"));
     }
     let patched = case.scenario.events.iter().any(|event| {
         matches!(event.change, crate::scenario::Change::PatchNat { .. }) && event.at <= case.scenario.duration
@@ -134,9 +136,15 @@ fn place_name(ill: &Ill<'_>) -> String {
         }
         Place::Connector(connector) => scenario.connectors[connector].name.clone(),
         Place::Workload(workload) => scenario.workloads[workload].name.clone(),
-        Place::Load(load) if key.kind.family() == Family::FarSide => {
+        Place::Load(load) if key.kind.family() != Family::Way || key.kind == Kind::Mtu => {
             let spec = &scenario.traffic[load];
             spec.host.map_or_else(|| spec.to.to_string(), |host| scenario.hosts[host].name.clone())
+        }
+        Place::Destination(address, port, protocol) => {
+            let has = |host: &&Host| host.addresses.iter().any(|range| range.contains(&address));
+            let name = scenario.hosts.iter().find(has).map_or_else(|| address.to_string(), |host| host.name.clone());
+            let port = if protocol == Protocol::Icmp { String::new() } else { format!(":{port}") };
+            format!("{name}{port}/{protocol}")
         }
         Place::Load(_) | Place::Station(_) => group.station.clone(),
     }
@@ -293,7 +301,7 @@ fn example_of(ill: &Ill<'_>, example: &Example) -> data::Example {
 /// What came of a change; of a cause, if it was for one.
 fn remedy_of(run: &Run, before: &Outcome, of: Option<(&Ill<'_>, &Found)>) -> Remedy {
     let after = run.outcome.as_ref().ok().and_then(Option::as_ref);
-    let identity = of.map(|(ill, _)| super::search::Identity::new(&ill.key, ill.group));
+    let identity = of.map(|(ill, _)| ill.group.identity(&ill.key));
     let mut side_effects = after.map(|after| compared(before, after)).unwrap_or_default();
     side_effects.extend(run.effects.iter().cloned());
     let mut tried = Vec::new();

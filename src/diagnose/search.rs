@@ -6,12 +6,13 @@
 //!
 //! Nothing is taken for monotonous: more ports for each VM may leave none for the last. Values are tried one by one from a
 //! first guess, up until one suffices, or down as long as they do; so the value next below the one that is found has been
-//! seen to fail. In long runs a value that is not the last one is given up at its first failure.
+//! seen to fail. In long runs a value that is not the last one is given up as soon as it is sure to fail.
+//!
+//! Runs are bounded, cause by cause: the most harmful cause may take what the others do not need, and each has a few, however
+//! long they are. What several causes propose is run once.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -21,8 +22,8 @@ use serde_json::Value;
 
 use super::Case;
 use super::document::{Edit, patched};
-use super::evidence::{Evidence, Group, Key, Place};
-use super::kind::Kind;
+use super::evidence::{Evidence, Group, Key, Patience};
+use super::place::Identity;
 use super::remedy::{Choice, Ill, Proposal, proposals};
 use crate::report::summary::Summary;
 use crate::scenario::{MachineType, Scenario};
@@ -32,35 +33,16 @@ use crate::simulation::replay::ReplayError;
 pub const MAX_CAUSES: usize = 5;
 /// Runs in all, at most.
 pub const MAX_RUNS: usize = 300;
+/// Packets in all: runs that have more of them are fewer. Some two million are simulated a second and core.
+const MAX_PACKETS: u64 = 400_000_000;
+/// Runs for a cause, at least, however long they are and however many there were for those before it.
+const MIN_RUNS: usize = 8;
 /// Values of one setting, at most.
 pub const MAX_TRIES: usize = 10;
-/// With more packets than this, a value is given up at its first failure.
+/// With more packets than this, a value is given up as soon as it is sure not to suffice.
 const LONG_RUN: u64 = 2_000_000;
 /// How long to wait for a result before progress is told again.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// A cause at a place, the same in runs of different scenarios.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity {
-    kind: Kind,
-    place: Place,
-    /// The name of a station, whose number is another in another network.
-    station: Option<String>,
-}
-
-impl Identity {
-    /// What a group is about.
-    pub fn new(key: &Key, group: &Group) -> Identity {
-        match key.place {
-            Place::Station(_) => Identity {
-                kind: key.kind,
-                place: Place::Station(crate::topology::NodeId(0)),
-                station: Some(group.station.clone()),
-            },
-            place => Identity { kind: key.kind, place, station: None },
-        }
-    }
-}
 
 /// How many connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -139,7 +121,7 @@ impl Outcome {
     pub fn new(scenario: &Scenario, groups: &BTreeMap<Key, Group>, summary: &Summary) -> Outcome {
         let mut causes: BTreeMap<Identity, Harm> = BTreeMap::new();
         for (key, group) in groups {
-            let harm = causes.entry(Identity::new(key, group)).or_default();
+            let harm = causes.entry(group.identity(key)).or_default();
             harm.failures += group.failures();
             harm.slow += group.slow;
             harm.pending += group.pending;
@@ -157,6 +139,16 @@ impl Outcome {
     /// Failed and broken connections of one cause.
     pub fn of(&self, cause: &Identity) -> u64 {
         self.causes.get(cause).map_or(0, |harm| harm.failures)
+    }
+
+    /// How many failures of each cause a run may have that is to end one of this run's. Causes that are not named may have none.
+    fn limits(&self, cause: &Identity) -> BTreeMap<Identity, u64> {
+        let others = self.causes.iter().filter(|(other, _)| *other != cause);
+        let limit = |(other, harm): (&Identity, &Harm)| {
+            let same_family = other.kind.family() == cause.kind.family();
+            (other.clone(), if same_family { harm.failures } else { u64::MAX })
+        };
+        others.map(limit).collect()
     }
 
     /// Whether this run has ended a cause of another one.
@@ -188,7 +180,7 @@ pub struct Run {
     pub steps: Vec<Value>,
     /// What else changes that no figure shows.
     pub effects: Vec<String>,
-    /// What came of it: nothing, if it was given up at its first failure; a message, if it would be rejected.
+    /// What came of it: nothing, if it was given up; a message, if it would be rejected.
     pub outcome: Result<Option<Outcome>, String>,
     /// Whether it ends the cause.
     pub sufficient: bool,
@@ -232,14 +224,22 @@ pub fn ordered(groups: &BTreeMap<Key, Group>) -> Vec<Key> {
     keys
 }
 
-/// One proposal for one cause.
-struct Job {
-    key: Key,
-    identity: Identity,
-    proposal: Proposal,
+/// Runs in all for a scenario whose run has so many packets.
+fn most_runs(packets: u64) -> usize {
+    let runs = MAX_PACKETS / packets.max(1);
+    usize::try_from(runs).unwrap_or(MAX_RUNS).min(MAX_RUNS)
 }
 
-/// Runs what is proposed for the causes of a run. The result does not depend on the number of threads.
+/// One proposal, and how many of its values may be run.
+struct Job {
+    proposal: Proposal,
+    tries: usize,
+}
+
+/// What came of a patch that was run to its end, and how many NAT IPs it lacks.
+type Known = (Outcome, u64);
+
+/// Runs what is proposed for the causes of a run, cause by cause. The result does not depend on the number of threads.
 ///
 /// # Errors
 /// When a run fails, or `progress` ends it.
@@ -252,37 +252,43 @@ pub fn search(
 ) -> Result<Searched, ReplayError> {
     let mut searched =
         Searched { before: Outcome::new(case.scenario, groups, summary), runs: 1, ..Searched::default() };
-    let mut jobs = Vec::new();
-    let mut room = MAX_RUNS;
-    for (number, key) in ordered(groups).into_iter().enumerate() {
+    let mut causes = Vec::new();
+    for key in ordered(groups) {
         let group = &groups[&key];
-        if group.failures() + group.slow == 0 {
-            continue;
-        }
         let proposals = proposals(&Ill { case, key, group, summary });
-        if number >= MAX_CAUSES {
-            searched.causes_left_out += usize::from(!proposals.is_empty());
+        if group.failures() + group.slow == 0 || proposals.is_empty() {
             continue;
         }
-        searched.found.insert(key, Vec::new());
-        for proposal in proposals {
-            let most = proposal.choices.len().min(MAX_TRIES);
-            if most > room {
-                searched.proposals_left_out += 1;
-                continue;
-            }
-            room -= most;
-            jobs.push(Job { key, identity: Identity::new(&key, group), proposal });
+        match causes.len() {
+            MAX_CAUSES => searched.causes_left_out += 1,
+            _ => causes.push((key, proposals)),
         }
     }
-    let long = summary.packets.sent > LONG_RUN;
-    for (job, found) in jobs.iter().zip(run_all(case, &jobs, &searched.before, long, threads, progress)?) {
-        searched.runs += found.tried.iter().filter(|run| run.outcome.is_ok()).count();
-        searched.found.entry(job.key).or_default().push(found);
-    }
-    for found in searched.found.values_mut() {
+    let mut room = most_runs(summary.packets.sent);
+    let mut known = HashMap::new();
+    let count = causes.len();
+    for (number, (key, proposals)) in causes.into_iter().enumerate() {
+        let identity = groups[&key].identity(&key);
+        let reserved = MIN_RUNS * (count - number - 1);
+        let mut own = room.saturating_sub(reserved).max(MIN_RUNS);
+        let mut waiting = VecDeque::from(proposals);
+        let mut found = Vec::new();
+        while own > 0 && !waiting.is_empty() {
+            let jobs = admitted(&mut waiting, own);
+            let long = summary.packets.sent > LONG_RUN;
+            let search = Search { case, before: &searched.before, cause: &identity, known: &known, long };
+            let done = search.run_all(&jobs, threads, &mut |done| progress((number as f64 + done) / count as f64))?;
+            for trial in done {
+                searched.runs += trial.runs;
+                room = room.saturating_sub(trial.runs);
+                own = own.saturating_sub(trial.runs.max(1));
+                known.extend(trial.learned);
+                found.push(trial.found);
+            }
+        }
+        searched.proposals_left_out += waiting.len();
         // What suffices first, then what helps most; among equals the order of the proposals.
-        found.sort_by_key(|found| {
+        found.sort_by_key(|found: &Found| {
             let left = match &found.best.outcome {
                 Ok(Some(outcome)) if found.best.sufficient => outcome.failures,
                 Ok(Some(outcome)) => outcome.failures + outcome.pending,
@@ -290,89 +296,128 @@ pub fn search(
             };
             (!found.best.sufficient, left)
         });
+        searched.found.insert(key, found);
     }
     searched.together = together(case, &mut searched, groups, progress)?;
     Ok(searched)
 }
 
-/// Runs jobs side by side.
-fn run_all(
-    case: &Case<'_>,
-    jobs: &[Job],
-    before: &Outcome,
-    long: bool,
-    threads: usize,
-    progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
-) -> Result<Vec<Found>, ReplayError> {
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let work = |results: mpsc::Sender<_>| {
-        while !stop.load(Ordering::Relaxed) {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(at) else { return };
-            let mut trial = Trial { case, before, cause: &job.identity, stop: &stop };
-            if results.send((at, trial.mildest(&job.proposal, long))).is_err() {
-                return;
-            }
+/// The next proposals that `room` runs are certainly enough for; the first one in any case, with as many of its values.
+fn admitted(waiting: &mut VecDeque<Proposal>, room: usize) -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut left = room;
+    while let Some(next) = waiting.front() {
+        let tries = next.choices.len().min(MAX_TRIES);
+        if tries > left && !jobs.is_empty() {
+            break;
         }
-    };
-    let mut found: Vec<Option<Found>> = jobs.iter().map(|_| None).collect();
-    let mut failure = None;
-    let mut done = 0;
-    thread::scope(|scope| {
-        let (results, received) = mpsc::channel();
-        for _ in 0..threads.clamp(1, jobs.len().max(1)) {
-            let results = results.clone();
-            scope.spawn(|| work(results));
+        let tries = tries.min(left);
+        left -= tries;
+        jobs.push(Job { proposal: waiting.pop_front().expect("it is there"), tries });
+        if left == 0 {
+            break;
         }
-        // The workers have the other ends: when the last one is done, there is nothing more to wait for.
-        drop(results);
-        loop {
-            match received.recv_timeout(PATIENCE) {
-                Ok((at, Ok(result))) => {
-                    found[at] = Some(result);
-                    done += 1;
-                }
-                Ok((_, Err(error))) => {
-                    stop.store(true, Ordering::Relaxed);
-                    failure.get_or_insert(error);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if progress(f64::from(done) / jobs.len().max(1) as f64).is_break() {
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-    });
-    if let Some(error) = failure {
-        return Err(error);
     }
-    // Some were not even begun when it was ended.
-    let interrupted = crate::recording::RecordingError::Interrupted;
-    found.into_iter().collect::<Option<_>>().ok_or(interrupted.into())
+    jobs
 }
 
-/// What is tried against a cause.
-struct Trial<'a> {
+/// What is searched for a cause.
+#[derive(Clone, Copy)]
+struct Search<'a> {
     case: &'a Case<'a>,
     before: &'a Outcome,
     cause: &'a Identity,
+    /// What other causes have had run already.
+    known: &'a HashMap<String, Known>,
+    /// A run takes so long that values are given up as soon as they are sure not to suffice.
+    long: bool,
+}
+
+impl Search<'_> {
+    /// Runs jobs side by side.
+    fn run_all(
+        self,
+        jobs: &[Job],
+        threads: usize,
+        progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+    ) -> Result<Vec<Tried>, ReplayError> {
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let work = |results: mpsc::Sender<_>| {
+            while !stop.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = jobs.get(at) else { return };
+                let trial = Trial { search: self, stop: &stop, learned: Vec::new(), runs: 0 };
+                if results.send((at, trial.mildest(job))).is_err() {
+                    return;
+                }
+            }
+        };
+        let mut tried: Vec<Option<Tried>> = jobs.iter().map(|_| None).collect();
+        let mut failure = None;
+        let mut done = 0;
+        thread::scope(|scope| {
+            let (results, received) = mpsc::channel();
+            for _ in 0..threads.clamp(1, jobs.len().max(1)) {
+                let results = results.clone();
+                scope.spawn(|| work(results));
+            }
+            // The workers have the other ends: when the last one is done, there is nothing more to wait for.
+            drop(results);
+            loop {
+                match received.recv_timeout(PATIENCE) {
+                    Ok((at, Ok(result))) => {
+                        tried[at] = Some(result);
+                        done += 1;
+                    }
+                    Ok((_, Err(error))) => {
+                        stop.store(true, Ordering::Relaxed);
+                        failure.get_or_insert(error);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                if progress(f64::from(done) / jobs.len().max(1) as f64).is_break() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        // Some were not even begun when it was ended.
+        let interrupted = crate::recording::RecordingError::Interrupted;
+        tried.into_iter().collect::<Option<_>>().ok_or(interrupted.into())
+    }
+}
+
+/// What came of a job.
+struct Tried {
+    found: Found,
+    runs: usize,
+    learned: Vec<(String, Known)>,
+}
+
+/// Tries the values of a proposal.
+struct Trial<'a> {
+    search: Search<'a>,
     stop: &'a AtomicBool,
+    learned: Vec<(String, Known)>,
+    runs: usize,
 }
 
 impl Trial<'_> {
     /// The mildest value that suffices; of none, the one that leaves least.
-    fn mildest(&mut self, proposal: &Proposal, long: bool) -> Result<Found, ReplayError> {
-        let choices = &proposal.choices;
+    fn mildest(mut self, job: &Job) -> Result<Tried, ReplayError> {
+        let Job { proposal: Proposal { choices, start }, tries } = job;
         let mut tried: BTreeMap<usize, Run> = BTreeMap::new();
-        let mut at = proposal.start;
+        let mut at = *start;
         loop {
-            let last = at + 1 == choices.len() || tried.len() + 1 == MAX_TRIES;
-            let run = self.run(&choices[at], long && !last)?;
+            let last = at + 1 == choices.len() || tried.len() + 1 == *tries;
+            let run = self.run(&choices[at], self.search.long && !last)?;
             let sufficient = run.sufficient;
             tried.insert(at, run);
-            if tried.len() == MAX_TRIES {
+            if tried.len() == *tries {
                 break;
             }
             let next = match sufficient {
@@ -394,18 +439,20 @@ impl Trial<'_> {
         let best = best.expect("something was tried").1.clone();
         let highest = tried.keys().next_back().copied().unwrap_or(0);
         let untried = if best.sufficient { 0 } else { choices.len() - 1 - highest };
-        Ok(Found { best, tried: tried.into_values().collect(), untried })
+        let found = Found { best, tried: tried.into_values().collect(), untried };
+        Ok(Tried { found, runs: self.runs, learned: self.learned })
     }
 
     /// Runs one change; if it leaves endpoints without ports for want of NAT IPs, with these.
-    fn run(&self, choice: &Choice, impatient: bool) -> Result<Run, ReplayError> {
+    fn run(&mut self, choice: &Choice, impatient: bool) -> Result<Run, ReplayError> {
         let (run, lacking) = self.run_once(choice, impatient)?;
         let (Some((gateway, rule)), false, true) = (choice.add_ips, run.sufficient, lacking > 0) else {
             return Ok(run);
         };
-        let edit = Edit::with(&self.case.document, &choice.steps);
-        let added = edit
-            .and_then(|edit| super::remedy::add_ips(self.case.file, self.case.scenario, edit, gateway, rule, lacking));
+        let case = self.search.case;
+        let edit = Edit::with(&case.document, &choice.steps);
+        let added =
+            edit.and_then(|edit| super::remedy::add_ips(case.file, case.scenario, edit, gateway, rule, lacking));
         let Some((edit, stand_ins)) = added else { return Ok(run) };
         let mut choice = Choice { steps: edit.into_steps(), add_ips: None, ..choice.clone() };
         choice.change += &format!(" and {lacking} more natIps");
@@ -413,8 +460,9 @@ impl Trial<'_> {
         Ok(self.run_once(&choice, impatient)?.0)
     }
 
-    /// Runs one change. The second value is how many NAT IPs it lacks.
-    fn run_once(&self, choice: &Choice, impatient: bool) -> Result<(Run, u64), ReplayError> {
+    /// Runs one change, unless it is known what comes of it. The second value is how many NAT IPs it lacks.
+    fn run_once(&mut self, choice: &Choice, impatient: bool) -> Result<(Run, u64), ReplayError> {
+        let Search { case, before, cause, known, .. } = self.search;
         let mut run = Run {
             change: choice.change.clone(),
             steps: choice.steps.clone(),
@@ -422,19 +470,28 @@ impl Trial<'_> {
             outcome: Ok(None),
             sufficient: false,
         };
-        let scenario = match patched(&self.case.document, &choice.steps) {
+        // Of the same patch it may be another NAT rule that is asked about.
+        let text = format!("{:?} {}", choice.add_ips, Value::Array(choice.steps.clone()));
+        if let Some((outcome, lacking)) = known.get(&text) {
+            run.sufficient = outcome.ends(cause, before);
+            run.outcome = Ok(Some(outcome.clone()));
+            return Ok((run, *lacking));
+        }
+        let scenario = match patched(&case.document, &choice.steps) {
             Ok(scenario) => scenario,
             Err(why) => {
                 run.outcome = Err(why);
                 return Ok((run, 0));
             }
         };
-        let given_up = Rc::new(Cell::new(false));
-        let mut evidence = Evidence::new(self.case.from);
+        let mut evidence = Evidence::new(case.from);
+        let patience = Patience::new(before.limits(cause));
+        let given_up = patience.exhausted.clone();
         if impatient {
-            evidence.give_up_on(self.cause.kind, self.cause.place, given_up.clone());
+            evidence.give_up(patience);
         }
-        let observed = self.case.observe(&scenario, None, &mut evidence, &mut || {
+        self.runs += 1;
+        let observed = case.observe(&scenario, None, &mut evidence, &mut || {
             if given_up.get() || self.stop.load(Ordering::Relaxed) {
                 ControlFlow::Break(())
             } else {
@@ -448,9 +505,10 @@ impl Trial<'_> {
         };
         let (groups, _) = evidence.into_groups();
         let outcome = Outcome::new(&scenario, &groups, &summary);
-        run.sufficient = outcome.ends(self.cause, self.before);
-        run.outcome = Ok(Some(outcome));
+        run.sufficient = outcome.ends(cause, before);
         let lacking = choice.add_ips.map_or(0, |(gateway, rule)| super::remedy::ips_needed(&summary, gateway, rule));
+        self.learned.push((text, (outcome.clone(), lacking)));
+        run.outcome = Ok(Some(outcome));
         Ok((run, lacking))
     }
 }
@@ -497,7 +555,7 @@ fn together(
     let summary = case.observe(&scenario, None, &mut evidence, &mut || progress(1.0))?;
     searched.runs += 1;
     let outcome = Outcome::new(&scenario, &evidence.into_groups().0, &summary);
-    let causes = failing.iter().map(|key| Identity::new(key, &groups[key]));
+    let causes = failing.iter().map(|key| groups[key].identity(key));
     run.sufficient = causes.into_iter().all(|cause| outcome.ends(&cause, &searched.before));
     run.outcome = Ok(Some(outcome));
     Ok(Some(run))

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::summary::summarise;
 use super::{Changes, Watch, hand_over};
-use crate::capture::{CaptureError, Frame, LinkType, PacketWriter, Reader};
+use crate::capture::{CaptureError, Frame, Kept, LinkType, PacketWriter, Reader};
 use crate::network::Network;
 use crate::recording::{Recording, RecordingError};
 use crate::report::clock::seconds;
@@ -34,6 +34,8 @@ const MOST_CONNECTOR_VMS: u32 = 10;
 pub struct Options {
     /// Capture files; `-` is standard input.
     pub captures: Vec<PathBuf>,
+    /// Those of them that can be read only once, to be replayed again.
+    pub kept: Kept,
     /// The sending workload, by its index in the scenario.
     pub from: usize,
     /// Which captured addresses are clients; empty means private and link-local ones.
@@ -96,7 +98,7 @@ pub fn replay_watched(
 ) -> Result<Summary, ReplayError> {
     let mut readers = Vec::new();
     for path in &options.captures {
-        readers.push((path.clone(), Reader::open(path)?));
+        readers.push((path.clone(), options.kept.open(path)?));
     }
     let writer = options.write.as_deref().map(PacketWriter::create).transpose()?;
     let sender = Sender { from: options.from, clients: &options.clients, writer, out: options.out.as_deref() };

@@ -21,8 +21,9 @@ use serde_json::Value;
 
 use super::Case;
 use super::document::Edit;
-use super::evidence::{Group, Key, Place};
+use super::evidence::{Group, Key};
 use super::kind::{Family, Kind};
+use super::place::Place;
 use crate::report::summary::Summary;
 use crate::scenario::{Attachment, NatConfig, NatGateway};
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Choice, Ill, Proposal};
 use crate::network::{HEALTH_CHECKS, SERVERLESS};
-use crate::probe::probe;
+use crate::probe::{Moment, probe_at};
 use crate::scenario::{HostLocation, Subnetwork};
 use crate::trace::info::{FirewallInfo, FirewallRuleType};
 use crate::trace::{DropCause, StepInfo, Trace};
@@ -17,14 +17,15 @@ fn wanted(ill: &Ill<'_>) -> Option<Flow> {
     Some(ill.group.example.as_ref()?.record.inside)
 }
 
-/// The example's first packet, traced. It is a packet of the beginning of the run: where it goes otherwise, the network has
-/// changed meanwhile, and it says nothing.
+/// The example's packet that was dropped, traced in the network of then, without other traffic. Where it goes otherwise, other
+/// traffic mattered, and it says nothing.
 pub(in crate::diagnose) fn trace(ill: &Ill<'_>) -> Option<Trace> {
-    let flow = wanted(ill)?;
+    let (flow, example) = (wanted(ill)?, ill.group.example.as_ref()?);
+    let dropped = example.decided_by?;
     let workload = ill.workloads().first().copied()?;
     let address: IpAddr = flow.dst();
-    let traced = probe(ill.case.scenario, workload, address, flow.dst_port(), flow.protocol())?.trace;
-    let dropped = ill.group.example.as_ref()?.decided_by?;
+    let moment = Moment { at: dropped.time, instance: example.instance.as_deref() };
+    let traced = probe_at(ill.case.scenario, workload, moment, address, flow.dst_port(), flow.protocol())?.trace;
     (traced.disposition.cause() == Some(dropped.cause)).then_some(traced)
 }
 
