@@ -346,10 +346,14 @@ fn compared(before: &Outcome, after: &Outcome) -> Vec<String> {
         ("NAT IPs", was.nat_ips, is.nat_ips),
         ("NAT ports reserved at the peak", was.ports, is.ports),
         ("subnet addresses held at the peak", was.addresses, is.addresses),
+        ("instances at the peak", was.instances, is.instances),
         ("connector VMs", was.connector_vms, is.connector_vms),
     ];
-    let mut effects: Vec<String> = figures
+    let requests = before.failed_requests.zip(after.failed_requests);
+    let mut effects: Vec<String> = requests
+        .map(|(was, is)| ("failed requests", was, is))
         .into_iter()
+        .chain(figures)
         .filter(|(_, was, is)| was != is)
         .map(|(what, was, is)| format!("{what}: {} -> {}", thousands(was), thousands(is)))
         .collect();

@@ -64,6 +64,8 @@ pub struct Outcome {
     /// Those that still tried at the end.
     pub pending: u64,
     causes: BTreeMap<Identity, Harm>,
+    /// Failed requests, if there are requests.
+    pub failed_requests: Option<u64>,
     /// What it takes.
     pub cost: Cost,
 }
@@ -77,6 +79,8 @@ pub struct Cost {
     pub ports: u64,
     /// Subnet addresses that Direct VPC egress held at the peak.
     pub addresses: u64,
+    /// Instances that Cloud Run has started for requests, all services at their peaks.
+    pub instances: u64,
     /// Connector VMs at the end.
     pub connector_vms: u64,
     /// What they cost, in f1-micro.
@@ -98,6 +102,7 @@ impl Cost {
             nat_ips: summary.gateways.iter().map(of_rules).sum(),
             ports: ports.sum(),
             addresses: summary.subnetworks.iter().map(|subnet| u64::from(subnet.peak_held_addresses)).sum(),
+            instances: summary.autoscaled.iter().map(|service| u64::from(service.peak_instances)).sum(),
             connector_vms: summary.connectors.iter().map(|connector| u64::from(connector.instances)).sum(),
             connector_price: connectors
                 .map(|(connector, now)| price(connector.machine_type) * f64::from(now.instances))
@@ -132,6 +137,7 @@ impl Outcome {
             slow: causes.values().map(|harm| harm.slow).sum(),
             pending: summary.connections.pending,
             causes,
+            failed_requests: summary.requests.as_ref().map(|requests| requests.failed),
             cost: Cost::of(scenario, summary),
         }
     }

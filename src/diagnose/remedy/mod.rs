@@ -22,7 +22,7 @@ use serde_json::Value;
 use super::Case;
 use super::document::Edit;
 use super::evidence::{Group, Key};
-use super::kind::{Family, Kind};
+use super::kind::Kind;
 use super::place::Place;
 use crate::report::summary::Summary;
 use crate::scenario::{Attachment, NatConfig, NatGateway};
@@ -160,6 +160,7 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
                 all.push(nat::time_wait(ill));
             }
             all.push(client::keep_alive(ill));
+            all.push(client::pool(ill));
             all.push(workload::connector_instances(ill));
             all.push(workload::direct_instead_of_connector(ill));
             all.push(workload::connector_instead_of_direct(ill));
@@ -187,9 +188,11 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
             all.push(nat::time_wait(ill));
             all.push(nat::one_more_ip(ill));
             all.push(client::keep_alive(ill));
+            all.push(client::pool(ill));
         }
         Kind::IdleExpiry => {
             all.push(client::shorter_lives(ill));
+            all.push(client::idle_pool(ill));
             all.push(nat::idle_timeout(ill));
         }
         Kind::MappingLost => {
@@ -223,6 +226,7 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
         }
         Kind::SourcePorts | Kind::ConnectionRate => {
             all.push(client::keep_alive(ill));
+            all.push(client::pool(ill));
             all.push(workload::more_instances(ill));
         }
         Kind::ConnectorThroughput | Kind::ConnectorPorts => {
@@ -231,11 +235,13 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
             all.push(workload::machine_type(ill));
             if ill.key.kind == Kind::ConnectorPorts {
                 all.push(client::keep_alive(ill));
+                all.push(client::pool(ill));
             }
         }
         Kind::LinkThroughput => all.push(workload::more_instances(ill)),
         Kind::TrackingTable => {
             all.push(client::keep_alive(ill));
+            all.push(client::pool(ill));
             all.push(workload::more_instances(ill));
             all.push(workload::connector_instances(ill));
             all.push(workload::machine_type(ill));
@@ -264,6 +270,7 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
             all.push(workload::private_ranges_only(ill));
         }
         Kind::Loss => all.push(client::patience(ill)),
+        Kind::FarSideReset => all.push(client::idle_pool(ill)),
         Kind::NoInstance
         | Kind::NotReady
         | Kind::LinkDown
@@ -272,17 +279,11 @@ pub fn proposals(ill: &Ill<'_>) -> Vec<Proposal> {
         | Kind::NotCarried
         | Kind::Mtu
         | Kind::FarSideRefused
-        | Kind::FarSideReset
         | Kind::FarSideSilent
         | Kind::Infrastructure
         | Kind::Stray => {}
     }
     all.into_iter().flatten().collect()
-}
-
-/// Whether settings can do anything about it at all.
-pub fn is_curable(kind: Kind) -> bool {
-    !matches!(kind.family(), Family::FarSide) && !matches!(kind, Kind::Infrastructure | Kind::LinkDown)
 }
 
 #[cfg(test)]
@@ -420,5 +421,53 @@ traffic: [{from: api, to: 'erp:443', count: 5, connectTimeout: 2s}]
         let text = direct("", &(rule.to_owned() + load)).replace("instances: 0", "instances: 1");
         let first = "a firewall rule of priority 899 that allows egress tcp:443 to 198.51.100.7/32";
         assert_ends(&text, &[first, "without the firewall rule no", "egress: ALL_TRAFFIC -> PRIVATE_RANGES_ONLY"]);
+    }
+
+    /// Requests of a service with Direct VPC egress.
+    fn asked(scaling: &str, host: &str, load: &str) -> String {
+        format!(
+            "duration: 3m
+networks: [{{name: vpc}}]
+subnetworks: [{{name: run, network: vpc, region: r1, ipCidrRange: 10.9.0.0/24}}]
+addresses: [{{name: ip, region: r1, address: 203.0.113.10}}]
+routers:
+- name: router
+  network: vpc
+  region: r1
+  nats: [{{name: gw, natIpAllocateOption: MANUAL_ONLY, natIps: [ip], sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES}}]
+services: [{{name: shop, region: r1, {scaling}, vpcAccess: {{networkInterfaces: [{{subnetwork: run}}], egress: ALL_TRAFFIC}}}}}}]
+hosts: [{{name: partner, address: 198.51.100.7, rtt: 20ms{host}}}]
+traffic: [{{from: shop, to: 'partner:443', {load}}}]
+"
+        )
+    }
+
+    #[test]
+    fn a_service_that_is_scaled_while_its_instances_reach_nothing_is_to_have_them_before() {
+        // 40/s of half a second each are 20 at a time: 60 % of 10 in 3.3 instances. Four that are there serve them, and no other
+        // is started.
+        let scaling =
+            "template: {maxInstanceRequestConcurrency: 10, scaling: {minInstanceCount: 1, maxInstanceCount: 20}";
+        let load = "steps: [{at: 0s, rate: 5/s}, {at: 30s, rate: 40/s}], arrivals: constant, requests: {timeout: 5s, thinkTime: 480ms, pool: {size: 10}}";
+        assert_ends(&asked(scaling, "", load), &["minInstanceCount of shop: 1 -> 4", "connector more-connector"]);
+    }
+
+    #[test]
+    fn calls_that_use_ports_up_are_to_keep_their_connections() {
+        // 5/s of 40 ms each, and a port for 30 s more: 150 of 64. A pool needs one connection, and has it for three minutes.
+        let text = asked(
+            "instances: 1, template: {maxInstanceRequestConcurrency: 80",
+            "",
+            "rate: 5/s, arrivals: constant, requests: {}",
+        );
+        assert_ends(&text, &["minPortsPerVm: 64 -> 256", "keep-alive: a pool of 1 connections"]);
+    }
+
+    #[test]
+    fn a_pool_that_keeps_connections_for_longer_than_the_server_is_to_close_them_before() {
+        // See tests/requests.rs for the race.
+        let load = "steps: [{at: 0s, rate: 0.0997/s}], arrivals: constant, requests: {pool: {size: 1}}";
+        let text = asked("instances: 1, template: {maxInstanceRequestConcurrency: 80", ", idleTimeout: 10s", load);
+        assert_ends(&text, &["pool.idleTimeout: 1m30s -> 4s"]);
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Choice, Ill, Proposal};
 use crate::bench::plan::gateways_in_file;
 use crate::diagnose::document::Edit;
+use crate::scenario::lifecycle;
 use crate::scenario::{Attachment, Change, Egress, HostLocation, MachineType, Scenario, Workload, WorkloadKind};
 
 /// Google: a connector has 2 to 9 instances at least and 3 to 10 at most
@@ -295,6 +296,11 @@ pub(super) fn more_instances(ill: &Ill<'_>) -> Option<Proposal> {
 /// Instances that are there before they are needed.
 pub(super) fn warm_instances(ill: &Ill<'_>) -> Option<Proposal> {
     let scenario = ill.case.scenario;
+    if let [workload] = ill.workloads()[..]
+        && scenario.workloads[workload].autoscaled.is_some()
+    {
+        return warm_service(ill, workload);
+    }
     let mut edit = ill.edit();
     let mut changes = Vec::new();
     for workload in ill.workloads() {
@@ -317,6 +323,37 @@ pub(super) fn warm_instances(ill: &Ill<'_>) -> Option<Proposal> {
         return None;
     }
     Proposal::single(Choice::new(changes.join(", "), edit).effect("warm instances cost while they are idle"))
+}
+
+/// The same for a service that Cloud Run scales: from a few to as many as it had, and at first as many as its requests need on
+/// average.
+fn warm_service(ill: &Ill<'_>, workload: usize) -> Option<Proposal> {
+    let scenario = ill.case.scenario;
+    let spec = &scenario.workloads[workload];
+    let least = spec.autoscaled?;
+    let peak = ill.summary.autoscaled.iter().find(|service| service.name == spec.name)?.peak_instances;
+    let needed = lifecycle::peak_instances(scenario, workload);
+    let at = pointer(ill, workload)?;
+    let field = match spec.kind {
+        WorkloadKind::Function => "serviceConfig/minInstanceCount",
+        _ => "template/scaling/minInstanceCount",
+    };
+    let mut counts = vec![needed, peak];
+    let mut next = least.max(1) + 1;
+    while next < peak {
+        counts.push(next);
+        next += next.div_ceil(2);
+    }
+    counts.retain(|count| *count > least);
+    counts.sort_unstable();
+    counts.dedup();
+    let start = counts.iter().position(|count| *count == needed).unwrap_or(0);
+    let choices = counts.into_iter().map(|count| {
+        let edit = ill.edit().set(&format!("{at}/{field}"), count);
+        Choice::new(format!("minInstanceCount of {}: {least} -> {count}", spec.name), edit)
+            .effect("warm instances cost while they are idle")
+    });
+    Some(Proposal { choices: choices.collect(), start }).filter(|proposal| !proposal.choices.is_empty())
 }
 
 /// The subnet, expanded.
