@@ -226,6 +226,18 @@ fn cloud_run_runs_as_many_instances_as_requests_need() {
 }
 
 #[test]
+fn an_instance_that_nobody_waited_for_takes_requests_once_it_is_ready() {
+    // Ten at once, of a minute each: seven come at 0 s, and at the look at 5 s seven of ten are more than 60 %, so a second
+    // instance starts, which is ready at 7 s. At 6 s ten more come: three find room, seven wait for a second.
+    let service = "template: {maxInstanceRequestConcurrency: 10, scaling: {minInstanceCount: 1, maxInstanceCount: 5}}";
+    let load = "to: 'partner:443', count: 7, requests: {thinkTime: 60s}}, \
+                {name: more, from: api, to: 'partner:443', start: 6s, count: 10, requests: {thinkTime: 60s}";
+    let summary = run_with(service, "120s", load);
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (17, 0));
+    assert_eq!(requests(&summary).latency_ms.max, 61_040.0);
+}
+
+#[test]
 fn workers_send_one_request_after_the_other() {
     // 40 ms and a pause of 960 ms: one a second from each of 2 × 3, for 60 s.
     let load = "to: 'partner:443', workers: {perInstance: 3, pause: 960ms}, requests: {}";

@@ -139,15 +139,15 @@ impl Flows {
                 busy.idle_since = now;
             }
         }
-        self.look_at_queue(network, workload, now);
+        self.look_at_queue(network, workload);
     }
 
     /// Asks for a look at those that wait.
-    fn look_at_queue(&mut self, network: &mut Network, workload: usize, at: SimTime) {
+    fn look_at_queue(&mut self, network: &mut Network, workload: usize) {
         let serving = &mut self.requests.serving[workload];
         let now = network.engine().now();
-        if serving.queued > 0 && (at > now || !std::mem::replace(&mut serving.turn, true)) {
-            network.engine_mut().wake_at(at, tag(Kind::Dispatch, 0, workload as u32));
+        if serving.queued > 0 && !std::mem::replace(&mut serving.turn, true) {
+            network.engine_mut().wake_at(now, tag(Kind::Dispatch, 0, workload as u32));
         }
     }
 
@@ -223,6 +223,7 @@ impl Flows {
             let ready = if autoscaled && !first { now + self.autoscaling.container_start } else { now };
             let new: Vec<NodeId> =
                 serving.instances.iter().copied().filter(|node| !serving.state.contains_key(node)).collect();
+            let started = !new.is_empty();
             for node in &new {
                 serving.state.insert(*node, Busy { requests: 0, ready, idle_since: now });
             }
@@ -240,7 +241,12 @@ impl Flows {
             for node in new {
                 self.begin_workers(network, workload, node);
             }
-            self.look_at_queue(network, workload, ready);
+            // Nobody may wait yet, but when it is ready somebody may.
+            if started && ready > now {
+                network.engine_mut().wake_at(ready, tag(Kind::Dispatch, 0, workload as u32));
+            } else {
+                self.look_at_queue(network, workload);
+            }
         }
     }
 
