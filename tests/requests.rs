@@ -260,6 +260,22 @@ fn workers_send_one_request_after_the_other() {
 }
 
 #[test]
+fn a_worker_whose_instance_goes_at_the_very_instant_of_its_next_request_sends_none() {
+    // The second load makes Cloud Run start a second instance, whose worker pauses until exactly the look at which that has been
+    // idle for long enough to go.
+    let text = format!(
+        "duration: 60s\nmodel: {{cloudRun: {{autoscaling: {{idleShutdown: 0s, containerStart: 0s}}}}}}\n\
+         services: [{{name: api, region: us-central1, template: {{maxInstanceRequestConcurrency: 1, \
+         scaling: {{minInstanceCount: 1, maxInstanceCount: 3}}}}}}]\n{HOSTS}\
+         traffic:\n- {{name: works, from: api, to: 'partner:443', workers: {{perInstance: 1, pause: 4960ms}}, requests: {{}}}}\n\
+         - {{name: more, from: api, to: 'partner:443', start: 4s, count: 2, requests: {{}}}}\n"
+    );
+    for pause in ["4960ms", "4980ms", "4999ms", "960ms", "0s"] {
+        run_text(&text.replace("4960ms", pause));
+    }
+}
+
+#[test]
 fn every_task_of_a_job_has_its_workers() {
     let summary = run_text(&format!(
         "duration: 10m\njobs: [{{name: nightly, region: us-central1, instances: 0}}]\n{HOSTS}\

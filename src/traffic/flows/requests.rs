@@ -58,6 +58,8 @@ pub struct RequestCounts {
 enum Stage {
     /// There is no such request now.
     Free,
+    /// Its worker pauses: it has not been sent.
+    Paused,
     /// It waits for an instance.
     Queued,
     /// It works, or waits to try again, until then.
@@ -386,7 +388,7 @@ impl Flows {
             generation: 0,
             traffic,
             instance: Some(instance),
-            stage: Stage::Until(at),
+            stage: Stage::Paused,
             began: at,
             calls_left: spec.requests.as_ref().map_or(1, |requests| requests.calls),
             attempts: 0,
@@ -414,12 +416,7 @@ impl Flows {
                 continue;
             }
             let id = RequestId { slot, generation: request.generation };
-            if let Stage::Until(at) = request.stage
-                && request.worker.is_some()
-                && request.began == at
-                && at > network.engine().now()
-            {
-                // It had not been sent.
+            if request.stage == Stage::Paused {
                 self.requests.table[slot as usize].stage = Stage::Free;
                 self.requests.free.push(slot);
                 continue;
