@@ -90,6 +90,20 @@ fn a_pool_keeps_connections_and_never_has_more_than_its_size() {
 }
 
 #[test]
+fn who_closes_a_calls_connection_is_who_the_load_says() {
+    // A handshake, a request, a response in three segments with two acknowledgements, and three packets to close.
+    let packets = |closed_by: &str, to: &str| {
+        let load = format!("to: '{to}:443', count: 10, closedBy: {closed_by}, requests: {{}}");
+        let summary = both(&load);
+        assert_eq!((requests(&summary).succeeded, summary.connections.broken), (10, 0));
+        summary.packets.sent
+    };
+    assert_eq!([packets("client", "partner"), packets("server", "partner")], [120, 120]);
+    // A client that forgets to close leaks a connection for each call, until the server closes it.
+    assert_eq!([packets("nobody", "partner"), packets("nobody", "leaves")], [90, 120]);
+}
+
+#[test]
 fn a_pool_closes_what_is_idle_and_what_is_old() {
     // One request in 20 s: after 10 s idle the connection is closed, before 30 s it is not.
     let load = |pool: &str| {

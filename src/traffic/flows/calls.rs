@@ -7,6 +7,7 @@ use super::connection::{Ends, Kind, Phase, Use};
 use super::record::Fate;
 use super::requests::RequestId;
 use crate::network::Network;
+use crate::scenario::ClosedBy;
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::trace::{CallFailure, Failure};
@@ -74,7 +75,9 @@ impl Flows {
             used.request = None;
             if peer_closed || !self.keep(network, slot) {
                 self.leave_pool(network, slot);
-                if !peer_closed {
+                let traffic = self.connections[slot as usize].traffic as usize;
+                let leaks = self.specs[traffic].closed_by == ClosedBy::Nobody;
+                if !peer_closed && !leaks {
                     self.end_of_life(network, slot);
                 }
             }
