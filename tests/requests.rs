@@ -90,6 +90,20 @@ fn a_pool_keeps_connections_and_never_has_more_than_its_size() {
 }
 
 #[test]
+fn a_call_that_waited_in_vain_waits_behind_the_others_when_it_is_tried_again() {
+    // One connection; each call takes 1.02 s, but the first 1.04 s, with its handshake. All three wait for 1.5 s each time and
+    // are tried again at once: A has the connection until 1.04 s, then B. B gives up at 1.5 s and closes, and C gives up at
+    // 1.5 s, too. Both are tried again: B, first, on a new connection, until 2.54 s; C waits, and has it for the rest of its
+    // 1.5 s, 0.46 s, in vain.
+    let policy = "retryPolicy: {maxAttempts: 2, initialBackoff: 0s}";
+    let summary = both(&format!(
+        "to: 'partner:443', count: 3, requests: {{thinkTime: 1s, timeout: 1500ms, {policy}, pool: {{size: 1}}}}"
+    ));
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (2, 1));
+    assert_eq!((requests(&summary).retries, requests(&summary).failed_by["SIM_CALL_TIMEOUT"]), (2, 1));
+}
+
+#[test]
 fn who_closes_a_calls_connection_is_who_the_load_says() {
     // A handshake, a request, a response in three segments with two acknowledgements, and three packets to close.
     let packets = |closed_by: &str, to: &str| {

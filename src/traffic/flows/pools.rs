@@ -85,6 +85,15 @@ impl Flows {
         self.pools.of((traffic, instance)).waiting.push_back(request);
     }
 
+    /// A call waits no longer: if it is tried again, it waits behind the others.
+    pub(super) fn wait_no_longer(&mut self, traffic: u32, instance: NodeId, request: RequestId) {
+        let waiting = &mut self.pools.of((traffic, instance)).waiting;
+        // Whoever gives up has waited for longest, so it is one of the first.
+        if let Some(at) = waiting.iter().position(|waits| *waits == request) {
+            waiting.remove(at);
+        }
+    }
+
     /// A new connection is one of the pool.
     pub(super) fn join_pool(&mut self, slot: u32) {
         let connection = &self.connections[slot as usize];

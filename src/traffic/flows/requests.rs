@@ -203,11 +203,16 @@ impl Flows {
         match (kind, request.stage) {
             (Kind::RequestStep, Stage::Until(at)) if at <= now => self.try_call(network, id),
             (Kind::QueueTimeout, Stage::Queued) => {
-                self.requests.serving[self.specs[request.traffic as usize].from].left_queue(now);
+                self.requests.serving[self.specs[request.traffic as usize].from].give_up_first(id, now);
                 self.end_request(network, id, Some(CallFailure::NoAvailableInstance));
             }
             (Kind::CallTimeout, stage) if request.deadline <= now => match stage {
-                Stage::Waiting => self.call_failed(network, id, CallFailure::PoolTimeout),
+                Stage::Waiting => {
+                    if let Some(instance) = request.instance {
+                        self.wait_no_longer(request.traffic, instance, id);
+                    }
+                    self.call_failed(network, id, CallFailure::PoolTimeout);
+                }
                 Stage::On(on) => {
                     let why = match self.abandon(network, on) {
                         Failure::NoAnswer => CallFailure::Timeout,

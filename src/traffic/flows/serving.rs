@@ -58,6 +58,12 @@ impl Serving {
         }
     }
 
+    /// The request that has waited for longest waits no longer.
+    pub(super) fn give_up_first(&mut self, id: RequestId, now: SimTime) {
+        self.left_queue(now);
+        self.queue.pop_front_if(|first| *first == id);
+    }
+
     /// A request waits no longer.
     pub(super) fn left_queue(&mut self, now: SimTime) {
         self.pass(now);
