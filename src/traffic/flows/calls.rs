@@ -140,10 +140,7 @@ impl Flows {
         let generation = connection.generation & 0x00ff_ffff;
         self.connections[slot as usize].closed_first = false;
         if self.has_stacks(slot) {
-            self.connections[slot as usize].stack().client.abort();
-            let now = network.engine().now();
-            self.post_client(slot, now);
-            self.send_all(network);
+            self.reset_by_client_stack(network, slot);
         } else {
             let TcpSegment { seq, ack, .. } = self.connections[slot as usize].script().client.half.bare_ack();
             let flags = tcp_flags::RST | tcp_flags::ACK;
