@@ -204,7 +204,11 @@ impl Flows {
             && self.is_current(generation, slot)
             && packet.tcp_flags() & tcp_flags::RST == 0
         {
-            self.connections[slot as usize].last_drop = Some(cause);
+            // Nor does an error that is lost on its way back, when what it tells of is known.
+            let last = &mut self.connections[slot as usize].last_drop;
+            if last.is_none() || packet.embedded_flow().is_none() {
+                *last = Some(cause);
+            }
         }
     }
 
