@@ -191,3 +191,13 @@ traffic: [{from: api, to: \"partner:53\", protocol: udp, count: 3}]
     assert_eq!(summary.connections.failed_by["NO_ROUTE"], 3, "{:?}", summary.connections.failed_by);
     assert_eq!(summary.connections.failed_by.len(), 1);
 }
+
+#[test]
+fn a_hundred_thousand_connections_at_once_that_have_no_port_fail_without_a_search_each() {
+    // Each search goes through 28,232 ports: that would be a thousand times as long as this test takes. Ports that
+    // are given back are found again.
+    let load = "to: \"hole:443\", count: 100000, connectTimeout: 30s}, {name: again, from: api, to: \"hole:443\", start: 31s, count: 2";
+    let connections = run(load).connections;
+    assert_eq!(connections.failed_by["SIM_NO_SOURCE_PORT"], 100_000 - 28_232);
+    assert_eq!(connections.failed_by["SIM_HOST_UNREACHABLE"], 28_232 + 2);
+}
