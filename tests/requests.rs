@@ -352,9 +352,12 @@ fn what_makes_no_sense_is_an_error_with_a_cure() {
         ("daily: {low: 2/s, high: 1/s}", "out-of-range"),
         ("series: {every: 0s, rates: [1/s]}", "out-of-range"),
         ("series: {every: 1s, rates: []}", "missing-field"),
+        ("rate: 1000001/s", "out-of-range"),
+        ("steps: [{at: 0s, rate: 1/s}, {at: 5s, rate: 1000000000/s}]", "out-of-range"),
+        ("workers: {perInstance: 100000}, requests: {}}, {from: many, to: 'partner:443', workers: {perInstance: 100000}, requests: {}", "out-of-range"),
     ] {
         let text = format!(
-            "services: [{{name: api, region: us-central1}}]\n{HOSTS}traffic: [{{from: api, to: 'partner:443', {load}}}]\n"
+            "services: [{{name: api, region: us-central1}}, {{name: many, region: us-central1, instances: 101}}]\n{HOSTS}traffic: [{{from: api, to: 'partner:443', {load}}}]\n"
         );
         let loaded =
             egressim::scenario::load::load(egressim::scenario::load::Source::Text { name: "t.yaml", text: &text });
