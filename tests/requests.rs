@@ -266,6 +266,25 @@ fn an_instance_that_nobody_waited_for_takes_requests_once_it_is_ready() {
 }
 
 #[test]
+fn instances_that_find_no_address_are_asked_for_once_and_forgotten_when_nobody_needs_them() {
+    // A /26 has 60 addresses, two for each of 30 instances; 40 requests at once, one to each instance, ask for 40. Ten wait
+    // for 10 s at most, and none of their instances starts when, hours later, the addresses of the others are free again.
+    let text = format!(
+        "duration: 4h\nnetworks: [{{name: vpc}}]\n\
+         subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/26}}]\n\
+         services: [{{name: api, region: us-central1, template: {{maxInstanceRequestConcurrency: 1, \
+         scaling: {{minInstanceCount: 1, maxInstanceCount: 50}}, \
+         vpcAccess: {{networkInterfaces: [{{network: vpc, subnetwork: apps}}]}}}}}}]\n{HOSTS}\
+         traffic: [{{name: load, from: api, to: 'partner:443', count: 40, requests: {{thinkTime: 60s}}}}]\n"
+    );
+    let summary = run_text(&text);
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (30, 10));
+    assert_eq!(summary.subnetworks[0].failed_instance_starts, 10);
+    let service = &summary.autoscaled[0];
+    assert_eq!((service.instances, service.peak_instances, service.starts), (1, 30, 29));
+}
+
+#[test]
 fn workers_send_one_request_after_the_other() {
     // 40 ms and a pause of 960 ms: one a second from each of 2 × 3, for 60 s.
     let load = "to: 'partner:443', workers: {perInstance: 3, pause: 960ms}, requests: {}";
@@ -352,7 +371,7 @@ fn what_makes_no_sense_is_an_error_with_a_cure() {
         ("daily: {low: 2/s, high: 1/s}", "out-of-range"),
         ("series: {every: 0s, rates: [1/s]}", "out-of-range"),
         ("series: {every: 1s, rates: []}", "missing-field"),
-        ("rate: 1000001/s", "out-of-range"),
+        ("rate: 1000001/s, requests: {}", "out-of-range"),
         ("steps: [{at: 0s, rate: 1/s}, {at: 5s, rate: 1000000000/s}]", "out-of-range"),
         ("workers: {perInstance: 100000}, requests: {}}, {from: many, to: 'partner:443', workers: {perInstance: 100000}, requests: {}", "out-of-range"),
     ] {

@@ -197,7 +197,10 @@ impl Flows {
         let Autoscaling { window, evaluate_every, idle_shutdown, .. } = *self.model();
         let average = self.requests.serving[workload].average(now, window);
         self.scale_out(network, workload, average);
+        // Those that still wait for addresses go first, for nobody needs them any more.
         let serving = &self.requests.serving[workload];
+        let (running, wanted) = (serving.instances.len() as u32, serving.wanted);
+        network.wait_for_no_more_than(workload, wanted.saturating_sub(running));
         let surplus = serving.instances.len().saturating_sub(serving.wanted as usize);
         let idle = |node: &&NodeId| {
             serving.state.get(*node).is_some_and(|busy| busy.requests == 0 && busy.idle_since + idle_shutdown <= now)
