@@ -267,13 +267,13 @@ fn an_instance_that_nobody_waited_for_takes_requests_once_it_is_ready() {
 
 #[test]
 fn instances_that_find_no_address_are_asked_for_once_and_forgotten_when_nobody_needs_them() {
-    // A /26 has 60 addresses, two for each of 30 instances; 40 requests at once, one to each instance, ask for 40. Ten wait
+    // A /26 has 60 addresses, two for each of 30 instances; 40 requests at once, one to each instance, ask for the 40 that there may be. Ten wait
     // for 10 s at most, and none of their instances starts when, hours later, the addresses of the others are free again.
     let text = format!(
         "duration: 4h\nnetworks: [{{name: vpc}}]\n\
          subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/26}}]\n\
          services: [{{name: api, region: us-central1, template: {{maxInstanceRequestConcurrency: 1, \
-         scaling: {{minInstanceCount: 1, maxInstanceCount: 50}}, \
+         scaling: {{minInstanceCount: 1, maxInstanceCount: 40}}, \
          vpcAccess: {{networkInterfaces: [{{network: vpc, subnetwork: apps}}]}}}}}}]\n{HOSTS}\
          traffic: [{{name: load, from: api, to: 'partner:443', count: 40, requests: {{thinkTime: 60s}}}}]\n"
     );

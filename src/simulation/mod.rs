@@ -137,6 +137,9 @@ pub fn run_watched(
             break;
         }
     }
+    if cfg!(debug_assertions) {
+        flows.assert_consistent();
+    }
     if recording.is_some() || watch.is_some() {
         let mut records = flows.take_records();
         records.extend(flows.unfinished());

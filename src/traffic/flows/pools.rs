@@ -50,6 +50,12 @@ impl Pools {
         })
     }
 
+    /// They have so many connections together, and those that nobody uses are some of them.
+    pub(super) fn assert_size(&self, size: usize) {
+        assert_eq!(self.pools.iter().map(|pool| pool.size as usize).sum::<usize>(), size, "pooled connections");
+        assert!(self.pools.iter().all(|pool| pool.idle.len() <= pool.size as usize), "idle ones are of the pool");
+    }
+
     fn of(&mut self, key: (u32, NodeId)) -> &mut Pool {
         let number = self.number(key);
         &mut self.pools[number as usize]

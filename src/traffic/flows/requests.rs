@@ -14,7 +14,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::Flows;
-use super::connection::{Kind, tag};
+use super::connection::{Kind, Phase, tag};
 use super::pools::Offer;
 use super::serving::Serving;
 use crate::network::Network;
@@ -442,5 +442,33 @@ impl Flows {
     /// Counts of requests, by load.
     pub fn request_counts(&self) -> &[RequestCounts] {
         &self.requests.counts
+    }
+
+    /// Whether the books of requests, instances and pools agree with one another: checked at the end of every run of a debug
+    /// build.
+    pub fn assert_consistent(&self) {
+        let live = || self.requests.table.iter().filter(|request| request.stage != Stage::Free);
+        let free = self.requests.table.len() - live().count();
+        assert_eq!(self.requests.free.len(), free, "a request that has ended gives its place back");
+        let open = self.connections.iter().filter(|connection| connection.phase != Phase::Free).count();
+        assert_eq!(self.open, open, "every open connection is counted");
+        assert_eq!(self.connections.len() - open, self.free.len(), "a connection that has ended gives its place back");
+        let sent = live().filter(|request| request.stage != Stage::Paused).count() as u64;
+        let pending: u64 = (0..self.specs.len()).map(|traffic| self.pending_requests(traffic)).sum();
+        assert_eq!(sent, pending, "a request is pending until it has succeeded or failed");
+        for (workload, serving) in self.requests.serving.iter().enumerate() {
+            let of_workload = || live().filter(|request| self.specs[request.traffic as usize].from == workload);
+            let queued = of_workload().filter(|request| request.stage == Stage::Queued).count();
+            let working = of_workload().filter(|request| !matches!(request.stage, Stage::Queued | Stage::Paused)).count();
+            serving.assert_counts(queued, working);
+        }
+        let uses = || self.connections.iter().filter(|connection| connection.phase != Phase::Free);
+        for connection in uses() {
+            let Some(request) = connection.used.as_ref().and_then(|used| used.request) else { continue };
+            let stage = self.requests.table[request.slot as usize].stage;
+            assert!(matches!(stage, Stage::On(_)), "a connection's request is on it, not {stage:?}");
+        }
+        let pooled = uses().filter(|connection| connection.used.as_ref().is_some_and(|used| used.pooled)).count();
+        self.pools.assert_size(pooled);
     }
 }

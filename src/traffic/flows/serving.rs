@@ -70,6 +70,14 @@ impl Serving {
         self.queued -= 1;
     }
 
+    /// So many wait, and so many are worked on.
+    pub(super) fn assert_counts(&self, queued: usize, working: usize) {
+        assert_eq!((self.queued as usize, self.working as usize), (queued, working), "queued and worked on");
+        assert!(self.queue.len() >= queued, "who waits is in the queue");
+        let busy: u32 = self.state.values().map(|busy| busy.requests).sum();
+        assert_eq!(busy as usize, working, "instances have what is worked on");
+    }
+
     fn pass(&mut self, now: SimTime) {
         self.area += f64::from(self.working + self.queued) * (now - self.since).as_secs_f64();
         self.since = now;
