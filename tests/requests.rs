@@ -149,6 +149,36 @@ fn a_call_without_a_response_is_given_up_and_tried_again() {
 }
 
 #[test]
+fn a_response_at_the_instant_of_the_timeout_comes_too_late() {
+    // A handshake and a round trip of 20 ms each, and 100 ms of thought.
+    let call = |timeout: u32| {
+        both(&format!("to: 'partner:443', count: 3, requests: {{thinkTime: 100ms, timeout: {timeout}ms}}"))
+    };
+    assert_eq!([140, 141].map(|timeout| requests(&call(timeout)).succeeded), [0, 3]);
+    // The same without a network in between, where all of it happens at one instant: there is no time in which to give up.
+    let near = "hosts:\n- {name: near, address: 198.51.100.13, rtt: 0ms}\n";
+    for ends in ["flow", "stack"] {
+        let policy = "retryPolicy: {maxAttempts: 1000, initialBackoff: 0s}";
+        let summary = run_text(&format!(
+            "duration: 60s\nservices: [{{name: api, region: us-central1, instances: 2}}]\n{near}\
+             traffic: [{{from: api, to: 'near:443', count: 100, endpoints: {ends}, \
+             requests: {{calls: 1000, timeout: 1ms, {policy}, pool: {{size: 3}}}}}}]\n"
+        ));
+        assert_eq!((requests(&summary).succeeded, requests(&summary).retries), (100, 0), "{ends}");
+    }
+}
+
+#[test]
+fn what_fails_at_once_is_tried_as_often_as_its_policy_says_and_no_more() {
+    // No IPv6 address, and no wait: a thousand attempts of each request at one instant, twenty at a time.
+    let policy = "retryPolicy: {maxAttempts: 1000, initialBackoff: 0s}";
+    let load = format!("to: '[2001:db8::7]:443', count: 20, requests: {{{policy}, pool: {{size: 2}}}}");
+    let summary = run_with("instances: 1", "60s", &load);
+    assert_eq!((requests(&summary).failed, requests(&summary).retries), (20, 20 * 999));
+    assert_eq!(summary.connections.failed_by["SIM_IPV6_UNAVAILABLE"], 20 * 1000);
+}
+
+#[test]
 fn retries_wait_as_their_policy_says() {
     // Attempts at 0, 1 + 0.02, 3 + 0.04 and 7.06 s; a round trip later each has been refused.
     let last = |duration: &str| {
@@ -285,6 +315,19 @@ fn instances_that_find_no_address_are_asked_for_once_and_forgotten_when_nobody_n
 }
 
 #[test]
+fn a_service_that_has_scaled_to_zero_is_woken_by_a_request_and_one_pinned_to_none_is_not() {
+    // Fifteen minutes after the first request the only instance is gone; the second waits two seconds for another one.
+    let load = "to: 'partner:443', count: 1, requests: {}}, \
+                {name: later, from: api, to: 'partner:443', start: 30m, count: 1, requests: {}";
+    let woken = run_with("template: {scaling: {minInstanceCount: 0}}", "31m", load);
+    assert_eq!((requests(&woken).succeeded, requests(&woken).latency_ms.max), (2, 2040.0));
+    assert_eq!((woken.autoscaled[0].starts, woken.autoscaled[0].peak_instances), (1, 1));
+    let none = run_with("instances: 0", "31m", load);
+    assert_eq!(requests(&none).failed_by["SIM_NO_AVAILABLE_INSTANCE"], 2);
+    assert_eq!(none.connections.attempted, 0);
+}
+
+#[test]
 fn workers_send_one_request_after_the_other() {
     // 40 ms and a pause of 960 ms: one a second from each of 2 × 3, for 60 s.
     let load = "to: 'partner:443', workers: {perInstance: 3, pause: 960ms}, requests: {}";
@@ -333,6 +376,24 @@ fn every_task_of_a_job_has_its_workers() {
 }
 
 #[test]
+fn a_run_can_be_ended_while_very_many_begin_at_one_instant() {
+    for requests in ["", ", requests: {}"] {
+        let text = format!(
+            "services: [{{name: api, region: us-central1, instances: 1000}}]\n{HOSTS}\
+             traffic: [{{from: api, to: 'partner:443', count: 10000000{requests}}}]\n"
+        );
+        let mut looks = 0;
+        let run = simulation::run(&scenario(&text), None, &mut |done| {
+            assert_eq!(done, 0.0, "before anything else happens");
+            looks += 1;
+            ControlFlow::Break(())
+        });
+        assert!(run.is_err());
+        assert_eq!(looks, 1);
+    }
+}
+
+#[test]
 fn rates_change_as_they_are_told_to() {
     let attempted = |duration: &str, load: &str| {
         run_with("instances: 1", duration, &format!("to: 'partner:443', arrivals: constant, {load}"))
@@ -373,7 +434,10 @@ fn what_makes_no_sense_is_an_error_with_a_cure() {
         ("series: {every: 1s, rates: []}", "missing-field"),
         ("rate: 1000001/s, requests: {}", "out-of-range"),
         ("steps: [{at: 0s, rate: 1/s}, {at: 5s, rate: 1000000000/s}]", "out-of-range"),
-        ("workers: {perInstance: 100000}, requests: {}}, {from: many, to: 'partner:443', workers: {perInstance: 100000}, requests: {}", "out-of-range"),
+        (
+            "workers: {perInstance: 100000}, requests: {}}, {from: many, to: 'partner:443', workers: {perInstance: 100000}, requests: {}",
+            "out-of-range",
+        ),
     ] {
         let text = format!(
             "services: [{{name: api, region: us-central1}}, {{name: many, region: us-central1, instances: 101}}]\n{HOSTS}traffic: [{{from: api, to: 'partner:443', {load}}}]\n"

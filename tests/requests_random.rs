@@ -55,7 +55,15 @@ fn random() -> impl Strategy<Value = Load> {
     let bytes = (1u32..30_000, 1u32..60_000);
     let service = (1u32..4, prop::sample::select(vec![1u32, 3, 80]));
     (arrivals, to, pool, calls, closed_by, bytes, service).prop_map(
-        |(arrivals, to, pool, (calls, processing, think, timeout, retries, dns), closed_by, bytes, (instances, room))| {
+        |(
+            arrivals,
+            to,
+            pool,
+            (calls, processing, think, timeout, retries, dns),
+            closed_by,
+            bytes,
+            (instances, room),
+        )| {
             let mut requests = format!("calls: {calls}, processing: {processing}ms, thinkTime: {think}ms");
             // Without it, what hangs hangs for ever.
             let timeout = timeout.or((to == "hangs").then_some(1_001));
@@ -145,8 +153,8 @@ fn run(load: &Load, endpoints: &str) -> Value {
     }
     let requests = summary["requests"].take();
     let of_requests = ["attempted", "succeeded", "failed", "retries", "failedBy"].map(|name| requests[name].clone());
-    let of_connections = ["attempted", "established", "failed", "broken", "failedBy"]
-        .map(|name| summary["connections"][name].clone());
+    let of_connections =
+        ["attempted", "established", "failed", "broken", "failedBy"].map(|name| summary["connections"][name].clone());
     serde_json::json!({"requests": of_requests, "connections": of_connections})
 }
 

@@ -114,7 +114,7 @@ pub fn run_watched(
                 }
             }
             batch += 1;
-            if batch == BATCH {
+            if batch >= BATCH || flows.take_storm() {
                 batch = 0;
                 let done = network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9);
                 if progress(done).is_break() {

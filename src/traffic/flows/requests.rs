@@ -459,7 +459,8 @@ impl Flows {
         for (workload, serving) in self.requests.serving.iter().enumerate() {
             let of_workload = || live().filter(|request| self.specs[request.traffic as usize].from == workload);
             let queued = of_workload().filter(|request| request.stage == Stage::Queued).count();
-            let working = of_workload().filter(|request| !matches!(request.stage, Stage::Queued | Stage::Paused)).count();
+            let working =
+                of_workload().filter(|request| !matches!(request.stage, Stage::Queued | Stage::Paused)).count();
             serving.assert_counts(queued, working);
         }
         let uses = || self.connections.iter().filter(|connection| connection.phase != Phase::Free);
