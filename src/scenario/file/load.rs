@@ -135,7 +135,7 @@ pub struct Dns {
 pub struct Workers {
     /// How many of them an instance has, from its start to its end.
     pub per_instance: At<i64>,
-    /// How long each waits before the next. Default 0s.
+    /// How long each waits before the next. Default 0s; after a failure a millisecond at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<At<Dur>>,
     /// Requests that each sends. Default: as many as there is time for.

@@ -29,6 +29,9 @@ pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOKUPS: u32 = 2;
 /// A worker does not send its next request at the very instant of a response.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(1);
+/// Nor at that of a failure: to notice that there is no port, say, and to begin again takes a program about so long. Assumed;
+/// a worker that spins faster would only add failures of the same kind.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(1);
 
 /// Which request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -377,15 +380,16 @@ impl Flows {
             self.instance_is_freer(network, workload, instance);
         }
         if let (Some(instance), Some(worker)) = (instance, worker) {
-            self.work_on(network, traffic, instance, worker);
+            let least = if failed.is_some() { PAUSE_AFTER_FAILURE } else { SHORTEST_PAUSE };
+            self.work_on(network, traffic, instance, worker, least);
         }
     }
 
     /// A worker's next request, after its pause.
-    fn work_on(&mut self, network: &mut Network, traffic: u32, instance: NodeId, worker: Worker) {
+    fn work_on(&mut self, network: &mut Network, traffic: u32, instance: NodeId, worker: Worker, least: Duration) {
         let spec = &self.specs[traffic as usize];
         let crate::scenario::Arrivals::Workers(workers) = spec.arrivals else { return };
-        let at = network.engine().now() + workers.pause.max(SHORTEST_PAUSE);
+        let at = network.engine().now() + workers.pause.max(least);
         if worker.left == 0 || at >= SimTime::from(spec.stop) {
             return;
         }
