@@ -90,6 +90,34 @@ fn a_pool_keeps_connections_and_never_has_more_than_its_size() {
 }
 
 #[test]
+fn a_call_that_waited_in_vain_waits_behind_the_others_when_it_is_tried_again() {
+    // One connection; each call takes 1.02 s, but the first 1.04 s, with its handshake. All three wait for 1.5 s each time and
+    // are tried again at once: A has the connection until 1.04 s, then B. B gives up at 1.5 s and closes, and C gives up at
+    // 1.5 s, too. Both are tried again: B, first, on a new connection, until 2.54 s; C waits, and has it for the rest of its
+    // 1.5 s, 0.46 s, in vain.
+    let policy = "retryPolicy: {maxAttempts: 2, initialBackoff: 0s}";
+    let summary = both(&format!(
+        "to: 'partner:443', count: 3, requests: {{thinkTime: 1s, timeout: 1500ms, {policy}, pool: {{size: 1}}}}"
+    ));
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (2, 1));
+    assert_eq!((requests(&summary).retries, requests(&summary).failed_by["SIM_CALL_TIMEOUT"]), (2, 1));
+}
+
+#[test]
+fn who_closes_a_calls_connection_is_who_the_load_says() {
+    // A handshake, a request, a response in three segments with two acknowledgements, and three packets to close.
+    let packets = |closed_by: &str, to: &str| {
+        let load = format!("to: '{to}:443', count: 10, closedBy: {closed_by}, requests: {{}}");
+        let summary = both(&load);
+        assert_eq!((requests(&summary).succeeded, summary.connections.broken), (10, 0));
+        summary.packets.sent
+    };
+    assert_eq!([packets("client", "partner"), packets("server", "partner")], [120, 120]);
+    // A client that forgets to close leaks a connection for each call, until the server closes it.
+    assert_eq!([packets("nobody", "partner"), packets("nobody", "leaves")], [90, 120]);
+}
+
+#[test]
 fn a_pool_closes_what_is_idle_and_what_is_old() {
     // One request in 20 s: after 10 s idle the connection is closed, before 30 s it is not.
     let load = |pool: &str| {
@@ -118,6 +146,36 @@ fn a_call_without_a_response_is_given_up_and_tried_again() {
     // Without a policy there is one attempt.
     let once = both("to: 'hole:443', count: 4, requests: {timeout: 3s}");
     assert_eq!((requests(&once).failed, requests(&once).retries, once.connections.failed), (4, 0, 4));
+}
+
+#[test]
+fn a_response_at_the_instant_of_the_timeout_comes_too_late() {
+    // A handshake and a round trip of 20 ms each, and 100 ms of thought.
+    let call = |timeout: u32| {
+        both(&format!("to: 'partner:443', count: 3, requests: {{thinkTime: 100ms, timeout: {timeout}ms}}"))
+    };
+    assert_eq!([140, 141].map(|timeout| requests(&call(timeout)).succeeded), [0, 3]);
+    // The same without a network in between, where all of it happens at one instant: there is no time in which to give up.
+    let near = "hosts:\n- {name: near, address: 198.51.100.13, rtt: 0ms}\n";
+    for ends in ["flow", "stack"] {
+        let policy = "retryPolicy: {maxAttempts: 1000, initialBackoff: 0s}";
+        let summary = run_text(&format!(
+            "duration: 60s\nservices: [{{name: api, region: us-central1, instances: 2}}]\n{near}\
+             traffic: [{{from: api, to: 'near:443', count: 100, endpoints: {ends}, \
+             requests: {{calls: 1000, timeout: 1ms, {policy}, pool: {{size: 3}}}}}}]\n"
+        ));
+        assert_eq!((requests(&summary).succeeded, requests(&summary).retries), (100, 0), "{ends}");
+    }
+}
+
+#[test]
+fn what_fails_at_once_is_tried_as_often_as_its_policy_says_and_no_more() {
+    // No IPv6 address, and no wait: a thousand attempts of each request at one instant, twenty at a time.
+    let policy = "retryPolicy: {maxAttempts: 1000, initialBackoff: 0s}";
+    let load = format!("to: '[2001:db8::7]:443', count: 20, requests: {{{policy}, pool: {{size: 2}}}}");
+    let summary = run_with("instances: 1", "60s", &load);
+    assert_eq!((requests(&summary).failed, requests(&summary).retries), (20, 20 * 999));
+    assert_eq!(summary.connections.failed_by["SIM_IPV6_UNAVAILABLE"], 20 * 1000);
 }
 
 #[test]
@@ -226,6 +284,50 @@ fn cloud_run_runs_as_many_instances_as_requests_need() {
 }
 
 #[test]
+fn an_instance_that_nobody_waited_for_takes_requests_once_it_is_ready() {
+    // Ten at once, of a minute each: seven come at 0 s, and at the look at 5 s seven of ten are more than 60 %, so a second
+    // instance starts, which is ready at 7 s. At 6 s ten more come: three find room, seven wait for a second.
+    let service = "template: {maxInstanceRequestConcurrency: 10, scaling: {minInstanceCount: 1, maxInstanceCount: 5}}";
+    let load = "to: 'partner:443', count: 7, requests: {thinkTime: 60s}}, \
+                {name: more, from: api, to: 'partner:443', start: 6s, count: 10, requests: {thinkTime: 60s}";
+    let summary = run_with(service, "120s", load);
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (17, 0));
+    assert_eq!(requests(&summary).latency_ms.max, 61_040.0);
+}
+
+#[test]
+fn instances_that_find_no_address_are_asked_for_once_and_forgotten_when_nobody_needs_them() {
+    // A /26 has 60 addresses, two for each of 30 instances; 40 requests at once, one to each instance, ask for the 40 that there may be. Ten wait
+    // for 10 s at most, and none of their instances starts when, hours later, the addresses of the others are free again.
+    let text = format!(
+        "duration: 4h\nnetworks: [{{name: vpc}}]\n\
+         subnetworks: [{{name: apps, network: vpc, region: us-central1, ipCidrRange: 10.9.0.0/26}}]\n\
+         services: [{{name: api, region: us-central1, template: {{maxInstanceRequestConcurrency: 1, \
+         scaling: {{minInstanceCount: 1, maxInstanceCount: 40}}, \
+         vpcAccess: {{networkInterfaces: [{{network: vpc, subnetwork: apps}}]}}}}}}]\n{HOSTS}\
+         traffic: [{{name: load, from: api, to: 'partner:443', count: 40, requests: {{thinkTime: 60s}}}}]\n"
+    );
+    let summary = run_text(&text);
+    assert_eq!((requests(&summary).succeeded, requests(&summary).failed), (30, 10));
+    assert_eq!(summary.subnetworks[0].failed_instance_starts, 10);
+    let service = &summary.autoscaled[0];
+    assert_eq!((service.instances, service.peak_instances, service.starts), (1, 30, 29));
+}
+
+#[test]
+fn a_service_that_has_scaled_to_zero_is_woken_by_a_request_and_one_pinned_to_none_is_not() {
+    // Fifteen minutes after the first request the only instance is gone; the second waits two seconds for another one.
+    let load = "to: 'partner:443', count: 1, requests: {}}, \
+                {name: later, from: api, to: 'partner:443', start: 30m, count: 1, requests: {}";
+    let woken = run_with("template: {scaling: {minInstanceCount: 0}}", "31m", load);
+    assert_eq!((requests(&woken).succeeded, requests(&woken).latency_ms.max), (2, 2040.0));
+    assert_eq!((woken.autoscaled[0].starts, woken.autoscaled[0].peak_instances), (1, 1));
+    let none = run_with("instances: 0", "31m", load);
+    assert_eq!(requests(&none).failed_by["SIM_NO_AVAILABLE_INSTANCE"], 2);
+    assert_eq!(none.connections.attempted, 0);
+}
+
+#[test]
 fn workers_send_one_request_after_the_other() {
     // 40 ms and a pause of 960 ms: one a second from each of 2 × 3, for 60 s.
     let load = "to: 'partner:443', workers: {perInstance: 3, pause: 960ms}, requests: {}";
@@ -248,6 +350,33 @@ fn workers_send_one_request_after_the_other() {
 }
 
 #[test]
+fn a_worker_whose_instance_goes_at_the_very_instant_of_its_next_request_sends_none() {
+    // The second load makes Cloud Run start a second instance, whose worker pauses until exactly the look at which that has been
+    // idle for long enough to go.
+    let text = format!(
+        "duration: 60s\nmodel: {{cloudRun: {{autoscaling: {{idleShutdown: 0s, containerStart: 0s}}}}}}\n\
+         services: [{{name: api, region: us-central1, template: {{maxInstanceRequestConcurrency: 1, \
+         scaling: {{minInstanceCount: 1, maxInstanceCount: 3}}}}}}]\n{HOSTS}\
+         traffic:\n- {{name: works, from: api, to: 'partner:443', workers: {{perInstance: 1, pause: 4960ms}}, requests: {{}}}}\n\
+         - {{name: more, from: api, to: 'partner:443', start: 4s, count: 2, requests: {{}}}}\n"
+    );
+    for pause in ["4960ms", "4980ms", "4999ms", "960ms", "0s"] {
+        run_text(&text.replace("4960ms", pause));
+    }
+}
+
+#[test]
+fn workers_whose_connections_fail_at_once_do_not_spin() {
+    // 100 workers of 25 requests a second use 28,232 ports up in 11.3 s, and get the first of them back a minute later. Until
+    // 13 s each tries a thousand times a second: 100 × 1,000 × 1.7, not a million of each.
+    let load = "to: 'partner:443', workers: {perInstance: 100}, requests: {}";
+    let summary = run_with("instances: 1", "13s", load);
+    assert_eq!(requests(&summary).succeeded, 28_232);
+    let failed = requests(&summary).failed_by["SIM_NO_SOURCE_PORT"];
+    assert!((160_000..=180_000).contains(&failed), "{failed}");
+}
+
+#[test]
 fn every_task_of_a_job_has_its_workers() {
     let summary = run_text(&format!(
         "duration: 10m\njobs: [{{name: nightly, region: us-central1, instances: 0}}]\n{HOSTS}\
@@ -255,6 +384,24 @@ fn every_task_of_a_job_has_its_workers() {
          events: [{{at: 60s, execute: {{job: nightly, tasks: 12, parallelism: 4, taskDuration: 30s}}}}]\n"
     ));
     assert_eq!(requests(&summary).succeeded, 12 * 2 * 5);
+}
+
+#[test]
+fn a_run_can_be_ended_while_very_many_begin_at_one_instant() {
+    for requests in ["", ", requests: {}"] {
+        let text = format!(
+            "services: [{{name: api, region: us-central1, instances: 1000}}]\n{HOSTS}\
+             traffic: [{{from: api, to: 'partner:443', count: 10000000{requests}}}]\n"
+        );
+        let mut looks = 0;
+        let run = simulation::run(&scenario(&text), None, &mut |done| {
+            assert_eq!(done, 0.0, "before anything else happens");
+            looks += 1;
+            ControlFlow::Break(())
+        });
+        assert!(run.is_err());
+        assert_eq!(looks, 1);
+    }
 }
 
 #[test]
@@ -296,9 +443,15 @@ fn what_makes_no_sense_is_an_error_with_a_cure() {
         ("daily: {low: 2/s, high: 1/s}", "out-of-range"),
         ("series: {every: 0s, rates: [1/s]}", "out-of-range"),
         ("series: {every: 1s, rates: []}", "missing-field"),
+        ("rate: 1000001/s, requests: {}", "out-of-range"),
+        ("steps: [{at: 0s, rate: 1/s}, {at: 5s, rate: 1000000000/s}]", "out-of-range"),
+        (
+            "workers: {perInstance: 100000}, requests: {}}, {from: many, to: 'partner:443', workers: {perInstance: 100000}, requests: {}",
+            "out-of-range",
+        ),
     ] {
         let text = format!(
-            "services: [{{name: api, region: us-central1}}]\n{HOSTS}traffic: [{{from: api, to: 'partner:443', {load}}}]\n"
+            "services: [{{name: api, region: us-central1}}, {{name: many, region: us-central1, instances: 101}}]\n{HOSTS}traffic: [{{from: api, to: 'partner:443', {load}}}]\n"
         );
         let loaded =
             egressim::scenario::load::load(egressim::scenario::load::Source::Text { name: "t.yaml", text: &text });

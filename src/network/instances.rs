@@ -71,6 +71,16 @@ impl Network {
         self.waiting.range((workload, 0)..=(workload, usize::MAX)).map(|(_, count)| *count).sum()
     }
 
+    /// Lets no more than so many instances of a workload's first revision wait for addresses.
+    pub fn wait_for_no_more_than(&mut self, workload: usize, instances: u32) {
+        if let Some(count) = self.waiting.get_mut(&(workload, 0)) {
+            *count = (*count).min(instances);
+            if *count == 0 {
+                self.waiting.remove(&(workload, 0));
+            }
+        }
+    }
+
     /// The most instances that a workload had at a time, and how many have started while the network ran.
     pub fn instance_counts(&self, workload: usize) -> (u32, u32) {
         (self.peaks[workload], self.started[workload] - self.warm[workload])

@@ -67,7 +67,8 @@ impl Curve {
                     high_at: high_at.as_secs_f64(),
                     period: period.as_secs_f64(),
                 };
-                Some(Duration::from_secs_f64(sine.next(from.as_secs_f64(), area)))
+                // A rate of almost nothing has its next arrival after the end of all time.
+                Duration::try_from_secs_f64(sine.next(from.as_secs_f64(), area)).ok()
             }
         }
     }
@@ -165,5 +166,8 @@ mod tests {
         assert_eq!(rates, [0.0, 2.0, 4.0, 2.0]);
         let none = Curve::Daily { low: 0.0, high: 0.0, high_at: seconds(0), period: seconds(10) };
         assert_eq!(none.next(seconds(0), 1.0), None);
+        // Half of 1e-300/s on average: the next one is due in 2e300 s.
+        let hardly = Curve::Daily { low: 0.0, high: 1e-300, high_at: seconds(0), period: seconds(1) };
+        assert_eq!(hardly.next(seconds(0), 1.0), None);
     }
 }

@@ -50,6 +50,9 @@ impl RetryPolicy {
 
     /// How long to wait, at most, after so many attempts.
     pub fn backoff(&self, attempts: u32) -> Duration {
+        if self.initial_backoff.is_zero() {
+            return Duration::ZERO; // However often nothing is multiplied, and with infinity, too.
+        }
         let factor = self.multiplier.powi(attempts.saturating_sub(1).min(1000) as i32);
         let seconds = (self.initial_backoff.as_secs_f64() * factor).min(self.max_backoff.as_secs_f64());
         Duration::from_secs_f64(seconds)
@@ -115,5 +118,7 @@ mod tests {
         };
         let waits: Vec<_> = [1, 2, 3, 4, 5, 4_000_000_000].map(|n| policy.backoff(n).as_millis()).into();
         assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
+        let none = RetryPolicy { initial_backoff: Duration::ZERO, multiplier: 1000.0, ..policy };
+        assert_eq!(none.backoff(1000), Duration::ZERO);
     }
 }

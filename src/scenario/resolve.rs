@@ -79,6 +79,7 @@ pub(crate) fn resolve(
     resolver.traffic();
     resolver.events();
     resolver.autoscaling();
+    resolver.crowds();
     resolver.expectations();
     resolver.not_simulated();
     if advise && !resolver.diagnostics.has_errors() {

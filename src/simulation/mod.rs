@@ -114,7 +114,7 @@ pub fn run_watched(
                 }
             }
             batch += 1;
-            if batch == BATCH {
+            if batch >= BATCH || flows.take_storm() {
                 batch = 0;
                 let done = network.engine().now().as_secs_f64() / scenario.duration.as_secs_f64().max(1e-9);
                 if progress(done).is_break() {
@@ -136,6 +136,9 @@ pub fn run_watched(
         if until >= end {
             break;
         }
+    }
+    if cfg!(debug_assertions) {
+        flows.assert_consistent();
     }
     if recording.is_some() || watch.is_some() {
         let mut records = flows.take_records();

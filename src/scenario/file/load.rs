@@ -106,7 +106,8 @@ pub enum Jitter {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
-    /// Connections of an instance at most. Who needs one more waits until one is free.
+    /// Connections of an instance at most, those that are still connecting included. Who needs one more waits until one is
+    /// free, for the call's `timeout` at most.
     pub size: At<i64>,
     /// A connection that nobody has used for so long is closed. Default 90s, as in Go's `http.DefaultTransport`; 0s: never.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,13 +129,13 @@ pub struct Dns {
     pub ttl: Option<At<Dur>>,
 }
 
-/// Clients that each send a request, wait for its response, and send the next.
+/// Clients that each send a request, wait until it has succeeded or failed, and send the next.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Workers {
     /// How many of them an instance has, from its start to its end.
     pub per_instance: At<i64>,
-    /// How long each waits after a response. Default 0s.
+    /// How long each waits before the next. Default 0s; after a failure a millisecond at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<At<Dur>>,
     /// Requests that each sends. Default: as many as there is time for.

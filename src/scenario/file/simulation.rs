@@ -189,7 +189,8 @@ pub struct Traffic {
     /// Size of a response. Default 4096.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<At<ByteSize>>,
-    /// Who closes. Default `client`.
+    /// Who closes. Default `client`. With `requests`, it is when the response has come; with `nobody`, every call leaves a
+    /// connection behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<At<ClosedBy>>,
     /// When the application gives up connecting. Default 30s.

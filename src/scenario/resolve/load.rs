@@ -12,7 +12,10 @@ use crate::scenario::value::At;
 use crate::scenario::{Arrivals, ClosedBy, Destination, Endpoints, Traffic, TrafficProtocol};
 
 /// Connections that begin at one instant: each is in memory at once.
-const MOST_AT_ONCE: u64 = 10_000_000;
+pub(super) const MOST_AT_ONCE: u64 = 10_000_000;
+/// Connections or requests that begin in a second: more than a thousand instances of the first generation may begin, and each
+/// that waits is in memory.
+const MOST_A_SECOND: f64 = 1e6;
 /// How to say how much.
 const AMOUNTS: &str = "`rate`, `steps`, `daily`, `series`, `workers` or `count`";
 
@@ -20,8 +23,9 @@ impl Resolver<'_> {
     pub(super) fn traffic(&mut self) {
         for traffic in &self.file.traffic {
             if let Some(resolved) = self.load(traffic) {
-                let amount =
-                    traffic.rate.as_ref().map(|rate| rate.place).or(traffic.count.as_ref().map(|count| count.place));
+                let amount = (traffic.rate.as_ref().map(|rate| rate.place))
+                    .or(traffic.count.as_ref().map(|count| count.place))
+                    .or(traffic.workers.as_ref().map(|workers| workers.place));
                 self.details.traffic.push((traffic.to.place, amount.unwrap_or(traffic.to.place)));
                 self.out.traffic.push(resolved);
             }
@@ -153,6 +157,16 @@ impl Resolver<'_> {
             None
         };
         let rate = curve.as_ref().map_or_else(|| traffic.rate.as_ref().map_or(0.0, |rate| rate.0), Curve::most);
+        if rate > MOST_A_SECOND && (curve.is_some() || traffic.requests.is_some()) {
+            let message = format!("rate is {rate}/s, expected at most {MOST_A_SECOND}/s");
+            let place = given.iter().find_map(|(_, place)| *place).unwrap_or(traffic.to.place);
+            self.push(
+                Diagnostic::unusable("out-of-range", message)
+                    .at(place)
+                    .help("more than that is not what Cloud Run's instances begin in a second"),
+            );
+            return None;
+        }
         let arrivals = match traffic.arrivals.as_ref().map(|arrivals| arrivals.value) {
             None | Some(file::Arrivals::Poisson) => Arrivals::Poisson(rate),
             Some(file::Arrivals::Constant) => Arrivals::Constant(rate),

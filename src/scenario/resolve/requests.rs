@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::Resolver;
+use super::load::MOST_AT_ONCE;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::file::{load as file, simulation};
+use crate::scenario::lifecycle::peak_instances;
 use crate::scenario::value::{At, Dur};
 use crate::scenario::{
     Arrivals, Change, Dns, Pool, Requests, RetryPolicy, Traffic, TrafficProtocol, Workers, WorkloadKind,
@@ -152,6 +154,26 @@ impl Resolver<'_> {
                 workload.autoscaled = Some(deployed.least());
                 let most = workload.revisions[0].max_instances.get_or_insert(MAX_INSTANCES);
                 workload.instances = workload.instances.min(*most);
+            }
+        }
+    }
+
+    /// Workers of all instances together, when there are most: each is in memory.
+    pub(super) fn crowds(&mut self) {
+        if self.diagnostics.has_errors() {
+            return; // Instances can be counted when all that starts them is known.
+        }
+        for at in 0..self.out.traffic.len() {
+            let load = &self.out.traffic[at];
+            let Arrivals::Workers(workers) = load.arrivals else { continue };
+            let instances = peak_instances(&self.out, load.from);
+            let all = u64::from(workers.per_instance) * u64::from(instances);
+            if all > MOST_AT_ONCE {
+                let (each, name) = (workers.per_instance, &self.out.workloads[load.from].name);
+                let message = format!(
+                    "{each} workers in each of {instances} instances of `{name}` are {all}, expected at most {MOST_AT_ONCE}"
+                );
+                self.unusable("out-of-range", &message, self.details.traffic[at].1, "lower `perInstance`");
             }
         }
     }

@@ -142,6 +142,26 @@ fn s21_more_than_shared_cores_carry_for_long() {
 }
 
 #[test]
+fn loads_that_follow_one_another_do_not_add_up_for_a_connector() {
+    // 150/s of 100 KiB are 125 Mbps and headers: two at a time are more than two e2-micro carry.
+    let text = |loads: &[&str]| {
+        let load = |times: &&str| format!("- {{from: api, to: \"db:5432\", responseBytes: 100KiB, {times}}}\n");
+        let traffic = format!("traffic:\n{}", loads.iter().map(load).collect::<String>());
+        service("vpcAccess: {connector: conn}", &traffic)
+    };
+    let together = text(&["rate: 150/s", "rate: 150/s, start: 30s"]);
+    found("connector-throughput", &together, &text(&["rate: 150/s, stop: 30s", "rate: 150/s, start: 30s"]));
+    let steps = |second: &str| {
+        let first = "steps: [{at: 0s, rate: 150/s}, {at: 60s, rate: 1/s}]";
+        text(&[first, &format!("steps: [{{at: 0s, rate: 1/s}}, {{at: {second}, rate: 150/s}}]")])
+    };
+    found("connector-throughput", &steps("59s"), &steps("60s"));
+    // Each of 75 requests a second calls four times.
+    let calls = |calls: u32| text(&[&format!("rate: 75/s, requests: {{calls: {calls}}}")]);
+    found("connector-throughput", &calls(4), &calls(2));
+}
+
+#[test]
 fn t17_more_instances_than_addresses() {
     let text = |range: &str, instances: u32| {
         format!(

@@ -16,6 +16,9 @@ use crate::trace::{CallFailure, DropCause};
 use crate::traffic::half::Half;
 use crate::wire::{Flow, Protocol};
 
+/// So many begin at one instant before somebody may look whether the run is to end.
+const STORM: u64 = 1 << 16;
+
 /// Where a connection goes.
 #[derive(Debug, Clone, Copy)]
 struct Goal {
@@ -50,8 +53,14 @@ impl Flows {
         }
         let gap = match spec.arrivals {
             Arrivals::Count(count) => {
-                for _ in 0..count {
+                let end = count.min(self.begun_at_once[traffic] + STORM);
+                for _ in self.begun_at_once[traffic]..end {
                     self.arrival(network, traffic);
+                }
+                self.begun_at_once[traffic] = end;
+                if end < count {
+                    self.storm = true;
+                    network.engine_mut().wake_at(now, tag(Kind::Arrival, 0, traffic as u32));
                 }
                 return;
             }

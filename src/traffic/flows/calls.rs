@@ -7,6 +7,7 @@ use super::connection::{Ends, Kind, Phase, Use};
 use super::record::Fate;
 use super::requests::RequestId;
 use crate::network::Network;
+use crate::scenario::ClosedBy;
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::trace::{CallFailure, Failure};
@@ -74,7 +75,9 @@ impl Flows {
             used.request = None;
             if peer_closed || !self.keep(network, slot) {
                 self.leave_pool(network, slot);
-                if !peer_closed {
+                let traffic = self.connections[slot as usize].traffic as usize;
+                let leaks = self.specs[traffic].closed_by == ClosedBy::Nobody;
+                if !peer_closed && !leaks {
                     self.end_of_life(network, slot);
                 }
             }
@@ -137,10 +140,7 @@ impl Flows {
         let generation = connection.generation & 0x00ff_ffff;
         self.connections[slot as usize].closed_first = false;
         if self.has_stacks(slot) {
-            self.connections[slot as usize].stack().client.abort();
-            let now = network.engine().now();
-            self.post_client(slot, now);
-            self.send_all(network);
+            self.reset_by_client_stack(network, slot);
         } else {
             let TcpSegment { seq, ack, .. } = self.connections[slot as usize].script().client.half.bare_ack();
             let flags = tcp_flags::RST | tcp_flags::ACK;

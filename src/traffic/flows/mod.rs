@@ -61,6 +61,10 @@ pub struct Flows {
     has_requests: bool,
     /// By load: its workers have begun.
     workers_begun: Vec<bool>,
+    /// By load that begins all at once: how many have begun.
+    begun_at_once: Vec<u64>,
+    /// Many have begun at this instant, and more are to.
+    storm: bool,
     autoscaling: Autoscaling,
     /// By workload: connections that an instance may begin in a second.
     limits: Vec<Option<u32>>,
@@ -90,6 +94,8 @@ impl Flows {
             pools: Pools::default(),
             has_requests: scenario.traffic.iter().any(|traffic| traffic.requests.is_some()),
             workers_begun: vec![false; scenario.traffic.len()],
+            begun_at_once: vec![0; scenario.traffic.len()],
+            storm: false,
             autoscaling: scenario.model.cloud_run.autoscaling,
             limits: (0..scenario.workloads.len()).map(|workload| scenario.connections_per_second(workload)).collect(),
             arrivals: (scenario.traffic.iter().enumerate())
@@ -131,6 +137,11 @@ impl Flows {
             live.map(|(slot, connection)| connection.record(slot, None, connection.standing())).collect();
         records.sort_by_key(|record| record.started);
         records
+    }
+
+    /// Whether so much has happened since the last wake that it is time for a look at progress.
+    pub fn take_storm(&mut self) -> bool {
+        std::mem::take(&mut self.storm)
     }
 
     /// Counts by load.
@@ -204,7 +215,11 @@ impl Flows {
             && self.is_current(generation, slot)
             && packet.tcp_flags() & tcp_flags::RST == 0
         {
-            self.connections[slot as usize].last_drop = Some(cause);
+            // Nor does an error that is lost on its way back, when what it tells of is known.
+            let last = &mut self.connections[slot as usize].last_drop;
+            if last.is_none() || packet.embedded_flow().is_none() {
+                *last = Some(cause);
+            }
         }
     }
 

@@ -50,6 +50,12 @@ impl Pools {
         })
     }
 
+    /// They have so many connections together, and those that nobody uses are some of them.
+    pub(super) fn assert_size(&self, size: usize) {
+        assert_eq!(self.pools.iter().map(|pool| pool.size as usize).sum::<usize>(), size, "pooled connections");
+        assert!(self.pools.iter().all(|pool| pool.idle.len() <= pool.size as usize), "idle ones are of the pool");
+    }
+
     fn of(&mut self, key: (u32, NodeId)) -> &mut Pool {
         let number = self.number(key);
         &mut self.pools[number as usize]
@@ -83,6 +89,15 @@ impl Flows {
     /// A call waits for a connection.
     pub(super) fn wait_for_connection(&mut self, traffic: u32, instance: NodeId, request: RequestId) {
         self.pools.of((traffic, instance)).waiting.push_back(request);
+    }
+
+    /// A call waits no longer: if it is tried again, it waits behind the others.
+    pub(super) fn wait_no_longer(&mut self, traffic: u32, instance: NodeId, request: RequestId) {
+        let waiting = &mut self.pools.of((traffic, instance)).waiting;
+        // Whoever gives up has waited for longest, so it is one of the first.
+        if let Some(at) = waiting.iter().position(|waits| *waits == request) {
+            waiting.remove(at);
+        }
     }
 
     /// A new connection is one of the pool.

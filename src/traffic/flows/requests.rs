@@ -14,7 +14,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::Flows;
-use super::connection::{Kind, tag};
+use super::connection::{Kind, Phase, tag};
 use super::pools::Offer;
 use super::serving::Serving;
 use crate::network::Network;
@@ -29,6 +29,9 @@ pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOKUPS: u32 = 2;
 /// A worker does not send its next request at the very instant of a response.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(1);
+/// Nor at that of a failure: to notice that there is no port, say, and to begin again takes a program about so long. Assumed;
+/// a worker that spins faster would only add failures of the same kind.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(1);
 
 /// Which request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct RequestCounts {
 enum Stage {
     /// There is no such request now.
     Free,
+    /// Its worker pauses: it has not been sent.
+    Paused,
     /// It waits for an instance.
     Queued,
     /// It works, or waits to try again, until then.
@@ -201,11 +206,16 @@ impl Flows {
         match (kind, request.stage) {
             (Kind::RequestStep, Stage::Until(at)) if at <= now => self.try_call(network, id),
             (Kind::QueueTimeout, Stage::Queued) => {
-                self.requests.serving[self.specs[request.traffic as usize].from].left_queue(now);
+                self.requests.serving[self.specs[request.traffic as usize].from].give_up_first(id, now);
                 self.end_request(network, id, Some(CallFailure::NoAvailableInstance));
             }
             (Kind::CallTimeout, stage) if request.deadline <= now => match stage {
-                Stage::Waiting => self.call_failed(network, id, CallFailure::PoolTimeout),
+                Stage::Waiting => {
+                    if let Some(instance) = request.instance {
+                        self.wait_no_longer(request.traffic, instance, id);
+                    }
+                    self.call_failed(network, id, CallFailure::PoolTimeout);
+                }
                 Stage::On(on) => {
                     let why = match self.abandon(network, on) {
                         Failure::NoAnswer => CallFailure::Timeout,
@@ -370,15 +380,16 @@ impl Flows {
             self.instance_is_freer(network, workload, instance);
         }
         if let (Some(instance), Some(worker)) = (instance, worker) {
-            self.work_on(network, traffic, instance, worker);
+            let least = if failed.is_some() { PAUSE_AFTER_FAILURE } else { SHORTEST_PAUSE };
+            self.work_on(network, traffic, instance, worker, least);
         }
     }
 
     /// A worker's next request, after its pause.
-    fn work_on(&mut self, network: &mut Network, traffic: u32, instance: NodeId, worker: Worker) {
+    fn work_on(&mut self, network: &mut Network, traffic: u32, instance: NodeId, worker: Worker, least: Duration) {
         let spec = &self.specs[traffic as usize];
         let crate::scenario::Arrivals::Workers(workers) = spec.arrivals else { return };
-        let at = network.engine().now() + workers.pause.max(SHORTEST_PAUSE);
+        let at = network.engine().now() + workers.pause.max(least);
         if worker.left == 0 || at >= SimTime::from(spec.stop) {
             return;
         }
@@ -386,7 +397,7 @@ impl Flows {
             generation: 0,
             traffic,
             instance: Some(instance),
-            stage: Stage::Until(at),
+            stage: Stage::Paused,
             began: at,
             calls_left: spec.requests.as_ref().map_or(1, |requests| requests.calls),
             attempts: 0,
@@ -414,12 +425,7 @@ impl Flows {
                 continue;
             }
             let id = RequestId { slot, generation: request.generation };
-            if let Stage::Until(at) = request.stage
-                && request.worker.is_some()
-                && request.began == at
-                && at > network.engine().now()
-            {
-                // It had not been sent.
+            if request.stage == Stage::Paused {
                 self.requests.table[slot as usize].stage = Stage::Free;
                 self.requests.free.push(slot);
                 continue;
@@ -440,5 +446,34 @@ impl Flows {
     /// Counts of requests, by load.
     pub fn request_counts(&self) -> &[RequestCounts] {
         &self.requests.counts
+    }
+
+    /// Whether the books of requests, instances and pools agree with one another: checked at the end of every run of a debug
+    /// build.
+    pub fn assert_consistent(&self) {
+        let live = || self.requests.table.iter().filter(|request| request.stage != Stage::Free);
+        let free = self.requests.table.len() - live().count();
+        assert_eq!(self.requests.free.len(), free, "a request that has ended gives its place back");
+        let open = self.connections.iter().filter(|connection| connection.phase != Phase::Free).count();
+        assert_eq!(self.open, open, "every open connection is counted");
+        assert_eq!(self.connections.len() - open, self.free.len(), "a connection that has ended gives its place back");
+        let sent = live().filter(|request| request.stage != Stage::Paused).count() as u64;
+        let pending: u64 = (0..self.specs.len()).map(|traffic| self.pending_requests(traffic)).sum();
+        assert_eq!(sent, pending, "a request is pending until it has succeeded or failed");
+        for (workload, serving) in self.requests.serving.iter().enumerate() {
+            let of_workload = || live().filter(|request| self.specs[request.traffic as usize].from == workload);
+            let queued = of_workload().filter(|request| request.stage == Stage::Queued).count();
+            let working =
+                of_workload().filter(|request| !matches!(request.stage, Stage::Queued | Stage::Paused)).count();
+            serving.assert_counts(queued, working);
+        }
+        let uses = || self.connections.iter().filter(|connection| connection.phase != Phase::Free);
+        for connection in uses() {
+            let Some(request) = connection.used.as_ref().and_then(|used| used.request) else { continue };
+            let stage = self.requests.table[request.slot as usize].stage;
+            assert!(matches!(stage, Stage::On(_)), "a connection's request is on it, not {stage:?}");
+        }
+        let pooled = uses().filter(|connection| connection.used.as_ref().is_some_and(|used| used.pooled)).count();
+        self.pools.assert_size(pooled);
     }
 }

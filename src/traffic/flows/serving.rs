@@ -58,10 +58,24 @@ impl Serving {
         }
     }
 
+    /// The request that has waited for longest waits no longer.
+    pub(super) fn give_up_first(&mut self, id: RequestId, now: SimTime) {
+        self.left_queue(now);
+        self.queue.pop_front_if(|first| *first == id);
+    }
+
     /// A request waits no longer.
     pub(super) fn left_queue(&mut self, now: SimTime) {
         self.pass(now);
         self.queued -= 1;
+    }
+
+    /// So many wait, and so many are worked on.
+    pub(super) fn assert_counts(&self, queued: usize, working: usize) {
+        assert_eq!((self.queued as usize, self.working as usize), (queued, working), "queued and worked on");
+        assert!(self.queue.len() >= queued, "who waits is in the queue");
+        let busy: u32 = self.state.values().map(|busy| busy.requests).sum();
+        assert_eq!(busy as usize, working, "instances have what is worked on");
     }
 
     fn pass(&mut self, now: SimTime) {
@@ -139,15 +153,15 @@ impl Flows {
                 busy.idle_since = now;
             }
         }
-        self.look_at_queue(network, workload, now);
+        self.look_at_queue(network, workload);
     }
 
     /// Asks for a look at those that wait.
-    fn look_at_queue(&mut self, network: &mut Network, workload: usize, at: SimTime) {
+    fn look_at_queue(&mut self, network: &mut Network, workload: usize) {
         let serving = &mut self.requests.serving[workload];
         let now = network.engine().now();
-        if serving.queued > 0 && (at > now || !std::mem::replace(&mut serving.turn, true)) {
-            network.engine_mut().wake_at(at, tag(Kind::Dispatch, 0, workload as u32));
+        if serving.queued > 0 && !std::mem::replace(&mut serving.turn, true) {
+            network.engine_mut().wake_at(now, tag(Kind::Dispatch, 0, workload as u32));
         }
     }
 
@@ -191,7 +205,10 @@ impl Flows {
         let Autoscaling { window, evaluate_every, idle_shutdown, .. } = *self.model();
         let average = self.requests.serving[workload].average(now, window);
         self.scale_out(network, workload, average);
+        // Those that still wait for addresses go first, for nobody needs them any more.
         let serving = &self.requests.serving[workload];
+        let (running, wanted) = (serving.instances.len() as u32, serving.wanted);
+        network.wait_for_no_more_than(workload, wanted.saturating_sub(running));
         let surplus = serving.instances.len().saturating_sub(serving.wanted as usize);
         let idle = |node: &&NodeId| {
             serving.state.get(*node).is_some_and(|busy| busy.requests == 0 && busy.idle_since + idle_shutdown <= now)
@@ -223,6 +240,7 @@ impl Flows {
             let ready = if autoscaled && !first { now + self.autoscaling.container_start } else { now };
             let new: Vec<NodeId> =
                 serving.instances.iter().copied().filter(|node| !serving.state.contains_key(node)).collect();
+            let started = !new.is_empty();
             for node in &new {
                 serving.state.insert(*node, Busy { requests: 0, ready, idle_since: now });
             }
@@ -240,7 +258,12 @@ impl Flows {
             for node in new {
                 self.begin_workers(network, workload, node);
             }
-            self.look_at_queue(network, workload, ready);
+            // Nobody may wait yet, but when it is ready somebody may.
+            if started && ready > now {
+                network.engine_mut().wake_at(ready, tag(Kind::Dispatch, 0, workload as u32));
+            } else {
+                self.look_at_queue(network, workload);
+            }
         }
     }
 

@@ -21,6 +21,9 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) struct Sources {
     ports: HashMap<NodeId, u16, FixedState>,
     in_use: InUse,
+    /// Where an instance was seen to have no port left, since one was given back for the last time: to look through all of them
+    /// for every connection that fails takes too long.
+    used_up: HashSet<(NodeId, Flow), FixedState>,
     /// How long a port stays in TIME_WAIT when the instance has closed first.
     time_wait: Duration,
     /// By instance whose connections are limited: when its second began, and how many it has begun since.
@@ -34,7 +37,13 @@ impl Sources {
 
     /// Takes the next ephemeral port of an instance that is free for this destination.
     pub(super) fn take(&mut self, instance: NodeId, flow: Flow, now: SimTime, choice: &mut ChaCha8Rng) -> Option<Flow> {
-        self.in_use.expire(now);
+        if self.in_use.expire(now) {
+            self.used_up.clear();
+        }
+        if self.used_up.contains(&(instance, flow)) {
+            return None;
+        }
+        let wanted = flow;
         let count = EPHEMERAL.end - EPHEMERAL.start;
         let next = match self.ports.get_mut(&instance) {
             Some(next) => next,
@@ -52,6 +61,7 @@ impl Sources {
                 return Some(flow);
             }
         }
+        self.used_up.insert((instance, wanted));
         None
     }
 
@@ -68,6 +78,7 @@ impl Sources {
     /// Gives a port back.
     pub(super) fn release(&mut self, flow: Flow) {
         self.in_use.remove(flow);
+        self.used_up.clear();
     }
 
     /// Gives a port back once it was in TIME_WAIT.
@@ -116,13 +127,16 @@ impl InUse {
         }
     }
 
-    fn expire(&mut self, now: SimTime) {
+    /// Gives back what has waited for long enough. True when there was any.
+    fn expire(&mut self, now: SimTime) -> bool {
+        let before = self.waiting_v4.len() + self.waiting_v6.len();
         while let Some((_, [high, low])) = self.waiting_v4.pop_front_if(|(at, _)| *at <= now) {
             self.v4.remove(&(u128::from(high) << 64 | u128::from(low)));
         }
         while let Some((_, tuple)) = self.waiting_v6.pop_front_if(|(at, _)| *at <= now) {
             self.v6.remove(&tuple);
         }
+        before > self.waiting_v4.len() + self.waiting_v6.len()
     }
 
     fn remove(&mut self, flow: Flow) {

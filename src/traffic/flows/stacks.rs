@@ -19,7 +19,8 @@ const SYN_ACK_REPEATS: [u64; 5] = [1, 3, 7, 15, 31];
 pub(super) struct Outgoing {
     slot: u32,
     generation: u32,
-    from_client: bool,
+    /// The server's, to where its packets come from; none for the client's.
+    from_server: Option<Far>,
     bytes: Vec<u8>,
 }
 
@@ -254,8 +255,14 @@ impl Flows {
 
     /// Puts a packet behind those that are still to be sent.
     fn post(&mut self, slot: u32, from_client: bool, bytes: Vec<u8>) {
-        let generation = self.connections[slot as usize].generation & 0x00ff_ffff;
-        self.outbox.push_back(Outgoing { slot, generation, from_client, bytes });
+        let connection = &self.connections[slot as usize];
+        let generation = connection.generation & 0x00ff_ffff;
+        // A server that resets has forgotten the connection by the time that its reset is sent.
+        let from_server = connection.far.filter(|_| !from_client);
+        if !from_client && from_server.is_none() {
+            return;
+        }
+        self.outbox.push_back(Outgoing { slot, generation, from_server, bytes });
     }
 
     /// Sends what stacks have posted. A packet that arrives at once may make its receiver post others: they come behind.
@@ -263,19 +270,35 @@ impl Flows {
         if std::mem::replace(&mut self.sending, true) {
             return;
         }
-        while let Some(Outgoing { slot, generation, from_client, bytes }) = self.outbox.pop_front() {
+        while let Some(Outgoing { slot, generation, from_server, bytes }) = self.outbox.pop_front() {
             if !self.is_current(generation, slot) {
                 continue;
             }
             let mut packet = network.engine_mut().spare_packet();
             packet.load(&bytes, bytes.len()).expect("a stack sends valid packets");
-            if from_client {
-                self.send(network, slot, packet);
-            } else if let Some(far) = self.connections[slot as usize].far {
-                self.send_from_server(network, slot, far, packet, true);
+            match from_server {
+                None => self.send(network, slot, packet),
+                Some(far) => self.send_from_server(network, slot, far, packet, true),
             }
         }
         self.sending = false;
+    }
+
+    /// The client's application ends the connection at once: its reset goes out before whatever else is to be sent, for with
+    /// the connection all of that is forgotten.
+    pub(super) fn reset_by_client_stack(&mut self, network: &mut Network, slot: u32) {
+        let now = network.engine().now();
+        let generation = self.connections[slot as usize].generation & 0x00ff_ffff;
+        let client = &mut self.connections[slot as usize].stack().client;
+        client.abort();
+        for bytes in client.run(now) {
+            if !self.is_current(generation, slot) {
+                return;
+            }
+            let mut packet = network.engine_mut().spare_packet();
+            packet.load(&bytes, bytes.len()).expect("a stack sends valid packets");
+            self.send(network, slot, packet);
+        }
     }
 }
 

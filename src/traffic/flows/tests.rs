@@ -175,3 +175,29 @@ fn a_port_that_the_client_closed_first_rests_for_a_minute() {
         assert_eq!([few("client", "30s"), few("client", "62s"), few("server", "30s")], [1, 0, 0], "{ends}");
     }
 }
+
+#[test]
+fn an_error_that_is_lost_on_its_way_back_does_not_hide_why_it_was_sent() {
+    // The router says that there is no route, by ICMP, which a connector does not carry.
+    let text = "duration: 60s
+networks: [{name: vpc, deleteDefaultRoutesOnCreate: true}]
+connectors: [{name: conn, region: r1, network: vpc, ipCidrRange: 10.8.0.0/28}]
+services: [{name: api, region: r1, template: {vpcAccess: {connector: conn, egress: ALL_TRAFFIC}}}]
+hosts: [{name: partner, address: 198.51.100.7}]
+traffic: [{from: api, to: \"partner:53\", protocol: udp, count: 3}]
+";
+    let scenario = load(Source::Text { name: "test.yaml", text }).scenario.expect("it is sound");
+    let summary = simulation::run(&scenario, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(summary.connections.failed_by["NO_ROUTE"], 3, "{:?}", summary.connections.failed_by);
+    assert_eq!(summary.connections.failed_by.len(), 1);
+}
+
+#[test]
+fn a_hundred_thousand_connections_at_once_that_have_no_port_fail_without_a_search_each() {
+    // Each search goes through 28,232 ports: that would be a thousand times as long as this test takes. Ports that
+    // are given back are found again.
+    let load = "to: \"hole:443\", count: 100000, connectTimeout: 30s}, {name: again, from: api, to: \"hole:443\", start: 31s, count: 2";
+    let connections = run(load).connections;
+    assert_eq!(connections.failed_by["SIM_NO_SOURCE_PORT"], 100_000 - 28_232);
+    assert_eq!(connections.failed_by["SIM_HOST_UNREACHABLE"], 28_232 + 2);
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{gateway_of, is_public};
+use crate::scenario::curve::Curve;
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::lifecycle::{self, peak_instances};
 use crate::scenario::resolve::Resolver;
@@ -143,19 +144,26 @@ impl Resolver<'_> {
         found
     }
 
-    /// More traffic than a connector's VMs carry.
+    /// More traffic than a connector's VMs carry, at the time when its loads ask for most together.
     fn connector_loads(&self) -> Vec<Diagnostic> {
         let scenario = &self.out;
-        let mut loads: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
+        let mut loads: BTreeMap<usize, Vec<(usize, &Traffic)>> = BTreeMap::new();
         for (at, traffic) in scenario.traffic.iter().enumerate() {
             let workload = &scenario.workloads[traffic.from];
             let Attachment::Connector(connector) = *workload.attachment() else { continue };
             if workload.egress() == Egress::AllTraffic || is_private(scenario, traffic) {
-                let load = loads.entry(connector).or_insert((0.0, at));
-                load.0 += bits_per_second(traffic);
+                loads.entry(connector).or_default().push((at, traffic));
             }
         }
-        let too_much = loads.into_iter().filter_map(|(at, (bits, traffic))| {
+        let too_much = loads.into_iter().filter_map(|(at, loads)| {
+            // They ask for more only when one of them begins, or its rate rises.
+            let rises = loads.iter().flat_map(|(_, load)| {
+                let rises = load.curve.as_ref().map(|curve| curve.rises()).unwrap_or_default();
+                rises.into_iter().chain([load.start])
+            });
+            let asked = |time| loads.iter().map(|(_, load)| bits_per_second(load, time)).sum::<f64>();
+            let (bits, time) = rises.map(|time| (asked(time), time)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+            let (traffic, _) = *loads.iter().find(|(_, load)| bits_per_second(load, time) > 0.0)?;
             let connector = &scenario.connectors[at];
             let each = connector.machine_type.bits_per_second() as f64;
             let (least, most) = (each * f64::from(connector.min_instances), each * f64::from(connector.max_instances));
@@ -326,9 +334,15 @@ fn is_private(scenario: &Scenario, traffic: &Traffic) -> bool {
     scenario.model.cloud_run.private_ranges().contain(traffic.to.address(false), false)
 }
 
-/// The larger of both directions, on average, with headers of 40 bytes for each 1,420 of payload and six packets beside.
-fn bits_per_second(traffic: &Traffic) -> f64 {
+/// The larger of both directions at a time, on average, with headers of 40 bytes for each 1,420 of payload and six packets
+/// beside.
+fn bits_per_second(traffic: &Traffic, time: Duration) -> f64 {
+    if !(traffic.start..traffic.stop).contains(&time) {
+        return 0.0;
+    }
     let rate = match traffic.arrivals {
+        // A day is taken at its height: that comes sooner or later.
+        _ if matches!(traffic.curve, Some(Curve::Steps(_))) => traffic.curve.as_ref().map_or(0.0, |it| it.at(time)),
         Arrivals::Poisson(rate) | Arrivals::Constant(rate) => rate,
         Arrivals::Workers(_) => return 0.0,
         Arrivals::Count(count) => {
@@ -337,5 +351,6 @@ fn bits_per_second(traffic: &Traffic) -> f64 {
         }
     };
     let bytes = traffic.request_bytes.max(traffic.response_bytes) as f64;
-    rate * (bytes * (1.0 + 40.0 / 1420.0) + 6.0 * 40.0) * 8.0
+    let calls = traffic.requests.as_ref().map_or(1.0, |requests| f64::from(requests.calls));
+    rate * calls * (bytes * (1.0 + 40.0 / 1420.0) + 6.0 * 40.0) * 8.0
 }
