@@ -382,6 +382,11 @@ impl<'a> Resolver<'a> {
         self.lost_fields.iter().any(|lost| lost.field == field && item.contains(lost.place))
     }
 
+    /// Whether something within a place could not be read, which is an error by itself.
+    fn has_lost(&self, place: Place) -> bool {
+        self.lost_fields.iter().any(|lost| place.contains(lost.place))
+    }
+
     /// The places of a text's parts.
     fn parts(&self, text: &At<String>) -> Parts {
         let Place { file, start, end } = text.place;

@@ -232,6 +232,9 @@ impl Resolver<'_> {
     }
 
     fn no_rates(&mut self, place: Place, example: &str) {
+        if self.has_lost(place) {
+            return;
+        }
         let message = "found no rates, expected one at least";
         self.push(Diagnostic::unusable("missing-field", message).at(place).help(format!("write `{example}`")));
     }

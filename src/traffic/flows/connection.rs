@@ -183,6 +183,9 @@ pub(super) struct Connection {
     pub(super) used: Option<Box<Use>>,
 }
 
+/// Both ends of a scripted connection, and all that is known of it here. Millions of them are open at a time.
+const _: () = assert!(size_of::<Connection>() < 300);
+
 impl Connection {
     /// The ends, of which the caller knows that they are scripted.
     pub(super) fn script(&mut self) -> &mut Script {
