@@ -92,22 +92,10 @@ pub fn probe_at(
 
 /// Makes the changes that come before a time.
 fn bring_to(network: &mut Network, at: SimTime) {
-    let mut next_event = 0;
-    loop {
-        let event = network.scenario().events.get(next_event);
-        let due = event.map_or(SimTime::NEVER, |event| SimTime::from(event.at)).min(network.next_timeout());
-        if due >= at {
-            break;
-        }
+    while network.next_change() < at {
+        let due = network.next_change();
         network.engine_mut().advance_to(due);
-        network.handle_timeout();
-        while let Some(event) = network.scenario().events.get(next_event)
-            && SimTime::from(event.at) <= due
-        {
-            let change = event.change.clone();
-            network.apply(&change);
-            next_event += 1;
-        }
+        network.make_changes();
     }
     network.engine_mut().advance_to(at);
 }

@@ -205,14 +205,14 @@ fn arriving(network: &mut Network, bits_per_second: u64, flows: u16, seconds: u6
         let since = u128::from(number * BITS) * 1_000_000_000 / u128::from(bits_per_second);
         let at = SimTime::from_nanos(start.as_nanos() + since as u64);
         loop {
-            let until = network.next_timeout().min(at);
+            let until = network.next_change().min(at);
             while let Some(occurrence) = network.engine_mut().step(until) {
                 if let Occurrence::Delivered { node, packet, .. } = occurrence {
                     count(network, node);
                     network.engine_mut().recycle(packet);
                 }
             }
-            network.handle_timeout();
+            network.make_changes();
             if until == at {
                 break;
             }

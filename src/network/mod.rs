@@ -171,6 +171,8 @@ pub struct Network {
     patched_hosts: Vec<NodeId>,
     /// Instances that have started and stopped so far.
     turnovers: u64,
+    /// The first of the scenario's events that is still to come.
+    next_event: usize,
     wrong: impairments::Wrong,
 }
 
@@ -221,6 +223,7 @@ impl Network {
             disconnected: Vec::new(),
             patched_hosts: Vec::new(),
             turnovers: 0,
+            next_event: 0,
             wrong: impairments::Wrong::default(),
             scenario: Arc::new(scenario.clone()),
         };
@@ -335,14 +338,28 @@ impl Network {
         std::mem::take(&mut self.patched_hosts)
     }
 
-    /// When [`Network::handle_timeout`] has something to do.
-    pub fn next_timeout(&self) -> SimTime {
-        self.agenda.next()
+    /// When [`Network::make_changes`] has something to do.
+    pub fn next_change(&self) -> SimTime {
+        let event = self.scenario.events.get(self.next_event).map_or(SimTime::NEVER, |event| SimTime::from(event.at));
+        event.min(self.agenda.next())
+    }
+
+    /// Does what is due now: first what follows from earlier changes, then the scenario's events.
+    pub fn make_changes(&mut self) {
+        let now = self.engine.now();
+        self.handle_timeout();
+        while let Some(event) = self.scenario.events.get(self.next_event)
+            && SimTime::from(event.at) <= now
+        {
+            let change = event.change.clone();
+            self.apply(&change);
+            self.next_event += 1;
+        }
     }
 
     /// Does what is due: releases addresses that were held long enough, puts delayed gateway configurations into force,
     /// stops and starts instances.
-    pub fn handle_timeout(&mut self) {
+    fn handle_timeout(&mut self) {
         let now = self.engine.now();
         while let Some(due) = self.agenda.take(now) {
             match due {
@@ -365,7 +382,7 @@ impl Network {
     }
 
     /// Makes a change of the scenario's `events`. Those of workloads are on the agenda from the start.
-    pub fn apply(&mut self, change: &Change) {
+    fn apply(&mut self, change: &Change) {
         match change {
             Change::Scale { .. } | Change::Deploy { .. } | Change::Execute { .. } => {}
             Change::PatchConnector { connector, to } => self.patch_connector(*connector, to),

@@ -178,7 +178,6 @@ fn hand_over(
 
 /// What happens at set times: the scenario's events, releases of held addresses, samples of metrics.
 struct Changes {
-    next_event: usize,
     next_sample: SimTime,
     last_sample: Option<SimTime>,
     samples: bool,
@@ -187,28 +186,19 @@ struct Changes {
 impl Changes {
     fn new(samples: bool) -> Changes {
         let first = SimTime::ZERO + SAMPLE_INTERVAL;
-        Changes { next_event: 0, next_sample: first, last_sample: None, samples }
+        Changes { next_sample: first, last_sample: None, samples }
     }
 
     /// When the next of them is.
     fn next(&self, network: &Network) -> SimTime {
-        let event = network.scenario().events.get(self.next_event);
-        let event = event.map_or(SimTime::NEVER, |event| SimTime::from(event.at));
         let sample = if self.samples { self.next_sample } else { SimTime::NEVER };
-        event.min(sample).min(network.next_timeout())
+        sample.min(network.next_change())
     }
 
     /// Does what is due now.
     fn make(&mut self, network: &mut Network, recording: &mut Option<Recording>) -> Result<(), RecordingError> {
         let now = network.engine().now();
-        network.handle_timeout();
-        while let Some(event) = network.scenario().events.get(self.next_event)
-            && SimTime::from(event.at) <= now
-        {
-            let change = event.change.clone();
-            network.apply(&change);
-            self.next_event += 1;
-        }
+        network.make_changes();
         if let Some(recording) = recording {
             recording.learn(network)?;
             while self.next_sample <= now {
