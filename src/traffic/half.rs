@@ -165,6 +165,11 @@ impl Half {
         TcpSegment { flags: tcp_flags::ACK, seq: self.next, ack: self.expected, payload: 0 }
     }
 
+    /// A reset of the connection.
+    pub(super) fn reset(&mut self) -> TcpSegment {
+        TcpSegment { flags: tcp_flags::RST | tcp_flags::ACK, ..self.bare_ack() }
+    }
+
     /// Nothing was acknowledged for too long: everything is sent again from the oldest byte on. False when it is time to
     /// give up.
     pub(super) fn time_out(&mut self) -> bool {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::connection::{Connection, Ends, Kind, Phase, Script, Side, Use, tag};
+use super::connection::{Connection, Ends, Kind, Phase, Script, Side, Use, next_generation, tag};
 use super::record::{Fate, NEVER_SENT, Record};
 use super::requests::{LOOKUP_TIMEOUT, RequestId};
 use super::{Failure, Flows};
@@ -220,7 +220,7 @@ impl Flows {
         self.open += 1;
         match self.free.pop() {
             Some(slot) => {
-                let generation = self.connections[slot as usize].generation.wrapping_add(1);
+                let generation = next_generation(self.connections[slot as usize].generation);
                 self.connections[slot as usize] = Connection { generation, ..connection };
                 slot
             }

@@ -11,7 +11,6 @@ use crate::scenario::ClosedBy;
 use crate::sim::rng;
 use crate::time::SimTime;
 use crate::trace::{CallFailure, Failure};
-use crate::wire::{TcpSegment, tcp_flags};
 
 impl Flows {
     /// What a connection is used for, if its load has requests.
@@ -137,14 +136,13 @@ impl Flows {
         if !abandoned || payload == 0 {
             return false;
         }
-        let generation = connection.generation & 0x00ff_ffff;
+        let generation = connection.generation;
         self.connections[slot as usize].closed_first = false;
         if self.has_stacks(slot) {
             self.reset_by_client_stack(network, slot);
         } else {
-            let TcpSegment { seq, ack, .. } = self.connections[slot as usize].script().client.half.bare_ack();
-            let flags = tcp_flags::RST | tcp_flags::ACK;
-            self.send_segment(network, slot, TcpSegment { flags, seq, ack, payload: 0 });
+            let reset = self.connections[slot as usize].script().client.half.reset();
+            self.send_segment(network, slot, reset);
         }
         if self.is_current(generation, slot) {
             self.finish(network, slot, Fate::Established);

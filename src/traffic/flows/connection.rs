@@ -61,7 +61,15 @@ const KINDS: [Kind; 19] = [
 ];
 
 pub(super) fn tag(kind: Kind, generation: u32, slot: u32) -> u64 {
-    (kind as u64) << 56 | u64::from(generation & 0x00ff_ffff) << 32 | u64::from(slot)
+    (kind as u64) << 56 | u64::from(generation) << 32 | u64::from(slot)
+}
+
+/// A generation has 24 bits, as much as a tag has room for.
+const GENERATIONS: u32 = 0x00ff_ffff;
+
+/// The generation of what comes next in a slot.
+pub(super) fn next_generation(generation: u32) -> u32 {
+    generation.wrapping_add(1) & GENERATIONS
 }
 
 /// Which connection a packet with this tag belongs to: its [`Record::id`].
@@ -71,7 +79,7 @@ pub fn connection_of(tag: u64) -> u64 {
 
 pub(super) fn untag(tag: u64) -> Option<(Kind, u32, u32)> {
     let kind = *KINDS.get(((tag >> 56) as usize).checked_sub(1)?)?;
-    Some((kind, (tag >> 32) as u32 & 0x00ff_ffff, tag as u32))
+    Some((kind, (tag >> 32) as u32 & GENERATIONS, tag as u32))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -269,9 +269,9 @@ impl Flows {
     }
 
     fn is_current(&self, generation: u32, slot: u32) -> bool {
-        self.connections.get(slot as usize).is_some_and(|connection| {
-            connection.phase != Phase::Free && connection.generation & 0x00ff_ffff == generation
-        })
+        self.connections
+            .get(slot as usize)
+            .is_some_and(|connection| connection.phase != Phase::Free && connection.generation == generation)
     }
 
     fn wake_at(&self, network: &mut Network, at: SimTime, kind: Kind, slot: u32) {

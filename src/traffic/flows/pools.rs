@@ -117,7 +117,7 @@ impl Flows {
     pub(super) fn keep(&mut self, network: &mut Network, slot: u32) -> bool {
         let now = network.engine().now();
         let connection = &self.connections[slot as usize];
-        let (key, generation) = ((connection.traffic, connection.instance), connection.generation & 0x00ff_ffff);
+        let (key, generation) = ((connection.traffic, connection.instance), connection.generation);
         if !self.is_open(slot, generation, now) {
             return false;
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::Flows;
-use super::connection::{Kind, Phase, tag};
+use super::connection::{Kind, Phase, next_generation, tag};
 use super::pools::Offer;
 use super::serving::Serving;
 use crate::network::Network;
@@ -132,7 +132,7 @@ impl Requests {
     fn insert(&mut self, request: Request) -> RequestId {
         match self.free.pop() {
             Some(slot) => {
-                let generation = self.table[slot as usize].generation.wrapping_add(1) & 0x00ff_ffff;
+                let generation = next_generation(self.table[slot as usize].generation);
                 self.table[slot as usize] = Request { generation, ..request };
                 RequestId { slot, generation }
             }

@@ -164,7 +164,7 @@ impl Flows {
         let connection = &mut self.connections[slot as usize];
         let due = connection.script().client.half.receive(flags, seq, ack, payload);
         connection.last_drop = None;
-        let generation = connection.generation & 0x00ff_ffff;
+        let generation = connection.generation;
         self.continue_client(network, slot, due);
         if self.is_current(generation, slot) {
             self.look_for_response(network, slot);

@@ -10,7 +10,6 @@ use crate::scenario::ServerClose;
 use crate::time::SimTime;
 use crate::topology::NodeId;
 use crate::traffic::server::{Accepted, ServerBehaviour};
-use crate::wire::{TcpSegment, tcp_flags};
 
 /// The servers that do anything of their own accord, and their connections.
 #[derive(Debug, Default)]
@@ -141,10 +140,8 @@ impl Flows {
         match &mut self.connections[slot as usize].ends {
             Ends::Script(script) => {
                 let Some(mut server) = script.server.take() else { return };
-                let TcpSegment { seq, ack, .. } = server.half.bare_ack();
-                let flags = tcp_flags::RST | tcp_flags::ACK;
                 let mut packet = network.engine_mut().spare_packet();
-                packet.build_tcp(far.flow.reversed(), TcpSegment { flags, seq, ack, payload: 0 });
+                packet.build_tcp(far.flow.reversed(), server.half.reset());
                 self.connections[slot as usize].far = None;
                 self.send_from_server(network, slot, far, packet, true);
             }

@@ -58,7 +58,7 @@ impl Flows {
             return;
         }
         let connection = &mut self.connections[slot as usize];
-        let generation = connection.generation & 0x00ff_ffff;
+        let generation = connection.generation;
         connection.stack().client.take(packet);
         self.run_client(network, slot);
         if self.is_current(generation, slot) {
@@ -256,7 +256,7 @@ impl Flows {
     /// Puts a packet behind those that are still to be sent.
     fn post(&mut self, slot: u32, from_client: bool, bytes: Vec<u8>) {
         let connection = &self.connections[slot as usize];
-        let generation = connection.generation & 0x00ff_ffff;
+        let generation = connection.generation;
         // A server that resets has forgotten the connection by the time that its reset is sent.
         let from_server = connection.far.filter(|_| !from_client);
         if !from_client && from_server.is_none() {
@@ -288,7 +288,7 @@ impl Flows {
     /// the connection all of that is forgotten.
     pub(super) fn reset_by_client_stack(&mut self, network: &mut Network, slot: u32) {
         let now = network.engine().now();
-        let generation = self.connections[slot as usize].generation & 0x00ff_ffff;
+        let generation = self.connections[slot as usize].generation;
         let client = &mut self.connections[slot as usize].stack().client;
         client.abort();
         for bytes in client.run(now) {
