@@ -155,6 +155,8 @@ pub(super) struct Use {
     pub(super) pooled: bool,
     /// Since when no call uses it.
     pub(super) idle_since: SimTime,
+    /// A look at whether that is too long ago has been asked for.
+    pub(super) idle_wake: bool,
     /// Bytes that the client had received before the present call.
     pub(super) received_before: u32,
     /// Bytes that the server had received before it.

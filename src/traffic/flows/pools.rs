@@ -122,10 +122,12 @@ impl Flows {
             return false;
         }
         let Some(settings) = self.pool_of(key.0) else { return false };
-        if let Some(used) = self.used(slot) {
-            used.idle_since = now;
-        }
-        if let Some(timeout) = settings.idle_timeout {
+        let Some(used) = self.used(slot) else { return false };
+        used.idle_since = now;
+        // One look for each connection is enough: it looks again if the connection was used meanwhile.
+        if let Some(timeout) = settings.idle_timeout
+            && !std::mem::replace(&mut used.idle_wake, true)
+        {
             self.wake_at(network, now + timeout, Kind::PoolIdle, slot);
         }
         let pool = self.pools.of(key);
@@ -182,10 +184,16 @@ impl Flows {
         let now = network.engine().now();
         let traffic = self.connections[slot as usize].traffic;
         let Some(timeout) = self.pool_of(traffic).and_then(|pool| pool.idle_timeout) else { return };
-        let idle = self
-            .used(slot)
-            .is_some_and(|used| used.pooled && used.request.is_none() && used.idle_since + timeout <= now);
-        if idle {
+        let Some(used) = self.used(slot) else { return };
+        used.idle_wake = false;
+        if !used.pooled || used.request.is_some() {
+            return;
+        }
+        let due = used.idle_since + timeout;
+        if due > now {
+            used.idle_wake = true;
+            self.wake_at(network, due, Kind::PoolIdle, slot);
+        } else {
             self.leave_pool(network, slot);
             self.close_client(network, slot);
         }
