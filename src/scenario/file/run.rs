@@ -268,7 +268,8 @@ pub struct Scaling {
     /// Default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_instance_count: Option<At<i64>>,
-    /// Of a service and of its revision, the lower one counts. Google's default is 100; here there is no limit without one.
+    /// Of a service and of its revision, the lower one counts. Google's default is 100; here it
+    /// counts where Cloud Run scales by requests, and events may start any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_instance_count: Option<At<i64>>,
     /// A fixed number, with manual scaling; then the other two do not count.

@@ -19,8 +19,9 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Google's defaults of `maxInstanceRequestConcurrency` (<https://cloud.google.com/run/docs/about-concurrency>, 2026).
 const SERVICE_CONCURRENCY: i64 = 80;
 const FUNCTION_CONCURRENCY: i64 = 1;
-/// Google's default of `maxInstanceCount` (<https://cloud.google.com/run/docs/configuring/max-instances>, 2026).
-const MAX_INSTANCES: u32 = 100;
+/// Google: without one, `maxInstanceCount` of a revision is 100
+/// (<https://docs.cloud.google.com/run/docs/reference/rest/v2/RevisionScaling>, 2026).
+pub(super) const DEFAULT_MAX_INSTANCES: u32 = 100;
 
 fn span(given: Option<&At<Dur>>, default: Duration) -> Duration {
     given.map_or(default, |given| given.0)
@@ -152,7 +153,7 @@ impl Resolver<'_> {
             let Some(deployed) = self.details.deployed.get(&at) else { continue };
             if service && from.contains(&at) && !scaled && !deployed.is_pinned() {
                 workload.autoscaled = Some(deployed.least());
-                let most = workload.revisions[0].max_instances.get_or_insert(MAX_INSTANCES);
+                let most = workload.revisions[0].max_instances.get_or_insert(DEFAULT_MAX_INSTANCES);
                 workload.instances = workload.instances.min(*most);
             }
         }

@@ -11,15 +11,12 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::file::run::IngressTraffic;
 use crate::scenario::lifecycle::peak_instances;
 use crate::scenario::resolve::Resolver;
+use crate::scenario::resolve::requests::DEFAULT_MAX_INSTANCES;
 use crate::scenario::value::Dur;
 use crate::scenario::{
     Arrivals, Attachment, Change, ClosedBy, Egress, HostLocation, Route, Scenario, Subnetwork, Traffic,
     TrafficProtocol, Workload, WorkloadKind,
 };
-
-/// Google: without one, `maxInstanceCount` of a revision is 100
-/// (<https://docs.cloud.google.com/run/docs/reference/rest/v2/RevisionScaling>, 2026).
-const DEFAULT_MAX_INSTANCES: u32 = 100;
 
 impl Resolver<'_> {
     pub(super) fn ways(&mut self) {
