@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod diagnose;
+mod import;
 mod replay;
 mod run;
 mod scenario;
@@ -93,6 +94,8 @@ enum Command {
     Diagnose(diagnose::Arguments),
     /// Find what Google Cloud would reject, and what will hurt.
     Check(check::Arguments),
+    /// Turn exported or hand-written cloud configuration into a scenario.
+    Import(import::Arguments),
     /// Print the scenario file's JSON Schema.
     Schema,
 }
@@ -108,6 +111,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments, &common, &terminal),
         Command::Diagnose(arguments) => diagnose::run(&arguments, &common, &terminal),
         Command::Check(arguments) => check::run(&arguments, &common, &terminal),
+        Command::Import(arguments) => import::run(&arguments, &common, &terminal),
         Command::Schema => schema::run(&terminal),
     };
     match status {

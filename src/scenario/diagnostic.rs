@@ -330,6 +330,23 @@ impl Sources {
         FileId(self.list.len() as u32 - 1)
     }
 
+    /// Overwrites places with asterisks, so that no finding shows what stands there. Later offsets stay right.
+    pub fn hide(&mut self, places: &[Place]) {
+        for by_file in places.chunk_by(|one, other| one.file == other.file) {
+            let Some(source) = self.list.get_mut(by_file[0].file.0 as usize) else { continue };
+            let mut bytes = std::mem::take(&mut source.text).into_bytes();
+            for place in by_file {
+                let end = (place.end as usize).min(bytes.len());
+                for byte in &mut bytes[(place.start as usize).min(end)..end] {
+                    if *byte != b'\n' {
+                        *byte = b'*';
+                    }
+                }
+            }
+            source.text = String::from_utf8(bytes).unwrap_or_default();
+        }
+    }
+
     /// The text of a file.
     pub fn text(&self, file: FileId) -> &str {
         self.get(file).map_or("", |source| &source.text)

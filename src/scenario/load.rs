@@ -1,8 +1,8 @@
 //! From files to a [`Scenario`]: reads, includes, merges, decodes, resolves.
 //!
 //! A scenario is one file, a folder of files, or a text. Lists of several files are concatenated, mappings merged; a
-//! single value that two files give differently is an error that shows both places. Nothing here prints: what is wrong
-//! comes back as [`Diagnostics`].
+//! single value that two files give differently is an error that shows both places. What is no scenario but configuration
+//! that [`import`] knows becomes a part of one. Nothing here prints: what is wrong comes back as [`Diagnostics`].
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -12,6 +12,7 @@ use super::Scenario;
 use super::decode::{Decoder, Findings};
 use super::diagnostic::{Diagnostic, Diagnostics, FileId, Place, Sources};
 use super::file::{ScenarioFile, TOP_LEVEL_KEYS};
+use super::import::{self, Form, Import};
 use super::resolve::resolve;
 use super::tree::{self, Entry, Node, Value};
 use super::value::At;
@@ -20,6 +21,8 @@ use super::value::At;
 pub enum Source<'a> {
     /// A file, or a folder whose `*.yaml`, `*.yml` and `*.json` files are merged in the order of their names.
     Path(&'a Path),
+    /// Files and folders with configuration of any kind; of a folder every file that is not hidden. `-` is the reader.
+    Import(&'a [PathBuf], &'a mut dyn Read),
     /// A stream, such as standard input.
     Reader(&'a mut dyn Read),
     /// A text with the name it is shown under.
@@ -60,13 +63,24 @@ pub fn load(source: Source<'_>) -> Loaded {
             loader.path(path);
             path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
         }
+        Source::Import(paths, reader) => {
+            loader.importing = true;
+            for path in paths {
+                if path == Path::new("-") {
+                    loader.reader(reader);
+                } else {
+                    loader.path(path);
+                }
+            }
+            Some("imported".into())
+        }
         Source::Reader(reader) => {
             loader.reader(reader);
             None
         }
         Source::Text { name, text } => {
-            let file = loader.sources.add(name, text);
-            loader.document(file, None);
+            let file = loader.import.sources.add(name, text);
+            loader.text(file, None);
             Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned())
         }
     };
@@ -83,8 +97,10 @@ pub fn check(file: &ScenarioFile, sources: &Sources) -> (Option<Scenario>, Diagn
 
 #[derive(Default)]
 struct Loader {
-    sources: Sources,
-    report: Vec<Diagnostic>,
+    /// The texts, what is wrong with them, and what is not written as a scenario.
+    import: Import,
+    /// Anything may be configuration: what is no scenario is not refused for that.
+    importing: bool,
     /// The merged top level.
     merged: Vec<Entry>,
     /// Files being read, outermost first: an include of one of them is a cycle.
@@ -98,9 +114,13 @@ impl Loader {
         if !path.is_dir() {
             return self.file(path, None);
         }
+        let importing = self.importing;
         let wanted = |path: &PathBuf| {
             let extension = path.extension().and_then(|extension| extension.to_str());
-            path.is_file() && matches!(extension, Some("yaml" | "yml" | "json"))
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            let spare = name.starts_with(b".") || name.ends_with(b"~") || extension == Some("backup");
+            let known = if importing { !spare } else { matches!(extension, Some("yaml" | "yml" | "json")) };
+            known && path.is_file()
         };
         let mut paths = match std::fs::read_dir(path) {
             Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).filter(wanted).collect::<Vec<_>>(),
@@ -108,8 +128,9 @@ impl Loader {
         };
         paths.sort();
         if paths.is_empty() {
-            let message = format!("the folder {} holds no *.yaml, *.yml or *.json file", path.display());
-            self.report.push(Diagnostic::unusable("empty", message));
+            let what = if importing { "file" } else { "*.yaml, *.yml or *.json file" };
+            let message = format!("the folder {} holds no {what}", path.display());
+            self.import.report.push(Diagnostic::unusable("empty", message));
         }
         for path in paths {
             self.file(&path, None);
@@ -121,7 +142,7 @@ impl Loader {
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if self.open.contains(&identity) {
             let message = format!("{} includes itself", path.display());
-            self.report.push(
+            self.import.report.push(
                 Diagnostic::unusable("include-cycle", message)
                     .at(by.unwrap_or(Place::NOWHERE))
                     .help("remove one include of the circle"),
@@ -131,12 +152,12 @@ impl Loader {
         if !self.done.insert(identity.clone()) {
             return;
         }
-        match std::fs::read(path) {
+        match read_bounded(path) {
             Ok(bytes) => {
                 self.open.push(identity);
-                let file = self.bytes(path.display().to_string(), &bytes);
+                let file = self.bytes(path.display().to_string(), bytes);
                 if let Some(file) = file {
-                    self.document(file, Some(path));
+                    self.text(file, Some(path));
                 }
                 self.open.pop();
             }
@@ -146,72 +167,104 @@ impl Loader {
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error, by: Option<Place>) {
         let message = format!("cannot read {}: {error}", path.display());
-        self.report.push(Diagnostic::unusable("unreadable", message).at(by.unwrap_or(Place::NOWHERE)));
+        self.import.report.push(Diagnostic::unusable("unreadable", message).at(by.unwrap_or(Place::NOWHERE)));
     }
 
     fn reader(&mut self, reader: &mut dyn Read) {
         let mut bytes = Vec::new();
         if let Err(error) = reader.take(tree::MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
             let message = format!("cannot read standard input: {error}");
-            self.report.push(Diagnostic::unusable("unreadable", message));
+            self.import.report.push(Diagnostic::unusable("unreadable", message));
             return;
         }
-        if let Some(file) = self.bytes("<stdin>".into(), &bytes) {
-            self.document(file, None);
+        if let Some(file) = self.bytes("<stdin>".into(), bytes) {
+            self.text(file, None);
         }
     }
 
-    fn bytes(&mut self, name: String, bytes: &[u8]) -> Option<FileId> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) if text.len() <= tree::MAX_BYTES => Some(self.sources.add(name, text)),
-            Ok(text) => {
-                let message = format!("{name} has {} bytes or more, at most {} are read", text.len(), tree::MAX_BYTES);
-                self.report.push(Diagnostic::unusable("too-large", message));
-                None
-            }
+    fn bytes(&mut self, name: String, bytes: Vec<u8>) -> Option<FileId> {
+        if bytes.len() > tree::MAX_BYTES {
+            let message = format!("{name} has more than {} bytes, which is the most that is read", tree::MAX_BYTES);
+            let help = "leave out what is not about networks: `gcloud asset export --asset-types=…`";
+            self.import.report.push(Diagnostic::unusable("too-large", message).help(help));
+            return None;
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(self.import.sources.add(name, text)),
             Err(error) => {
                 // Up to the first wrong byte the text is the same, so the place is right.
-                let at = error.valid_up_to() as u32;
-                let file = self.sources.add(name, String::from_utf8_lossy(bytes));
+                let at = error.utf8_error().valid_up_to() as u32;
+                let file = self.import.sources.add(name, String::from_utf8_lossy(error.as_bytes()));
                 let message = format!("byte {at} is not UTF-8");
-                self.report.push(Diagnostic::unusable("not-utf-8", message).at(Place { file, start: at, end: at + 1 }));
+                let place = Place { file, start: at, end: at + 1 };
+                self.import.report.push(Diagnostic::unusable("not-utf-8", message).at(place));
                 None
             }
         }
     }
 
     /// Parses a text and merges it in, then what it includes.
-    fn document(&mut self, file: FileId, path: Option<&Path>) {
-        let root = match tree::parse(self.sources.text(file), file, &mut self.report) {
-            Ok(root) => root,
-            Err(diagnostic) => return self.report.push(*diagnostic),
+    fn text(&mut self, file: FileId, path: Option<&Path>) {
+        let form = import::form(self.import.sources.text(file));
+        let Import { sources, report, .. } = &mut self.import;
+        let documents = match form {
+            Form::Tree => match tree::parse_all(sources.text(file), file, report) {
+                Ok(documents) => documents,
+                Err(diagnostic) => return report.push(*diagnostic),
+            },
+            Form::Lines => tree::parse_lines(sources.text(file), file, report),
+            form => return self.import.text(form, file, path),
         };
-        let start = Place { file, start: 0, end: 0 };
-        let entries = match root {
-            None => return self.report.push(Diagnostic::unusable("empty", "the file is empty").at(start)),
-            Some(Node { value: Value::Mapping(entries), .. }) => entries,
-            Some(node) if node.is_null() => {
-                return self.report.push(Diagnostic::unusable("empty", "the file is empty").at(start));
+        let mut scenarios = Vec::new();
+        let mut imported = false;
+        for document in documents {
+            match import::recognise(&document) {
+                Some(format) => {
+                    imported = true;
+                    self.import.document(format, file, path, document);
+                }
+                None => scenarios.push(document),
             }
-            Some(node) => {
+        }
+        if imported || self.importing {
+            scenarios.retain(|document| !document.is_null());
+        }
+        let mut scenarios = scenarios.into_iter();
+        match (scenarios.next(), scenarios.next()) {
+            (None, _) if imported => {}
+            (None, _) if self.importing => self.import.skip("empty files", import::start_of(file)),
+            (None, _) => {
+                let place = import::start_of(file);
+                self.import.report.push(Diagnostic::unusable("empty", "the file is empty").at(place));
+            }
+            (Some(document), None) => self.document(document, path),
+            (Some(_), Some(second)) => self.import.report.push(tree::many_documents(second.place)),
+        }
+    }
+
+    /// Merges a scenario in, then what it includes.
+    fn document(&mut self, root: Node, path: Option<&Path>) {
+        let place = root.place;
+        let entries = match root {
+            Node { value: Value::Mapping(entries), .. } => entries,
+            node if node.is_null() => {
+                return self.import.report.push(Diagnostic::unusable("empty", "the file is empty").at(place));
+            }
+            node if self.importing => return self.not_recognised(&node),
+            node => {
                 let message = format!("found {}, expected a scenario: a mapping", node.describe());
                 let help = if matches!(node.value, Value::Sequence(_)) {
-                    "put an exported list under its key, such as `routers:`"
+                    "put a list under its key, such as `routers:`"
                 } else {
                     "a scenario has keys such as `networks:` and `services:`"
                 };
-                return self.report.push(Diagnostic::unusable("not-a-scenario", message).at(node.place).help(help));
+                let diagnostic = Diagnostic::unusable("not-a-scenario", message).at(place).help(help);
+                return self.import.report.push(diagnostic);
             }
         };
-        let is = |entry: &Entry, keys: &[&str]| keys.contains(&&*entry.key.name);
-        let exported = entries.iter().find(|entry| is(entry, &["kind", "apiVersion", "items"]));
-        // Resources have names, too.
-        let of_scenario = |entry: &&Entry| is(entry, TOP_LEVEL_KEYS) && !is(entry, &["name"]);
-        if let (Some(exported), None) = (exported, entries.iter().find(of_scenario)) {
-            let help = "put it under its key, such as `routers: [{…}]`; so far only files with the keys of a scenario are read";
-            let message = "this is an exported resource, not a scenario";
-            let diagnostic = Diagnostic::unusable("not-a-scenario", message).at(exported.key.place).help(help);
-            return self.report.push(diagnostic);
+        let of_scenario = |entry: &Entry| TOP_LEVEL_KEYS.contains(&&*entry.key.name) && &*entry.key.name != "name";
+        if self.importing && !entries.iter().any(of_scenario) {
+            return self.not_recognised(&Node { place, ..Node::from(entries) });
         }
         let (includes, mut entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| &*entry.key.name == "include");
@@ -219,7 +272,7 @@ impl Loader {
         for entry in entries.iter_mut().filter(|entry| &*entry.key.name == "firewallPolicys") {
             entry.key.name = "firewallPolicies".into();
         }
-        merge(&mut self.merged, entries, &mut self.report);
+        merge(&mut self.merged, entries, &mut self.import.report);
         for include in includes {
             self.includes(include.value, path);
         }
@@ -232,19 +285,19 @@ impl Loader {
             Value::Scalar(_) => vec![node],
             Value::Mapping(_) => {
                 let message = "found a mapping, expected a list of files or globs";
-                return self.report.push(Diagnostic::unusable("wrong-type", message).at(node.place));
+                return self.import.report.push(Diagnostic::unusable("wrong-type", message).at(node.place));
             }
         };
         for pattern in patterns {
             let place = pattern.place;
             let Some(text) = pattern.text().filter(|text| !text.is_empty()) else {
                 let message = format!("found {}, expected a file or a glob", pattern.describe());
-                self.report.push(Diagnostic::unusable("wrong-type", message).at(place));
+                self.import.report.push(Diagnostic::unusable("wrong-type", message).at(place));
                 continue;
             };
             let Some(base) = by else {
                 let message = format!("`{text}` is relative to a file, and this scenario is not one");
-                self.report.push(Diagnostic::unusable("include-not-found", message).at(place));
+                self.import.report.push(Diagnostic::unusable("include-not-found", message).at(place));
                 continue;
             };
             let folder = base.parent().unwrap_or(Path::new(""));
@@ -253,7 +306,7 @@ impl Loader {
                 Ok(paths) => paths.filter_map(Result::ok).filter(|path| path.is_file()).collect::<Vec<_>>(),
                 Err(error) => {
                     let message = format!("`{text}` is not a glob: {}", error.msg);
-                    self.report.push(Diagnostic::unusable("include-not-found", message).at(place));
+                    self.import.report.push(Diagnostic::unusable("include-not-found", message).at(place));
                     continue;
                 }
             };
@@ -262,7 +315,7 @@ impl Loader {
                     "no file matches `{text}` in {}",
                     if folder == Path::new("") { Path::new(".") } else { folder }.display()
                 );
-                self.report.push(Diagnostic::unusable("include-not-found", message).at(place));
+                self.import.report.push(Diagnostic::unusable("include-not-found", message).at(place));
             }
             // A glob may match the file it stands in.
             let glob = text.contains(['*', '?', '[']);
@@ -276,8 +329,21 @@ impl Loader {
         }
     }
 
-    fn finish(self, name: String) -> Loaded {
-        let Loader { sources, report, merged, .. } = self;
+    /// A document that is neither a scenario nor configuration of a known format.
+    fn not_recognised(&mut self, node: &Node) {
+        let keys: Vec<String> = node.entries().iter().take(5).map(|entry| format!("`{}`", entry.key.name)).collect();
+        let found = if keys.is_empty() { node.describe() } else { format!("a mapping with {}", keys.join(", ")) };
+        let message = format!("nothing here is about networks or Cloud Run: found {found}");
+        let place = Place { end: node.place.start, ..node.place };
+        self.import.report.push(Diagnostic::note("not-recognised", message).at(place));
+    }
+
+    fn finish(mut self, name: String) -> Loaded {
+        self.import.complete();
+        let Loader { mut import, mut merged, .. } = self;
+        let imported = import.entries();
+        let Import { sources, mut report, .. } = import;
+        merge(&mut merged, imported, &mut report);
         let decoder = Decoder::default();
         let (mut file, lost_items) = ScenarioFile::decode(&merged, &decoder);
         file.name.get_or_insert_with(|| At::from(name));
@@ -297,6 +363,13 @@ impl Loader {
         diagnostics.sort();
         Loaded { file, scenario, diagnostics, sources }
     }
+}
+
+/// Reads a file, but not much more than may be read of it.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(tree::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Adds the entries of another file: lists are concatenated, mappings merged.

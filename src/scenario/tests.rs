@@ -172,7 +172,6 @@ fn each_mistake_has_its_code_and_place() {
         ("# nothing\n", &["empty 1:1"]),
         ("- a\n- b\n", &["not-a-scenario 1:1"]),
         ("just words", &["not-a-scenario 1:1"]),
-        ("kind: compute#router\nname: r\n", &["not-a-scenario 1:1"]),
         ("netwroks: []\n", &["unknown-field 1:1"]),
         ("name: a\nname: b\n", &["duplicate-key 2:1"]),
         ("networks: {name: a}\n", &["wrong-type 1:11"]),

@@ -1,0 +1,55 @@
+//! Keeps secrets out of what is shown.
+//!
+//! A finding quotes the line it is about, and exported configuration has whatever people put into environment variables,
+//! metadata and state files. Values that are or may be secret are overwritten in the text that findings quote; the
+//! resources that an import makes never hold them, for a scenario has no field for them.
+
+use crate::scenario::diagnostic::{Place, Sources};
+use crate::scenario::tree::{Node, Value};
+
+/// Keys whose values, all the way down, are nobody's business.
+const SECRET_SUBTREES: &[&str] = &[
+    "env",
+    "envs",
+    "environmentVariables",
+    "environment_variables",
+    "buildEnvironmentVariables",
+    "build_environment_variables",
+    "metadata_startup_script",
+    "sensitive_values",
+    "annotations_all",
+];
+
+/// Parts of a key that say its value is secret.
+const SECRET_WORDS: &[&str] =
+    &["password", "passwd", "secret", "token", "privatekey", "credential", "apikey", "startupscript", "sshkeys"];
+
+/// Overwrites the secrets of a document in its text.
+pub(super) fn hide(node: &Node, sources: &mut Sources) {
+    let mut places = Vec::new();
+    collect(node, false, &mut places);
+    sources.hide(&places);
+}
+
+fn collect(node: &Node, secret: bool, places: &mut Vec<Place>) {
+    match &node.value {
+        Value::Scalar(_) if secret => places.push(node.place),
+        Value::Scalar(_) => {}
+        Value::Sequence(items) => items.iter().for_each(|item| collect(item, secret, places)),
+        Value::Mapping(entries) => {
+            // `{name: …, value: …}` and `{key: …, value: …}`: an environment variable, an item of a VM's metadata.
+            let named = entries.iter().any(|entry| matches!(&*entry.key.name, "name" | "key"));
+            for entry in entries {
+                let key = &*entry.key.name;
+                let secret = secret || is_secret(key) || (named && key == "value");
+                collect(&entry.value, secret, places);
+            }
+        }
+    }
+}
+
+/// Whether a field of this name holds what nobody should see.
+pub(super) fn is_secret(key: &str) -> bool {
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).flat_map(char::to_lowercase).collect();
+    SECRET_SUBTREES.contains(&key) || SECRET_WORDS.iter().any(|word| plain.contains(word))
+}
