@@ -507,3 +507,91 @@ fn covering(addresses: &[Ipv4Addr]) -> Option<Ipv4Net> {
     let length = (8..=24).rev().find(fits)?;
     Some(Ipv4Net::new(first, length).ok()?.trunc())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::diagnostic::Sources;
+    use crate::scenario::tree;
+
+    /// What is made up for resources written as a scenario has them: kind, name, range; and the findings' codes.
+    fn made(text: &str) -> (Vec<String>, Vec<&'static str>) {
+        let (mut sources, mut report, mut build) = (Sources::default(), Vec::new(), Build::default());
+        let file = sources.add("t", text);
+        let root = tree::parse(text, file, &mut report).expect("YAML").expect("a document");
+        let mut resources = Vec::new();
+        for entry in root.entries() {
+            let kind = Kind::of_collection(&entry.key.name).expect("a kind");
+            let items = entry.value.items().iter().cloned();
+            resources.extend(items.map(|node| Resource { kind, node, project: None }));
+        }
+        let given = resources.len();
+        complete(&mut resources, &[], &mut build, &mut report);
+        let line = |resource: &Resource| {
+            let fields = ["name", "region", "network", "ipCidrRange"];
+            let fields = fields.iter().filter_map(|key| text_of(&resource.node, key));
+            format!("{} {}", resource.kind.key(), fields.collect::<Vec<_>>().join(" "))
+        };
+        (resources[given..].iter().map(line).collect(), report.iter().map(|finding| finding.code).collect())
+    }
+
+    fn text_of<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+        text(node, key)
+    }
+
+    #[test]
+    fn a_described_network_needs_nothing() {
+        let text = "networks: [{name: vpc}]\n\
+             subnetworks: [{name: apps, region: r1, network: vpc, ipCidrRange: 10.9.0.0/26}]\n\
+             services: [{name: api, region: r1, template: {vpcAccess: {networkInterfaces: [{subnetwork: apps}]}}}]\n";
+        assert_eq!(made(text), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_connector_alone_gets_a_range_a_network_and_a_region() {
+        let text = "services: [{name: api, template: {vpcAccess: {connector: conn}}}]\n";
+        let expected =
+            ["connectors conn us-central1 unknown-network 10.8.0.0/28", "networks unknown-network"].map(String::from);
+        assert_eq!(made(text), (expected.into(), vec!["assumed-region", "assumed-connector", "assumed-network"]));
+    }
+
+    #[test]
+    fn the_default_network_is_as_google_makes_it() {
+        let text = "services: [{name: api, region: europe-west4, template: {vpcAccess: {networkInterfaces: \
+             [{network: default}]}}}]\n";
+        let (made, codes) = made(text);
+        assert_eq!(made[..2], ["networks default", "subnetworks default europe-west4 default 10.164.0.0/20"]);
+        let rules: Vec<&str> = made[2..].iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        assert_eq!(rules, ["default-allow-internal", "default-allow-ssh", "default-allow-rdp", "default-allow-icmp"]);
+        assert_eq!(codes, ["assumed-network", "assumed-subnet"]);
+    }
+
+    #[test]
+    fn the_subnet_of_vms_holds_their_addresses() {
+        let text = "networks: [{name: vpc, subnetworks: [regions/r1/subnetworks/apps]}, {name: other}]\n\
+             instances:\n\
+             - {name: a, zone: r1-b, networkInterfaces: [{subnetwork: regions/r1/subnetworks/apps, networkIP: 172.16.1.2}]}\n\
+             - {name: b, zone: r1-b, networkInterfaces: [{subnetwork: regions/r1/subnetworks/apps, networkIP: 172.16.2.9}]}\n";
+        assert_eq!(made(text), (vec!["subnetworks apps r1 vpc 172.16.0.0/22".into()], vec!["assumed-subnet"]));
+    }
+
+    #[test]
+    fn a_gateway_gets_its_addresses_and_its_router_a_network() {
+        let text = "networks: [{name: vpc}]\nrouters: [{name: r, region: r1, nats: [{name: n, natIps: \
+             [regions/r1/addresses/ip-1, 203.0.113.9], rules: [{action: {sourceNatActiveIps: [ip-1, ip-2]}}]}]}]\n";
+        let (made, codes) = made(text);
+        assert_eq!(made, ["addresses ip-1 r1", "addresses ip-2 r1"]);
+        assert_eq!(codes, ["assumed-network", "assumed-address", "assumed-address"]);
+    }
+
+    #[test]
+    fn a_workload_takes_the_region_of_its_connector() {
+        let text = "networks: [{name: vpc}]\n\
+             connectors: [{name: c, region: r1, network: vpc, ipCidrRange: 10.8.0.0/28}, \
+             {name: d, region: r2, network: vpc, ipCidrRange: 10.8.0.16/28}]\n\
+             services: [{name: api, template: {vpcAccess: {connector: d}}}]\n";
+        let (made, codes) = made(text);
+        assert!(made.is_empty(), "{made:?}");
+        assert_eq!(codes, ["assumed-region"]);
+    }
+}

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::path::{self, ResourcePath};
-use super::{Kind, Resource};
+use super::{Kind, Resource, placeholders};
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::tree::{Build, Node, Value};
 
@@ -57,7 +57,10 @@ struct Identity {
 }
 
 /// Merges resources, in the order in which the first part of each came.
-pub(super) fn merge(resources: Vec<Resource>, build: &mut Build, report: &mut Vec<Diagnostic>) -> Vec<Resource> {
+pub(super) fn merge(mut resources: Vec<Resource>, build: &mut Build, report: &mut Vec<Diagnostic>) -> Vec<Resource> {
+    for resource in &mut resources {
+        placeholders::replace(&mut resource.node, report);
+    }
     let keep_names = resources.iter().any(|resource| resource.kind == Kind::OrgPolicy);
     let mut identified: Vec<(Identity, Resource)> =
         resources.into_iter().map(|mut resource| (identify(&mut resource, build, keep_names), resource)).collect();
@@ -378,4 +381,111 @@ impl Union<'_> {
 fn last_segment(text: &str) -> &str {
     // A range is no path.
     if text.parse::<ipnet::IpNet>().is_ok() { text } else { text.rsplit('/').next().unwrap_or(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::diagnostic::Sources;
+    use crate::scenario::tree;
+
+    /// Resources written as a scenario has them, each text a file, with what the merge says.
+    fn merged(texts: &[&str]) -> (Vec<(Kind, serde_json::Value)>, Vec<String>) {
+        let (mut sources, mut report, mut build) = (Sources::default(), Vec::new(), Build::default());
+        let mut resources = Vec::new();
+        for text in texts {
+            let file = sources.add("t", *text);
+            for entry in tree::parse(text, file, &mut report).expect("YAML").expect("a document").entries() {
+                let kind = Kind::of_collection(&entry.key.name).expect("a kind");
+                let items = entry.value.items().iter().cloned();
+                resources.extend(items.map(|node| Resource { kind, node, project: None }));
+            }
+        }
+        let mut resources = merge(resources, &mut build, &mut report);
+        shorten_references(&mut resources);
+        let found = report.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
+        (resources.iter().map(|resource| (resource.kind, json(&resource.node))).collect(), found)
+    }
+
+    fn json(node: &Node) -> serde_json::Value {
+        match &node.value {
+            Value::Scalar(scalar) => scalar.text.to_string().into(),
+            Value::Sequence(items) => items.iter().map(json).collect(),
+            Value::Mapping(entries) => {
+                entries.iter().map(|entry| (entry.key.name.to_string(), json(&entry.value))).collect()
+            }
+        }
+    }
+
+    const URL: &str = "https://www.googleapis.com/compute/v1/projects";
+
+    #[test]
+    fn paths_become_names_where_they_are_clear() {
+        let text = format!(
+            "networks: [{{name: core}}]\n\
+             subnetworks:\n\
+             - {{name: apps, region: {URL}/p/regions/r1, network: {URL}/p/global/networks/core}}\n\
+             - {{name: apps, region: r2, network: core}}\n\
+             connectors: [{{name: projects/p/locations/r1/connectors/c, subnet: {{name: apps, projectId: p}}}}]\n\
+             routers: [{{name: r, region: r1, network: {URL}/q/global/networks/other, nats: [{{name: n, subnetworks: \
+             [{{name: {URL}/p/regions/r1/subnetworks/apps}}]}}]}}]\n"
+        );
+        let (resources, found) = merged(&[&text]);
+        let nodes: Vec<String> = resources.iter().map(|(_, node)| node.to_string()).collect();
+        assert_eq!(nodes[1], r#"{"name":"apps","region":"r1","network":"core"}"#);
+        assert_eq!(nodes[3], r#"{"name":"c","region":"r1","subnet":{"name":"apps"}}"#);
+        // Two subnets have the name, so the region is needed; a network of another project keeps its path.
+        assert!(nodes[4].contains(r#""subnetworks":[{"name":"regions/r1/subnetworks/apps"}]"#), "{}", nodes[4]);
+        assert!(nodes[4].contains("projects/q/global/networks/other"), "{}", nodes[4]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn parts_of_a_router_become_one_and_a_difference_is_told() {
+        let (resources, found) = merged(&[
+            "routers: [{name: r, region: r1, network: core, nats: [{name: n, minPortsPerVm: 64}]}]\n",
+            "routers: [{name: r, nats: [{name: n, minPortsPerVm: 128, natIps: [a]}, {name: m}]}]\n",
+        ]);
+        let [(Kind::Router, router)] = resources.as_slice() else { panic!("one router: {resources:?}") };
+        let expected = r#"{"name":"r","region":"r1","network":"core","nats":[{"name":"n","minPortsPerVm":"64","natIps":["a"]},{"name":"m"}]}"#;
+        assert_eq!(router.to_string(), expected);
+        assert_eq!(
+            found,
+            ["conflict: `minPortsPerVm` of `n` of router `r` is given twice: 64 and 128; the first counts"]
+        );
+    }
+
+    #[test]
+    fn equal_resources_count_once_whatever_passes() {
+        let (resources, found) = merged(&[
+            "firewalls: [{name: f, network: core, id: '1', sourceRanges: [10.0.0.0/8, 172.16.0.0/12]}]\n",
+            "firewalls: [{name: f, network: global/networks/core, id: '2', sourceRanges: [172.16.0.0/12, 10.0.0.0/8]}]\n",
+        ]);
+        assert_eq!((resources.len(), found), (1, Vec::new()));
+    }
+
+    #[test]
+    fn equal_names_in_two_regions_are_two_resources() {
+        let (resources, _) = merged(&["addresses: [{name: a, region: r1}, {name: a, region: r2}]\n"]);
+        assert_eq!(resources.len(), 2);
+    }
+
+    #[test]
+    fn of_two_projects_with_a_network_of_one_name_the_second_is_renamed_with_what_refers_to_it() {
+        let network = |project: &str| format!("{{name: default, selfLink: {URL}/{project}/global/networks/default}}");
+        let text = format!(
+            "networks: [{}, {}]\n\
+             routers: [{{name: r, region: r1, network: {URL}/q/global/networks/default}}]\n\
+             connectors: [{{name: projects/q/locations/r1/connectors/c, network: default}}, \
+             {{name: projects/p/locations/r1/connectors/d, network: default}}]\n",
+            network("p"),
+            network("q")
+        );
+        let (resources, found) = merged(&[&text]);
+        let field = |at: usize, key: &str| resources[at].1[key].as_str().unwrap_or_default().to_owned();
+        assert_eq!((field(0, "name"), field(1, "name")), ("default".into(), "q-default".into()));
+        assert_eq!(field(2, "network"), "q-default");
+        assert_eq!((field(3, "network"), field(4, "network")), ("q-default".into(), "default".into()));
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
 }

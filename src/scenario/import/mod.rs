@@ -30,6 +30,7 @@ mod knative;
 mod merge;
 mod observed;
 mod path;
+mod placeholders;
 mod print;
 mod recognise;
 mod rest;
