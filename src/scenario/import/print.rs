@@ -83,7 +83,7 @@ fn header(out: &mut String, file: &ScenarioFile, imported: &Imported, sources: &
         .as_object()
         .into_iter()
         .flatten()
-        .filter_map(|(key, value)| Some(format!("{} {key}", value.as_array()?.len())))
+        .filter_map(|(key, value)| Some(format!("{key} {}", value.as_array()?.len())))
         .collect();
     let counts = if counts.is_empty() { "nothing that a scenario has".into() } else { counts.join(", ") };
     comment_lines(out, &format!("Read: {counts}."));
@@ -125,8 +125,15 @@ impl Comments {
         let told = imported.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
         for finding in told {
             let Some(place) = finding.place else { continue };
-            // What was made up stands where it is named; else the smallest item around the place.
-            let exact = items.iter().find(|item| item.2 == place);
+            // What was made up stands where it is named, with others perhaps; else the smallest item around the place.
+            let made = match finding.code {
+                "assumed-network" => "networks",
+                "assumed-subnet" => "subnetworks",
+                "assumed-connector" => "connectors",
+                "assumed-address" => "addresses",
+                _ => "",
+            };
+            let exact = items.iter().find(|item| item.2 == place && item.0 == made);
             let around = || {
                 let around = items.iter().filter(|item| item.2.contains(place));
                 around.min_by_key(|item| item.2.end - item.2.start)

@@ -1,0 +1,2 @@
+project = "shop-prod"
+region  = "us-central1"
