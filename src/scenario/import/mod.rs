@@ -185,6 +185,8 @@ pub(crate) struct Import {
     /// Where texts come from, for what they refer to beside them.
     pub paths: HashMap<FileId, PathBuf>,
     modules: terraform::Modules,
+    rest: rest::Progress,
+    assets: assets::Assets,
     scripts: Vec<(FileId, Format)>,
 }
 
@@ -257,10 +259,12 @@ impl Import {
 
     /// Reads what can only be read when all texts are there: modules of several files, scripts that build on each other.
     pub fn complete(&mut self) {
+        assets::complete(self);
         let modules = std::mem::take(&mut self.modules);
         terraform::evaluate(self, modules);
         let scripts = std::mem::take(&mut self.scripts);
         commands::read(self, &scripts);
+        rest::complete(self);
     }
 
     /// The resources as a scenario has them: merged, completed, a list for each kind. `own` is what a scenario that includes

@@ -18,6 +18,11 @@ const SECRET_SUBTREES: &[&str] = &[
     "metadata_startup_script",
     "sensitive_values",
     "annotations_all",
+    // What containers are started with, and what BGP peers and Interconnect partners know each other by.
+    "args",
+    "command",
+    "md5AuthenticationKeys",
+    "pairingKey",
 ];
 
 /// Parts of a key that say its value is secret.
