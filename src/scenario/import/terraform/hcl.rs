@@ -1,7 +1,0 @@
-//! Placeholder.
-
-use super::{Block, Import, Modules};
-
-pub(super) fn blocks(_: &mut Import, _: Modules) -> Vec<Block> {
-    Vec::new()
-}
