@@ -50,6 +50,7 @@ pub(super) fn complete(resources: &mut Vec<Resource>, own: &[Entry], build: &mut
         at = end;
         resources.append(&mut assumer.made);
     }
+    assumer.automatic_subnets(resources);
     assumer.default_rules(resources);
     resources.append(&mut assumer.made);
 }
@@ -310,6 +311,18 @@ impl Assumer<'_> {
     }
 
     fn subnetwork(&mut self, node: &Node, network: Option<String>, region: Option<&str>) {
+        self.subnetwork_of(node, network, region, SUBNETS, 24);
+    }
+
+    /// Makes a subnet up; without better knowledge its range is a free one of a length.
+    fn subnetwork_of(
+        &mut self,
+        node: &Node,
+        network: Option<String>,
+        region: Option<&str>,
+        within: Ipv4Net,
+        length: u8,
+    ) {
         let Some(reference) = node.text().filter(|text| !text.is_empty()) else { return };
         let name = bare(reference).to_owned();
         let named = path::parse(reference).and_then(|path| path.location).map(str::to_owned);
@@ -342,7 +355,7 @@ impl Assumer<'_> {
                 (range.to_string(), message)
             }
             (None, None) => {
-                let range = self.known.free_range(SUBNETS, 24);
+                let range = self.known.free_range(within, length);
                 (range.to_string(), format!("the subnet `{name}` is not described: assumed {range}, made up"))
             }
         };
@@ -377,7 +390,7 @@ impl Assumer<'_> {
                 if text(node, "network").is_some() {
                     self.named_network(node);
                 } else if let Some(subnet) = node.at_path(&["subnet", "name"]) {
-                    self.subnetwork(subnet, None, region.as_deref());
+                    self.subnetwork_of(subnet, None, region.as_deref(), CONNECTORS, 28);
                 }
             }
             Kind::Instance => {
@@ -431,6 +444,24 @@ impl Assumer<'_> {
         let help = "import what `gcloud compute addresses list --format=json` prints, too";
         self.note("assumed-address", message, node.place, help);
         self.make(Kind::Address, node.place, fields);
+    }
+
+    /// The subnets of auto mode networks in the regions that anything is in.
+    fn automatic_subnets(&mut self, resources: &[Resource]) {
+        let mut regions: Vec<String> = self.known.regions.iter().cloned().collect();
+        regions.sort();
+        for resource in resources.iter().filter(|resource| resource.kind == Kind::Network) {
+            if text(&resource.node, "autoCreateSubnetworks") != Some("true") {
+                continue;
+            }
+            let Some(name) = resource.node.get("name") else { continue };
+            for region in &regions {
+                if auto_mode::range(region).is_some() {
+                    let network = name.text().map(str::to_owned);
+                    self.subnetwork(name, network, Some(region));
+                }
+            }
+        }
     }
 
     /// The firewall rules of a network `default` that was assumed, unless some were read.

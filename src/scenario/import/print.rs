@@ -12,6 +12,9 @@ use crate::scenario::diagnostic::{Diagnostic, FileId, Place, Severity, Sources};
 use crate::scenario::file::ScenarioFile;
 use crate::scenario::value::At;
 
+/// How many files of a format are named.
+const MOST_NAMES: usize = 12;
+
 /// What an import has read.
 #[derive(Debug, Clone, Default)]
 pub struct Imported {
@@ -67,16 +70,17 @@ fn comment_lines(out: &mut String, text: &str) {
 }
 
 fn header(out: &mut String, file: &ScenarioFile, imported: &Imported, sources: &Sources) {
-    let mut texts: Vec<String> =
-        imported.read.iter().map(|(text, format)| format!("{} ({format})", sources.name(*text))).collect();
-    texts.dedup();
-    let more = texts.len().saturating_sub(12);
-    texts.truncate(12);
-    if more > 0 {
-        texts.push(format!("and {more} more"));
+    let mut by_format: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (text, format) in &imported.read {
+        by_format.entry(format).or_default().push(sources.name(*text));
     }
-    if !texts.is_empty() {
-        comment_lines(out, &format!("Imported from {}.", texts.join(", ")));
+    for (format, names) in by_format {
+        let more = match names.len().saturating_sub(MOST_NAMES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let names = names.iter().take(MOST_NAMES).copied().collect::<Vec<_>>().join(", ");
+        comment_lines(out, &format!("Imported from {format}: {names}{more}."));
     }
     let document = serde_json::to_value(file).expect("a scenario file is data");
     let counts: Vec<String> = document

@@ -326,9 +326,11 @@ impl Resolver<'_> {
         }
     }
 
-    /// A tier for automatic addresses where there are none.
+    /// A tier for automatic addresses where there are none. `PREMIUM` is what the API prints of every gateway.
     fn network_tier_used(&mut self, nat: &RouterNat, allocate: IpAllocation) {
-        if let (Some(tier), IpAllocation::Manual) = (&nat.auto_network_tier, allocate) {
+        if let (Some(tier), IpAllocation::Manual) = (&nat.auto_network_tier, allocate)
+            && tier.value != compute::NetworkTier::Premium
+        {
             let message = "autoNetworkTier has no effect with MANUAL_ONLY: reserved addresses have their own tier";
             self.push(
                 Diagnostic::warning("unused-network-tier", message)

@@ -187,7 +187,8 @@ impl Resolver<'_> {
             let auto = network.auto_create_subnetworks.as_ref().filter(|auto| auto.value);
             let used =
                 self.out.subnetworks.iter().any(|subnet| self.out.networks[subnet.network].name == network.name.name());
-            if let (Some(auto), false) = (auto, used) {
+            // Who sends nothing into a network needs no subnet.
+            if let (Some(auto), false, false) = (auto, used, self.out.workloads.is_empty()) {
                 let message = format!("the automatic subnets of network `{}` are not made", network.name.name());
                 self.push(
                     Diagnostic::warning("not-simulated", message)
