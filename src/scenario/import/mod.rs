@@ -185,7 +185,9 @@ pub(crate) struct Import {
     /// Where texts come from, for what they refer to beside them.
     pub paths: HashMap<FileId, PathBuf>,
     modules: terraform::Modules,
+    /// What was seen of lists.
     rest: rest::Progress,
+    /// Assets, of which a later text may have a newer state.
     assets: assets::Assets,
     scripts: Vec<(FileId, Format)>,
 }
