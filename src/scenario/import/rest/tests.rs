@@ -1,6 +1,6 @@
 //! Each shape and each trap, with fixtures of our own; and real answers of the APIs, when they are at hand.
 
-use crate::scenario::diagnostic::FileId;
+use crate::scenario::diagnostic::{FileId, Severity};
 use crate::scenario::import::{Format, Import, Kind, recognise};
 use crate::scenario::tree::{self, Node, Value};
 
@@ -8,6 +8,11 @@ mod data;
 
 /// Reads texts as an import does, up to where resources are merged.
 pub(in crate::scenario::import) fn import_of(texts: &[&str]) -> Import {
+    import_into(None, texts)
+}
+
+/// The same for texts that a scenario includes.
+fn import_into(own: Option<&str>, texts: &[&str]) -> Import {
     let mut import = Import::default();
     for (at, text) in texts.iter().enumerate() {
         let file = import.sources.add(format!("{at}.json"), *text);
@@ -18,6 +23,15 @@ pub(in crate::scenario::import) fn import_of(texts: &[&str]) -> Import {
         }
     }
     import.complete();
+    let own = own.map_or_else(Vec::new, |text| {
+        let file = import.sources.add("scenario.yaml", text);
+        let root = documents(&mut import, file).remove(0);
+        match root.value {
+            Value::Mapping(entries) => entries,
+            _ => Vec::new(),
+        }
+    });
+    super::complete(&mut import, &own);
     import
 }
 
@@ -176,7 +190,7 @@ fn a_list_that_is_not_all_is_told() {
         "{services: [{name: projects/p/locations/r/services/a, template: {}}], nextPageToken: abc}",
         "{connectors: [], unreachable: [locations/us-west1]}",
     ]);
-    assert_eq!(findings(&import), ["more-pages abc", "incomplete-list locations/us-west1"]);
+    assert_eq!(findings(&import), ["more-pages ***", "incomplete-list locations/us-west1"]);
 }
 
 #[test]
@@ -377,6 +391,21 @@ fn subnet_routes_go_and_those_without_a_subnet_are_told() {
     assert_eq!(import.resources.iter().filter(|it| it.kind == Kind::Route).count(), 1);
     assert_eq!(findings(&import), ["subnets-not-described 10.2.0.0/24"]);
     assert!(import.report[0].message.contains("10.2.0.0/24"), "{}", import.report[0].message);
+}
+
+#[test]
+fn a_scenario_that_includes_a_list_of_routes_keeps_its_networks_and_subnets() {
+    let list = format!("[{}]", subnet_route("a", "10.0.0.0/24"));
+    let subnets = "subnetworks: [{name: a, network: vpc, ipCidrRange: 10.0.0.0/24}]";
+    let own = format!("networks: [{{name: vpc}}]\n{subnets}");
+    let import = import_into(Some(&own), &[&list]);
+    assert!(import.resources.is_empty());
+    let codes: Vec<&str> = import.report.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["default-route-deleted"]);
+    assert_eq!(import.report[0].severity, Severity::Warning);
+    let own = format!("networks: [{{name: vpc, deleteDefaultRoutesOnCreate: true}}]\n{subnets}");
+    let import = import_into(Some(&own), &[&list]);
+    assert!(import.resources.is_empty() && import.report.is_empty());
 }
 
 #[test]
