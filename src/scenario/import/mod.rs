@@ -185,7 +185,9 @@ pub(crate) struct Import {
     /// Where texts come from, for what they refer to beside them.
     pub paths: HashMap<FileId, PathBuf>,
     modules: terraform::Modules,
+    /// What was seen of lists.
     rest: rest::Progress,
+    /// Assets, of which a later text may have a newer state.
     assets: assets::Assets,
     scripts: Vec<(FileId, Format)>,
 }
@@ -264,12 +266,12 @@ impl Import {
         terraform::evaluate(self, modules);
         let scripts = std::mem::take(&mut self.scripts);
         commands::read(self, &scripts);
-        rest::complete(self);
     }
 
     /// The resources as a scenario has them: merged, completed, a list for each kind. `own` is what a scenario that includes
     /// them describes itself.
     pub fn entries(&mut self, own: &[Entry]) -> Vec<Entry> {
+        rest::complete(self, own);
         let mut resources = merge::merge(std::mem::take(&mut self.resources), &mut self.build, &mut self.report);
         assume::complete(&mut resources, own, &mut self.build, &mut self.report);
         merge::shorten_references(&mut resources);

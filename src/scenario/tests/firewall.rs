@@ -385,8 +385,12 @@ fn an_effective_firewall_is_a_part_of_a_scenario() {
         policies(&scenario),
         [("first", hierarchical), ("second", hierarchical), ("network", FirewallPolicyKind::Network)]
     );
-    // With two networks, whose policy would it be?
+    // Of two networks it is that of the rules; without any rule, whose policy would it be?
     fs::write(&path, "networks: [{name: vpc}, {name: other}]\ninclude: [effective.json]\n").unwrap();
+    let loaded = crate::scenario::load::load(crate::scenario::load::Source::Path(&path));
+    assert_eq!(findings(&loaded, &[Severity::Unusable]).len(), 0);
+    let policies = r#"{"firewallPolicys": [{"name": "network", "type": "NETWORK", "rules": []}]}"#;
+    fs::write(folder.path().join("effective.json"), policies).unwrap();
     let loaded = crate::scenario::load::load(crate::scenario::load::Source::Path(&path));
     assert_eq!(findings(&loaded, &[Severity::Unusable]).len(), 1);
 }

@@ -13,15 +13,15 @@ use super::prepare::child;
 use super::shape::text;
 use crate::scenario::diagnostic::{Diagnostic, FileId, Place};
 use crate::scenario::import::{Kind, Resource, path};
-use crate::scenario::tree::{Node, Value};
+use crate::scenario::tree::{Entry, Node, Value};
 
 /// How many ranges a finding names.
 const NAMED: usize = 5;
 
-/// After all texts are read.
-pub(in crate::scenario::import) fn complete(import: &mut Import) {
-    deleted_default_routes(import);
-    subnet_routes(import);
+/// After all texts are read. `own` is what a scenario that includes them describes itself.
+pub(in crate::scenario::import) fn complete(import: &mut Import, own: &[Entry]) {
+    deleted_default_routes(import, own);
+    subnet_routes(import, own);
     subnets_of_connectors(import);
     services_of_functions(import);
     firewall_policies(import);
@@ -30,6 +30,12 @@ pub(in crate::scenario::import) fn complete(import: &mut Import) {
 /// The last segment of a text field.
 fn name<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
     text(node, key).map(path::location)
+}
+
+/// What a scenario has under a key.
+fn list_of<'o>(own: &'o [Entry], key: &str) -> impl Iterator<Item = &'o Node> {
+    let lists = own.iter().filter(move |entry| &*entry.key.name == key);
+    lists.flat_map(|entry| entry.value.items())
 }
 
 /// A network by its project, if that is told, and its name.
@@ -54,7 +60,7 @@ fn is_default_route(node: &Node) -> bool {
 }
 
 /// Networks of which all routes were listed, and the default route was not among them.
-fn deleted_default_routes(import: &mut Import) {
+fn deleted_default_routes(import: &mut Import, own: &[Entry]) {
     #[derive(Default)]
     struct Seen {
         default: bool,
@@ -84,6 +90,20 @@ fn deleted_default_routes(import: &mut Import) {
             listed && !import.rest.partial.contains(file)
         };
         let Some((_, link)) = seen.subnets.iter().find(|(file, _)| whole(file)) else { continue };
+        let mut described = list_of(own, "networks");
+        if let Some(own) = described.find(|own| name(own, "name") == Some(&network)) {
+            if own.get("deleteDefaultRoutesOnCreate").is_none() {
+                let message = format!(
+                    "the list of the routes of network `{network}` has its subnet routes and no default route, and the \
+                     network here has one"
+                );
+                let place = link.place;
+                let help = "add `deleteDefaultRoutesOnCreate: true` to the network";
+                let finding = Diagnostic::warning("default-route-deleted", message).at(place).help(help);
+                import.push(finding.related(own.place, "the network"));
+            }
+            continue;
+        }
         let message = format!(
             "the list of the routes of network `{network}` has its subnet routes and no default route: taken as deleted"
         );
@@ -97,11 +117,13 @@ fn deleted_default_routes(import: &mut Import) {
 }
 
 /// Removes subnet routes, which are there by the subnets; tells of those whose subnets are not.
-fn subnet_routes(import: &mut Import) {
+fn subnet_routes(import: &mut Import, own: &[Entry]) {
     let mut described: HashSet<String> = HashSet::new();
-    for subnet in import.resources.iter().filter(|it| matches!(it.kind, Kind::Subnetwork | Kind::Connector)) {
-        let ranges = subnet.node.get("secondaryIpRanges").map_or(&[][..], Node::items);
-        for node in ranges.iter().chain([&subnet.node]) {
+    let subnets = import.resources.iter().filter(|it| matches!(it.kind, Kind::Subnetwork | Kind::Connector));
+    let own = list_of(own, "subnetworks").chain(list_of(own, "connectors"));
+    for subnet in subnets.map(|resource| &resource.node).chain(own) {
+        let ranges = subnet.get("secondaryIpRanges").map_or(&[][..], Node::items);
+        for node in ranges.iter().chain([subnet]) {
             let keys = ["ipCidrRange", "internalIpv6Prefix", "externalIpv6Prefix", "ipv6CidrRange"];
             described.extend(keys.into_iter().filter_map(|key| text(node, key)).map(str::to_owned));
         }

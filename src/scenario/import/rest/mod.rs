@@ -185,4 +185,4 @@ pub(super) fn add(import: &mut Import, kind: Kind, mut node: Node, scope: &Scope
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

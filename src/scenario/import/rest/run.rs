@@ -95,7 +95,9 @@ pub(super) fn function(import: &mut Import, node: &mut Node) {
 
 /// Whether a function is in the shape of version 1 of its API: that has the 1st generation only.
 pub(super) fn is_old(node: &Node) -> bool {
-    !["serviceConfig", "buildConfig", "environment", "state"].into_iter().any(|key| node.get(key).is_some())
+    let any = |keys: &[&str]| keys.iter().any(|key| node.get(key).is_some());
+    let old = ["httpsTrigger", "entryPoint", "runtime", "status", "versionId", "availableMemoryMb", "vpcConnector"];
+    any(&old) && !any(&["serviceConfig", "buildConfig", "environment", "state"])
 }
 
 /// A function of the 1st generation of its own API, in the shape of version 2.
