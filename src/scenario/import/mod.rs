@@ -257,6 +257,7 @@ impl Import {
 
     /// The resources as a scenario has them: a list for each kind.
     pub fn entries(&mut self) -> Vec<Entry> {
+        observed::order(self);
         let mut entries = Vec::new();
         for kind in Kind::ALL {
             let of_kind = self.resources.iter().filter(|resource| resource.kind == kind);
@@ -265,6 +266,7 @@ impl Import {
                 entries.push(Entry::new(kind.key(), self.build.list(first, nodes)));
             }
         }
+        entries.extend(observed::entry(self));
         entries
     }
 }
