@@ -269,7 +269,8 @@ fn block_info(block: &PortBlock, draining: bool) -> BlockInfo {
     BlockInfo { nat_ip: block.ip(), first_port: block.first(), last_port: last as u16, draining }
 }
 
-fn endpoint_mappings(gateway: &Gateway) -> Vec<EndpointMappings<'_>> {
+/// The ports of a gateway's endpoints as they are now.
+pub(crate) fn endpoint_mappings(gateway: &Gateway) -> Vec<EndpointMappings<'_>> {
     let endpoints = gateway.endpoints().iter().enumerate().filter(|(_, endpoint)| !endpoint.is_gone());
     endpoints
         .map(|(index, endpoint)| {
@@ -315,7 +316,8 @@ fn routers(network: &Network) -> Vec<RouterInfo<'_>> {
     routers.into_iter().map(|(_, router)| router).collect()
 }
 
-fn gateway_info(gateway: &Gateway) -> GatewayInfo<'_> {
+/// A gateway as it is now.
+pub(crate) fn gateway_info(gateway: &Gateway) -> GatewayInfo<'_> {
     let config = gateway.config();
     let endpoints = 0..gateway.endpoints().len();
     let with_mappings = |rule: usize| {

@@ -9,6 +9,7 @@ pub mod identity;
 pub mod mapping_info;
 pub mod metrics;
 pub mod nat_log;
+pub mod observed;
 pub mod output;
 pub mod reserved;
 pub mod router_status;

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::observed::ObservedSummary;
+
 /// The whole result.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +39,9 @@ pub struct Summary {
     /// Interfaces for which the firewall tracked as many connections as it can; absent when there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub full_tracking_tables: Vec<FullTrackingTable>,
+    /// How far the start is what was observed of the running network; absent when nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<ObservedSummary>,
     /// The scenario's expectations and whether they held.
     pub expectations: Vec<ExpectationResult>,
     /// What a replay made of its captures; absent in a run.

@@ -18,6 +18,7 @@ pub mod impairment;
 pub mod load;
 pub mod model;
 pub mod nat;
+pub mod observed;
 pub mod organization;
 pub mod run;
 pub mod simulation;
@@ -87,6 +88,8 @@ scenario_file! {
         include: Vec<At<String>> = "include",
         /// Values for what Google does not document.
         model: model::Model = "model",
+        /// What was observed of the running network, to compare the start of a run with.
+        observed: observed::Observed = "observed",
     }
     lists {
         /// VPC networks.

@@ -20,6 +20,7 @@ pub mod import;
 pub mod lifecycle;
 pub mod load;
 pub mod model;
+pub mod observed;
 mod requests;
 mod resolve;
 pub mod routing;
@@ -35,6 +36,7 @@ pub use firewall::{
 };
 pub use impairment::{IdleClose, ImpairedLinks, ImpairedPlace, ServerClose, ServerReset, ServerSettings};
 pub use model::Model;
+pub use observed::Observed;
 pub use requests::{Dns, Pool, Requests, RetryPolicy, Workers};
 pub(crate) use resolve::host_and_port;
 pub use resolve::ipv6::{interface_of, interfaces};
@@ -92,6 +94,8 @@ pub struct Scenario {
     pub model: Model,
     /// Assertions about the outcome.
     pub expect: Vec<Expectation>,
+    /// What was observed of the running network, to compare the start of a run with.
+    pub observed: Option<Observed>,
 }
 
 /// A VPC network.

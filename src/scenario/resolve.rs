@@ -34,6 +34,7 @@ mod load;
 mod model;
 mod nat;
 mod network;
+mod observed;
 mod org_policy;
 mod peering;
 mod policy_route;
@@ -81,6 +82,7 @@ pub(crate) fn resolve(
     resolver.autoscaling();
     resolver.crowds();
     resolver.expectations();
+    resolver.observed();
     resolver.not_simulated();
     if advise && !resolver.diagnostics.has_errors() {
         resolver.advise();
@@ -329,6 +331,7 @@ impl<'a> Resolver<'a> {
                 events: Vec::new(),
                 model: Model::default(),
                 expect: Vec::new(),
+                observed: None,
             },
             default_region: only_region(file),
             networks: Names::new("network", "networks", &lost),

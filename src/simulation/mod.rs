@@ -16,7 +16,7 @@ use crate::sim::{Occurrence, is_aftermath};
 use crate::time::{SimTime, nanos};
 use crate::traffic::flows::{Flows, Record};
 
-use summary::{count_flows, duration_text, summarise};
+use summary::{compare_observed, count_flows, duration_text, summarise};
 
 /// How many things happen between two looks at logs and progress.
 const BATCH: u32 = 8192;
@@ -83,6 +83,7 @@ pub fn run_watched(
         }
         None => None,
     };
+    let observed = compare_observed(&network);
     let end = SimTime::from(scenario.duration);
     let mut changes = Changes::new(recording.is_some());
     let mut batch = 0;
@@ -151,7 +152,8 @@ pub fn run_watched(
         recording.sample(&mut network)?;
     }
     let summary = summarise(&mut network, duration_text(scenario.duration), None, |summary| {
-        count_flows(summary, scenario, &flows)
+        count_flows(summary, scenario, &flows);
+        summary.observed = observed;
     });
     if let Some(recording) = recording {
         recording.finish(&mut network, &summary)?;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::network::Network;
 use crate::node::nat::{DEFAULT_RULE, Gateway};
-use crate::recording::at;
+use crate::recording::{at, endpoint_mappings, gateway_info};
 use crate::report::expect::evaluate;
+use crate::report::observed::{ObservedSummary, SimulatedGateway, compare};
 use crate::report::summary::{
     AutoscaledSummary, CaptureSummary, Connections, ConnectorSummary, EndpointSummary, Exhaustion, FullTrackingTable,
     GatewaySummary, Packets, PortsSummary, RequestsSummary, RuleMapping, RuleSummary, SubnetworkSummary, Summary,
@@ -96,6 +97,20 @@ pub(super) fn summarise(
     count(&mut summary);
     summary.expectations = evaluate(&scenario.expect, &summary);
     summary
+}
+
+/// How far a network, as it is now, is what was observed, if anything was.
+pub(super) fn compare_observed(network: &Network) -> Option<ObservedSummary> {
+    let scenario = network.scenario();
+    let observed = scenario.observed.as_ref()?;
+    let gateways: Vec<_> = (scenario.nat_gateways.iter().zip(network.gateways()))
+        .map(|(spec, gateway)| SimulatedGateway {
+            region: &spec.region,
+            info: gateway_info(gateway),
+            mappings: endpoint_mappings(gateway),
+        })
+        .collect();
+    Some(compare(observed, &gateways))
 }
 
 /// Adds the connections of a scenario's own load, in all and by load.

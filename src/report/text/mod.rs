@@ -7,6 +7,7 @@ mod bench;
 mod diagnose;
 mod exhaustions;
 mod gateways;
+mod observed;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -69,6 +70,7 @@ pub fn write_summary(out: &mut impl Write, summary: &Summary, style: TextStyle) 
     page.captures(summary.captures.as_ref())?;
     page.loads(&summary.traffic)?;
     page.gateways(&summary.gateways)?;
+    page.observed(summary.observed.as_ref())?;
     page.subnetworks(&summary.subnetworks)?;
     page.full_tables(&summary.full_tracking_tables)?;
     page.causes(summary)?;

@@ -345,6 +345,8 @@ pub(crate) fn fields(resource: &str) -> &'static [&'static str] {
             "binaryAuthorizationPolicy",
             "vpcConnectorNetwork",
         ],
+        "InterfaceNatMappings" | "NatRuleMappings" => &["numTotalNatPorts", "numTotalDrainNatPorts"],
+        "ObservedNatStatus" => &["drainAutoAllocatedNatIps", "drainUserAllocatedNatIps", "ruleStatus"],
         _ => &[],
     }
 }
@@ -435,6 +437,13 @@ pub(crate) fn article(resource: &str) -> String {
         "InterconnectAttachmentPatch" => "a change of an Interconnect attachment",
         "RemoveRouteEvent" => "a removeRoute event",
         "Expect" => "an expectation",
+        "Observed" => "observed",
+        "VmNatMappings" => "an item of natMappings",
+        "InterfaceNatMappings" => "an item of interfaceNatMappings",
+        "NatRuleMappings" => "an item of ruleMappings",
+        "ObservedNatStatus" => "an item of natStatus",
+        "NatIpInfo" => "an item of natIpInfo",
+        "NatIpInfoMapping" => "an item of natIpInfoMappings",
         "Model" => "model",
         "NatModel" => "model.nat",
         "RoutingModel" => "model.routing",

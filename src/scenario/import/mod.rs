@@ -272,6 +272,7 @@ impl Import {
     /// them describes itself.
     pub fn entries(&mut self, own: &[Entry]) -> Vec<Entry> {
         rest::complete(self, own);
+        observed::order(self);
         let mut resources = merge::merge(std::mem::take(&mut self.resources), &mut self.build, &mut self.report);
         assume::complete(&mut resources, own, &mut self.build, &mut self.report);
         merge::shorten_references(&mut resources);
@@ -283,11 +284,11 @@ impl Import {
             let place = nodes[0].place;
             Entry::new(kind.key(), self.build.list(place, nodes))
         };
-        lists.into_iter().map(entry).collect()
+        let mut entries: Vec<Entry> = lists.into_iter().map(entry).collect();
+        entries.extend(observed::entry(self));
+        entries
     }
-}
 
-impl Import {
     /// What was read, for people.
     pub fn told(&self) -> Imported {
         let read = self.read.iter().map(|(file, format)| (*file, format.word())).collect();
