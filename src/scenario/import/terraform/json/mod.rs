@@ -16,7 +16,7 @@ mod instances;
 mod raw;
 mod resolve;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod unknown;
 
 use configuration::Configuration;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::configuration::Configuration;
 use super::instances::Instance;
 use crate::scenario::import::terraform::Provider;
-use crate::scenario::import::terraform::address::{Step, fallback_name, split_module, steps};
+use crate::scenario::import::terraform::address::{Step, fallback_name, steps};
 use crate::scenario::tree::{Node, Value};
 
 /// How far a reference is followed through modules. Configurations have less than ten levels.
@@ -588,7 +588,7 @@ mod tests {
         assert_eq!(parent("module.a"), ("", "module.a"));
         assert_eq!(without_key("module.a.module.b[0]"), "module.a.module.b");
         for odd in ["", "x", ".", "a.b.c", "[", "module."] {
-            let _ = (parent(odd), without_key(odd), split_module(odd));
+            let _ = (parent(odd), without_key(odd));
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Networks, subnets, routes, peerings, addresses, forwarding rules, tunnels and attachments.
 
-use super::fields::{Field, Reading, kept, last_segment, number, object, objects, text, text_of, texts};
+use super::fields::{Field, Reading, kept, last_segment, number, object, objects, text, texts};
 use super::{add, global, regional};
-use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Kind;
-use crate::scenario::tree::{Entry, Node, Value};
+use crate::scenario::tree::{Entry, Node};
 
 const NETWORK: &[Field] = &[
     kept("auto_create_subnetworks"),

@@ -51,10 +51,6 @@ impl Field {
     pub const fn needed(self) -> Field {
         Field { needed: true, ..self }
     }
-
-    pub fn name(self) -> &'static str {
-        self.from
-    }
 }
 
 /// Text, of which the empty one is unset.
