@@ -53,7 +53,7 @@ fn expressions_have_the_values_that_terraform_gives_them() {
 fn functions_have_the_values_that_terraform_gives_them() {
     let cases = [
         ("format(\"%s-%03d-%v\", \"a\", 7, true)", "\"a-007-true\""),
-        ("format(\"%[2]s%[1]s %5.1f%%\", \"a\", \"b\", 2.25)", "\"ba   2.2%\""),
+        ("format(\"%[2]s%[1]s %[3]5.1f%%\", \"a\", \"b\", 2.25)", "\"ba   2.2%\""),
         ("join(\",\", [1, 2], [\"c\"])", "\"1,2,c\""),
         ("split(\"/\", \"a/b/c\")[2]", "\"c\""),
         ("concat([1], [2, 3])", "[\"1\",\"2\",\"3\"]"),

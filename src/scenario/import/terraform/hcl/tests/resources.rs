@@ -156,7 +156,7 @@ fn what_depends_on_itself_is_told_and_not_known() {
     assert_eq!(
         evaluated.report(),
         "main.tf:3:10: error[terraform-cycle]: `local.a` depends on itself\n\
-         main.tf:10:7: error[terraform-cycle]: `t.y.w` depends on itself\n"
+         main.tf:7:7: error[terraform-cycle]: `t.y.w` depends on itself\n"
     );
     assert_eq!(evaluated.blocks[0].unknown.len(), 2);
 }
