@@ -20,6 +20,9 @@ use crate::scenario::tree::{self, Entry, Key, Node};
 const OF_TERRAFORM: [&str; 8] =
     ["count", "for_each", "depends_on", "provider", "lifecycle", "provisioner", "connection", "timeouts"];
 
+/// The most attributes of a block that are told to be unknown: whoever has more knows.
+const MAX_UNKNOWN: usize = 1_000;
+
 /// A way to an attribute, as `template[0].vpc_access`.
 #[derive(Debug, Default)]
 struct Way {
@@ -49,6 +52,9 @@ impl Way {
     }
 
     fn miss(&mut self, place: Place, why: impl Into<String>) {
+        if self.unknown.len() == MAX_UNKNOWN {
+            return;
+        }
         self.unknown.push(Unknown { path: self.path.clone(), place, why: why.into() });
     }
 }

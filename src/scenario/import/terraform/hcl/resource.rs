@@ -9,11 +9,11 @@ use std::rc::Rc;
 use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Block, Body, Structure};
 
+use super::Provider;
 use super::eval::{Evaluator, Scope, Slot, iterate};
 use super::index::Declaration;
 use super::module::Instance;
 use super::value::{Handle, Value};
-use super::Provider;
 use crate::scenario::diagnostic::Place;
 
 /// Where resources of a kind are.

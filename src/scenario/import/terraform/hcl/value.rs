@@ -37,6 +37,8 @@ pub(super) struct Why {
     pub text: String,
     /// Terraform would fail here, too: `try` takes its next argument.
     pub error: bool,
+    /// It is too large, and so is what it would be a part of.
+    refused: bool,
 }
 
 #[derive(Debug)]
@@ -102,18 +104,30 @@ impl From<String> for Value {
 impl Value {
     /// Not known, and no mistake.
     pub fn unknown(why: impl Into<String>) -> Value {
-        Value::Unknown(Rc::new(Why { text: why.into(), error: false }))
+        Value::Unknown(Rc::new(Why { text: why.into(), error: false, refused: false }))
     }
 
     /// Not known, because Terraform would fail.
     pub fn error(why: impl Into<String>) -> Value {
-        Value::Unknown(Rc::new(Why { text: why.into(), error: true }))
+        Value::Unknown(Rc::new(Why { text: why.into(), error: true, refused: false }))
+    }
+
+    fn refused() -> Value {
+        let text = "a collection is too large or nested too deeply".into();
+        Value::Unknown(Rc::new(Why { text, error: true, refused: true }))
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self, Value::Unknown(why) if why.refused)
     }
 
     pub fn list(items: Vec<Value>) -> Value {
         let extent = Extent::of(items.iter());
         if extent.is_too_large() {
-            return Value::error("a list is too large or nested too deeply");
+            return Value::refused();
+        }
+        if let Some(refused) = items.iter().find(|item| item.is_refused()) {
+            return refused.clone();
         }
         Value::List(Rc::new(List { items, extent }))
     }
@@ -127,7 +141,7 @@ impl Value {
         items.dedup_by(|one, other| order(one, other) == Ordering::Equal);
         let extent = Extent::of(items.iter());
         if extent.is_too_large() {
-            return Value::error("a set is too large or nested too deeply");
+            return Value::refused();
         }
         Value::Set(Rc::new(List { items, extent }))
     }
@@ -144,7 +158,10 @@ impl Value {
     fn map_of(entries: BTreeMap<Rc<str>, Value>, computed: bool) -> Value {
         let extent = Extent::of(entries.values());
         if extent.is_too_large() {
-            return Value::error("a map is too large or nested too deeply");
+            return Value::refused();
+        }
+        if let Some(refused) = entries.values().find(|item| item.is_refused()) {
+            return refused.clone();
         }
         Value::Map(Rc::new(Map { entries, computed, extent }))
     }

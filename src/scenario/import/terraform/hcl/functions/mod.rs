@@ -20,7 +20,7 @@ type Outcome = Result<Value, Value>;
 const MAX_BYTES: usize = 1 << 20;
 
 /// Functions that do not look at the values in collections.
-const MOVE: [&str; 26] = [
+const MOVE: [&str; 25] = [
     "alltrue",
     "anytrue",
     "chunklist",
@@ -46,7 +46,6 @@ const MOVE: [&str; 26] = [
     "transpose",
     "values",
     "zipmap",
-    "try",
 ];
 
 /// Calls a function.
@@ -129,14 +128,6 @@ impl<'a> Arguments<'a> {
             _ => Err(self.wrong(at, "a map")),
         }
     }
-
-    /// All arguments, and the items of one that is the only one and a list.
-    fn spread(self) -> &'a [Value] {
-        match self.values {
-            [only] => only.items().unwrap_or(self.values),
-            all => all,
-        }
-    }
 }
 
 /// Functions of numbers.
@@ -178,6 +169,3 @@ fn number(name: &str, arguments: Arguments<'_>) -> Option<Outcome> {
         _ => return None,
     })
 }
-
-#[cfg(test)]
-mod tests;
