@@ -1,0 +1,494 @@
+//! Runs a script's statements: variables, loops, functions and here-documents, and hands gcloud commands on.
+//!
+//! What the script does not say itself (a variable of the environment, what another command prints) stays `${NAME}` in the
+//! arguments. Everything that a script could make grow is bounded: the length of values, loops, calls.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::arg::{Arg, LONGEST};
+use super::gcloud;
+use super::project::Project;
+use super::shell::{Part, Simple, Statement, Word};
+use crate::scenario::diagnostic::{Diagnostic, Place};
+use crate::scenario::import::{Import, secrets};
+
+/// The longest value of a variable, in bytes.
+const LONGEST_VALUE: usize = 4096;
+/// Items of an array, fields of a word.
+const MOST_ITEMS: usize = 1000;
+/// Commands in loops and functions.
+const MOST_REPEATED: usize = 50_000;
+/// Functions that call functions.
+const DEEPEST_CALL: usize = 16;
+/// What all expansions together may make.
+const MOST_EXPANDED: usize = 16 << 20;
+
+/// The state of the shell; it lasts from script to script, as if each were sourced.
+#[derive(Debug, Default)]
+pub(super) struct Shell {
+    variables: HashMap<Box<str>, Vec<String>>,
+    functions: HashMap<Box<str>, Function>,
+    /// Files that here-documents have made.
+    files: HashMap<String, Arg>,
+    /// What the next command of a pipe reads.
+    input: Option<Arg>,
+    positional: Vec<Vec<String>>,
+    repeated: usize,
+    expanded: usize,
+    depth: usize,
+    unnamed: usize,
+    /// Constructs whose condition was told to be taken as met.
+    told: HashSet<Place>,
+    /// Values that nobody should see.
+    pub secrets: Vec<Place>,
+}
+
+#[derive(Debug, Clone)]
+struct Function {
+    body: Rc<[Statement]>,
+    place: Place,
+    called: bool,
+}
+
+impl Shell {
+    /// Runs statements in order.
+    pub fn run(&mut self, statements: &[Statement], project: &mut Project, import: &mut Import) {
+        for statement in statements {
+            match statement {
+                Statement::Command(simple) => {
+                    if self.depth > 0 {
+                        self.repeated += 1;
+                        if self.repeated > MOST_REPEATED {
+                            return;
+                        }
+                    }
+                    self.command(simple, project, import);
+                }
+                Statement::For { name, items, body, place } => {
+                    self.for_each(name, items, body, *place, project, import);
+                }
+                Statement::Function { name, body, place } => {
+                    self.functions.insert(name.clone(), Function { body: body.clone(), place: *place, called: false });
+                }
+            }
+        }
+    }
+
+    /// Tells what of the scripts was not run.
+    pub fn finish(&mut self, import: &mut Import) {
+        if self.repeated > MOST_REPEATED {
+            import.push(Diagnostic::warning(
+                "loop-too-long",
+                format!(
+                    "loops and functions of the scripts run more than {MOST_REPEATED} commands; the rest is not read"
+                ),
+            ));
+        }
+        let mut left: Vec<_> = self.functions.iter().filter(|(_, function)| !function.called).collect();
+        left.sort_by_key(|(_, function)| function.place);
+        for (name, function) in left {
+            if mentions_gcloud(&function.body, 0) {
+                import.push(
+                    Diagnostic::note(
+                        "function-not-called",
+                        format!("no command calls the function `{name}`: the gcloud commands in it are not read"),
+                    )
+                    .at(function.place),
+                );
+            }
+        }
+        import.sources.hide(&std::mem::take(&mut self.secrets));
+    }
+
+    fn for_each(
+        &mut self,
+        name: &str,
+        items: &[Word],
+        body: &Rc<[Statement]>,
+        place: Place,
+        project: &mut Project,
+        import: &mut Import,
+    ) {
+        let mut values = Vec::new();
+        for item in items {
+            match item.literal().and_then(braces) {
+                Some(expanded) => values.extend(expanded),
+                None => values.extend(self.expand(item, project, import).into_iter().map(|arg| arg.text)),
+            }
+            values.truncate(MOST_REPEATED);
+        }
+        // A loop over what only the machine knows, or one that counts.
+        let unknown = values.is_empty() || values.iter().any(|value| value.contains("${"));
+        if unknown {
+            if mentions_gcloud(body, 0) && self.told.insert(place) {
+                import.push(
+                    Diagnostic::note(
+                        "loop-unknown",
+                        "what this loop runs over cannot be known: it is read as if it ran once",
+                    )
+                    .at(place),
+                );
+            }
+            values.truncate(1);
+            if values.is_empty() {
+                values.push(format!("${{{}}}", if name.is_empty() { "item" } else { name }));
+            }
+        }
+        self.depth += 1;
+        for value in values {
+            self.repeated += 1;
+            if self.repeated > MOST_REPEATED {
+                break;
+            }
+            self.variables.insert(name.into(), vec![value]);
+            self.run(body, project, import);
+        }
+        self.depth -= 1;
+    }
+
+    fn command(&mut self, simple: &Simple, project: &mut Project, import: &mut Import) {
+        for (name, adds, items) in &simple.arrays {
+            let mut values = if *adds { self.variables.remove(name).unwrap_or_default() } else { Vec::new() };
+            for item in items {
+                values.extend(self.expand(item, project, import).into_iter().map(|arg| arg.text));
+                values.truncate(MOST_ITEMS);
+            }
+            self.variables.insert(name.clone(), values);
+        }
+        let mut words = simple.words.as_slice();
+        while let Some((word, rest)) = words.split_first()
+            && let Some((name, adds)) = assignment(word)
+        {
+            self.assign(name, adds, word, project, import);
+            words = rest;
+        }
+        let mut args = Vec::new();
+        let declares = matches!(
+            words.first().and_then(Word::literal),
+            Some("export" | "declare" | "local" | "readonly" | "typeset")
+        );
+        for word in words {
+            if declares && let Some((name, adds)) = assignment(word) {
+                self.assign(name, adds, word, project, import);
+                continue;
+            }
+            args.extend(self.expand(word, project, import));
+            args.truncate(MOST_ITEMS * 4);
+        }
+        let document = simple.document.as_ref().map(|document| self.join(document, project, import));
+        self.dispatch(args, document, simple, project, import);
+    }
+
+    fn dispatch(
+        &mut self,
+        mut args: Vec<Arg>,
+        document: Option<Arg>,
+        simple: &Simple,
+        project: &mut Project,
+        import: &mut Import,
+    ) {
+        let wrappers = ["sudo", "time", "command", "exec", "env", "nohup", "eval", "builtin", "$", "%"];
+        let wraps = |args: &[Arg]| args.first().is_some_and(|arg| wrappers.contains(&&*arg.text));
+        let wrapped = args.iter().take(8).take_while(|arg| wrappers.contains(&&*arg.text)).count();
+        if wraps(&args) {
+            args.drain(..wrapped);
+        }
+        let Some(first) = args.first() else { return };
+        let place = first.place;
+        let input = document.clone().or_else(|| self.input.take());
+        match first.name() {
+            "gcloud" => {
+                self.hide(&args);
+                let around = gcloud::Around {
+                    files: &self.files,
+                    input: input.as_ref(),
+                    tolerant: simple.tolerant || simple.guard.is_some(),
+                };
+                let changes = gcloud::run(&args, &around, project, import);
+                if let Some(guard) = simple.guard
+                    && changes
+                    && self.told.insert(guard)
+                {
+                    let message = "whether this runs cannot be known: its commands are read as if they ran once";
+                    import.push(Diagnostic::note("condition-unknown", message).at(guard));
+                }
+            }
+            "cat" | "tee" => {
+                let named = args.iter().skip(1).find(|arg| !arg.text.starts_with('-'));
+                let output = simple.output.as_ref().map(|word| self.join(word, project, import).text);
+                let file =
+                    output.or_else(|| (args[0].text == "tee").then(|| named.map(|arg| arg.text.clone())).flatten());
+                match (file, document) {
+                    (Some(file), Some(document)) => {
+                        self.files.insert(file, document);
+                    }
+                    (None, Some(document)) => self.input = Some(document),
+                    _ => {}
+                }
+            }
+            "terraform" | "tofu" | "kubectl" | "pulumi" => {
+                if let Some(verb) =
+                    args.get(1).filter(|verb| ["apply", "destroy", "up", "create", "delete"].contains(&&*verb.text))
+                {
+                    import.skip(format!("{} {}", args[0].name(), verb.text), place);
+                }
+            }
+            "read" => {
+                for arg in args.iter().skip(1).filter(|arg| !arg.text.starts_with('-')) {
+                    self.variables.remove(&*arg.text);
+                }
+            }
+            "unset" => {
+                for arg in args.iter().skip(1) {
+                    self.variables.remove(&*arg.text);
+                }
+            }
+            name if name.starts_with("--") && name.len() > 3 => {
+                let name = name.split('=').next().unwrap_or(name);
+                import.push(
+                    Diagnostic::warning(
+                        "stray-flag",
+                        format!("the flag `{name}` is at the beginning of a command: it reaches no gcloud"),
+                    )
+                    .at(place)
+                    .help("end the line before it with a backslash"),
+                );
+            }
+            name => {
+                let Some(function) = self.functions.get_mut(name) else { return };
+                function.called = true;
+                let body = function.body.clone();
+                if self.depth >= DEEPEST_CALL {
+                    return;
+                }
+                self.depth += 1;
+                self.positional.push(args.into_iter().skip(1).map(|arg| arg.text).collect());
+                self.run(&body, project, import);
+                self.positional.pop();
+                self.depth -= 1;
+            }
+        }
+    }
+
+    /// Remembers the values of flags that may be secret.
+    fn hide(&mut self, args: &[Arg]) {
+        let mut args = args.iter().peekable();
+        while let Some(arg) = args.next() {
+            let Some(flag) = arg.text.strip_prefix("--") else { continue };
+            let name = flag.split('=').next().unwrap_or(flag);
+            if !is_secret_flag(name) {
+                continue;
+            }
+            if let Some((_, value)) = arg.split_once('=') {
+                self.secrets.push(value.place);
+            } else if let Some(value) = args.peek().filter(|value| !value.text.starts_with("--")) {
+                self.secrets.push(value.place);
+            }
+        }
+    }
+
+    fn assign(&mut self, name: &str, adds: bool, word: &Word, project: &mut Project, import: &mut Import) {
+        let arg = self.join(word, project, import);
+        let at = name.len() + 1 + usize::from(adds);
+        let value = arg.part(at..arg.text.len());
+        if secrets::is_secret(name) && !value.text.is_empty() {
+            self.secrets.push(value.place);
+        }
+        let mut text = value.text;
+        if adds {
+            let before = self.variables.get(name).and_then(|values| values.first());
+            text.insert_str(0, before.map_or("", String::as_str));
+        }
+        // What another command prints is called as the variable that keeps it.
+        if text.len() > LONGEST_VALUE || (text.starts_with("${output-") && text.find('}') == Some(text.len() - 1)) {
+            text = format!("${{{name}}}");
+        }
+        self.variables.insert(name.into(), vec![text]);
+    }
+
+    /// A word as one argument, whatever blanks it holds.
+    fn join(&mut self, word: &Word, project: &mut Project, import: &mut Import) -> Arg {
+        let mut args = self.fields(word, false, project, import);
+        args.pop().unwrap_or_else(|| Arg::new(word.place))
+    }
+
+    /// A word as the arguments that it becomes.
+    fn expand(&mut self, word: &Word, project: &mut Project, import: &mut Import) -> Vec<Arg> {
+        self.fields(word, true, project, import)
+    }
+
+    fn fields(&mut self, word: &Word, splits: bool, project: &mut Project, import: &mut Import) -> Vec<Arg> {
+        let mut args: Vec<Arg> = Vec::new();
+        let mut current = Arg::new(word.place);
+        // Whether there is an argument at all: an unquoted variable without a value makes none.
+        let mut any = false;
+        for part in &word.parts {
+            let (values, quoted, start, end) = match part {
+                Part::Literal { text, start, end } => {
+                    current.push(text, *start, *end);
+                    any = true;
+                    continue;
+                }
+                Part::Variable { name, default, assigns, quoted, start, end } => {
+                    let values = self.variable(name, default.as_deref(), *assigns, project, import);
+                    (values, *quoted || !splits, *start, *end)
+                }
+                Part::Command { inside, start, end } => {
+                    let value = self.substitute(inside.as_deref(), project, import);
+                    (vec![value], true, *start, *end)
+                }
+                Part::Unknown { start, end } => {
+                    self.unnamed += 1;
+                    (vec![format!("${{output-{}}}", self.unnamed)], true, *start, *end)
+                }
+            };
+            if current.text.len() > LONGEST || self.expanded > MOST_EXPANDED || args.len() > MOST_ITEMS {
+                continue;
+            }
+            let array = matches!(part, Part::Variable { name, .. } if name.ends_with("[@]") || &**name == "@" || &**name == "*");
+            let mut first = true;
+            for value in &values {
+                self.expanded += value.len();
+                let mut put = |field: &str| {
+                    if !std::mem::take(&mut first) {
+                        if splits {
+                            args.push(std::mem::replace(&mut current, Arg::new(word.place)));
+                        } else {
+                            current.push(" ", start, end);
+                        }
+                    }
+                    current.push(field, start, end);
+                    any = true;
+                };
+                if quoted || (array && !splits) {
+                    put(value);
+                } else {
+                    value.split_whitespace().for_each(put);
+                }
+            }
+            any |= quoted && !values.is_empty();
+        }
+        if any {
+            args.push(current);
+        }
+        args
+    }
+
+    fn variable(
+        &mut self,
+        name: &str,
+        default: Option<&Word>,
+        assigns: bool,
+        project: &mut Project,
+        import: &mut Import,
+    ) -> Vec<String> {
+        let plain = name.strip_suffix("[@]").unwrap_or(name);
+        if let Some(args) = self.positional.last() {
+            match name {
+                "@" | "*" => return args.clone(),
+                "#" => return vec![args.len().to_string()],
+                _ => {}
+            }
+            if let Ok(number) = name.parse::<usize>()
+                && number > 0
+                && (number <= args.len() || default.is_none())
+            {
+                return vec![args.get(number - 1).cloned().unwrap_or_default()];
+            }
+        }
+        if let Some(values) = self.variables.get(plain) {
+            let empty = values.iter().all(String::is_empty);
+            if !(empty && default.is_some()) {
+                return if name.len() != plain.len() {
+                    values.clone()
+                } else {
+                    values.first().cloned().into_iter().collect()
+                };
+            }
+        }
+        if let Some(default) = default {
+            let value = self.join(default, project, import).text;
+            if assigns && value.len() <= LONGEST_VALUE {
+                self.variables.insert(plain.into(), vec![value.clone()]);
+            }
+            return vec![value];
+        }
+        let word: String = plain.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+        vec![format!("${{{word}}}")]
+    }
+
+    /// What `$(…)` gives, as far as the scripts themselves say it.
+    fn substitute(&mut self, inside: Option<&[Statement]>, project: &mut Project, import: &mut Import) -> String {
+        let mut value = None;
+        if let Some([Statement::Command(simple)]) = inside
+            && self.expanded <= MOST_EXPANDED
+        {
+            let mut args = Vec::new();
+            for word in &simple.words {
+                args.extend(self.expand(word, project, import));
+                args.truncate(MOST_ITEMS);
+            }
+            value = match args.first().map(|arg| &*arg.text) {
+                Some("gcloud") => gcloud::output(&args, project),
+                Some("echo") if args.len() == 2 => Some(args[1].text.clone()),
+                _ => None,
+            };
+        }
+        value.filter(|value| value.len() <= LONGEST_VALUE).unwrap_or_else(|| {
+            self.unnamed += 1;
+            format!("${{output-{}}}", self.unnamed)
+        })
+    }
+}
+
+/// `NAME=` or `NAME+=` at the beginning of a word.
+fn assignment(word: &Word) -> Option<(&str, bool)> {
+    let Part::Literal { text, .. } = word.parts.first()? else { return None };
+    let (name, _) = text.split_once('=')?;
+    let (name, adds) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
+    let mut bytes = name.bytes();
+    let starts = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    (starts && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')).then_some((name, adds))
+}
+
+/// `{1..3}` and `{a,b}`.
+fn braces(text: &str) -> Option<Vec<String>> {
+    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+    if let Some((from, to)) = inner.split_once("..") {
+        let (from, to) = (from.parse::<i32>().ok()?, to.parse::<i32>().ok()?);
+        return Some((from..=to).take(MOST_REPEATED).map(|number| number.to_string()).collect());
+    }
+    inner.contains(',').then(|| inner.split(',').map(str::to_owned).collect())
+}
+
+fn mentions_gcloud(statements: &[Statement], depth: usize) -> bool {
+    statements.iter().any(|statement| match statement {
+        Statement::Command(simple) => simple.words.iter().any(|word| word.literal() == Some("gcloud")),
+        Statement::For { body, .. } | Statement::Function { body, .. } => {
+            depth < 32 && mentions_gcloud(body, depth + 1)
+        }
+    })
+}
+
+/// Flags whose values may be secret: environment variables, keys, what a container is started with.
+fn is_secret_flag(name: &str) -> bool {
+    name.contains("env-vars")
+        || name.contains("secret")
+        || name.starts_with("metadata")
+        || matches!(name, "args" | "command" | "update-command" | "header" | "headers" | "update-headers")
+        || secrets::is_secret(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_are_ranges_or_lists() {
+        assert_eq!(braces("{1..3}").unwrap(), ["1", "2", "3"]);
+        assert_eq!(braces("{a,b}").unwrap(), ["a", "b"]);
+        assert_eq!(braces("{a}"), None);
+        assert_eq!(braces("{-2000000000..2000000000}").unwrap().len(), MOST_REPEATED);
+    }
+}

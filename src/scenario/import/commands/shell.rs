@@ -1,0 +1,916 @@
+//! Shell scripts as far as gcloud commands need it: words with their exact places, in statements.
+//!
+//! Quotes, escapes, line continuations, variables, here-documents, `for` loops and functions are understood. Other control
+//! flow is read as if its commands ran once, each marked as guarded. Nothing is evaluated here ([`super::interpret`] does
+//! that), nothing recurses deeper than a handful of levels, and whatever the text is, reading it takes time in its length.
+
+use std::rc::Rc;
+
+use crate::scenario::diagnostic::{Diagnostic, FileId, Place};
+
+/// Loops and functions inside each other; what is deeper is read as if it stood outside.
+const DEEPEST: usize = 24;
+/// Substitutions inside each other.
+const DEEPEST_SUBSTITUTION: usize = 4;
+
+/// What a script consists of.
+#[derive(Debug)]
+pub(super) enum Statement {
+    Command(Simple),
+    For { name: Box<str>, items: Vec<Word>, body: Rc<[Statement]>, place: Place },
+    Function { name: Box<str>, body: Rc<[Statement]>, place: Place },
+}
+
+/// A command before expansion: its words with assignments among them.
+#[derive(Debug, Default)]
+pub(super) struct Simple {
+    pub words: Vec<Word>,
+    /// `NAME=(…)`: the variable, whether it is added to, and the items.
+    pub arrays: Vec<(Box<str>, bool, Vec<Word>)>,
+    /// Where its output goes.
+    pub output: Option<Word>,
+    pub document: Option<Rc<Word>>,
+    /// The script goes on if it fails: `… || true`, or it is the other side of `||`.
+    pub tolerant: bool,
+    /// The construct that decides whether it runs.
+    pub guard: Option<Place>,
+}
+
+/// A word before expansion.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    pub parts: Vec<Part>,
+    pub place: Place,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    Literal {
+        text: Box<str>,
+        start: u32,
+        end: u32,
+    },
+    Variable {
+        name: Box<str>,
+        default: Option<Rc<Word>>,
+        assigns: bool,
+        quoted: bool,
+        start: u32,
+        end: u32,
+    },
+    /// `$(…)`, with the commands inside unless they are nested too deep.
+    Command {
+        inside: Option<Rc<[Statement]>>,
+        start: u32,
+        end: u32,
+    },
+    /// What cannot be evaluated: arithmetic, substrings.
+    Unknown {
+        start: u32,
+        end: u32,
+    },
+}
+
+impl Word {
+    /// The text of a word without variables and quotes.
+    pub fn literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [Part::Literal { text, .. }] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the part of a text between two offsets.
+pub(super) fn parse(
+    text: &str,
+    from: usize,
+    to: usize,
+    file: FileId,
+    markdown: bool,
+    report: &mut Vec<Diagnostic>,
+) -> Vec<Statement> {
+    let to = to.min(text.len());
+    let mut parser = Parser::new(text, from, to, file, 0);
+    parser.markdown = markdown;
+    let statements = parser.run();
+    report.append(&mut parser.report);
+    statements
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// `if`, `while`, `until`, `select`, or a `for` too deep; closed by `fi` or `done`.
+    Guard,
+    Case,
+    Brace,
+    For,
+    Function,
+}
+
+/// A list of statements that is not complete yet.
+enum Open {
+    For { name: Box<str>, items: Vec<Word>, place: Place },
+    Function { name: Box<str>, place: Place },
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    file: FileId,
+    at: usize,
+    end: usize,
+    depth: usize,
+    markdown: bool,
+    kinds: Vec<Kind>,
+    guards: Vec<Place>,
+    open: Vec<Open>,
+    lists: Vec<Vec<Statement>>,
+    current: Simple,
+    /// Here-documents whose text begins after this line: (delimiter, tabs are stripped, taken literally).
+    pending: Vec<(Box<str>, bool, bool)>,
+    /// Commands of the line that wait for a document: they are held back until it has been read.
+    waiting: Vec<(Simple, Option<usize>)>,
+    document: Option<usize>,
+    /// After `||`.
+    alternative: bool,
+    report: Vec<Diagnostic>,
+}
+
+fn is_name_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, at: usize, end: usize, file: FileId, depth: usize) -> Parser<'a> {
+        Parser {
+            text,
+            bytes: text.as_bytes(),
+            file,
+            at,
+            end,
+            depth,
+            markdown: false,
+            kinds: Vec::new(),
+            guards: Vec::new(),
+            open: Vec::new(),
+            lists: vec![Vec::new()],
+            current: Simple::default(),
+            pending: Vec::new(),
+            waiting: Vec::new(),
+            document: None,
+            alternative: false,
+            report: Vec::new(),
+        }
+    }
+
+    fn byte(&self, ahead: usize) -> u8 {
+        let at = self.at + ahead;
+        if at < self.end { self.bytes[at] } else { 0 }
+    }
+
+    fn place(&self, start: usize, end: usize) -> Place {
+        Place { file: self.file, start: start as u32, end: end as u32 }
+    }
+
+    fn run(&mut self) -> Vec<Statement> {
+        while self.at < self.end {
+            self.step();
+        }
+        self.finish_command(false);
+        self.line_ends();
+        while self.lists.len() > 1 {
+            self.close_list();
+        }
+        self.lists.pop().unwrap_or_default()
+    }
+
+    fn step(&mut self) {
+        match self.byte(0) {
+            b'\n' => {
+                self.at += 1;
+                self.finish_command(false);
+                self.line_ends();
+            }
+            b' ' | b'\t' | b'\r' => self.at += 1,
+            b'\\' if self.continuation().is_some() => self.at = self.continuation().unwrap_or(self.at + 1),
+            b'#' => self.at = self.line_end(),
+            b';' => {
+                let double = self.byte(1) == b';';
+                self.at += 1 + usize::from(double);
+                self.finish_command(false);
+                if double && self.kinds.last() == Some(&Kind::Case) {
+                    self.case_pattern();
+                }
+            }
+            b'&' if self.byte(1) == b'>' => {
+                self.at += 1;
+                self.redirect();
+            }
+            b'&' => {
+                self.at += 1 + usize::from(self.byte(1) == b'&');
+                self.finish_command(false);
+            }
+            b'|' if self.byte(1) == b'|' => {
+                self.at += 2;
+                self.finish_command(true);
+                self.alternative = true;
+            }
+            b'|' => {
+                self.at += 1 + usize::from(self.byte(1) == b'&');
+                self.finish_command(false);
+            }
+            b'(' => self.parenthesis(),
+            b')' => {
+                self.at += 1;
+                self.finish_command(false);
+            }
+            b'<' if self.placeholder(self.at).is_some() => self.word(),
+            b'<' | b'>' => self.redirect(),
+            _ => self.word(),
+        }
+    }
+
+    fn line_end(&self) -> usize {
+        self.bytes[self.at..self.end].iter().position(|byte| *byte == b'\n').map_or(self.end, |at| self.at + at)
+    }
+
+    /// Where the next line begins, if a backslash ends this one.
+    fn continuation(&self) -> Option<usize> {
+        let mut at = self.at + 1;
+        if at < self.end && self.bytes[at] == b'\r' {
+            at += 1;
+        }
+        (at >= self.end || self.bytes[at] == b'\n').then_some((at + 1).min(self.end))
+    }
+
+    /// `<NAME>` where a value should be: documentation for "put yours here".
+    fn placeholder(&self, at: usize) -> Option<usize> {
+        let rest = self.bytes.get(at + 1..self.end.min(at + 62))?;
+        let length = rest.iter().position(|byte| !(is_name(*byte) || *byte == b'-'))?;
+        (length > 0 && rest[length] == b'>' && is_name_start(rest[0])).then_some(at + length + 2)
+    }
+
+    /// A parenthesis where a command may begin: a subshell, a function, arithmetic.
+    fn parenthesis(&mut self) {
+        let mut ahead = 1;
+        while matches!(self.byte(ahead), b' ' | b'\t') {
+            ahead += 1;
+        }
+        if self.byte(ahead) == b')' && self.current.words.len() == 1 && self.current.arrays.is_empty() {
+            self.at += ahead + 1;
+            let word = self.current.words.pop();
+            let place = word.as_ref().map_or(self.place(self.at, self.at), |word| word.place);
+            let name = word.as_ref().and_then(Word::literal).unwrap_or("").into();
+            return self.begin_function(name, place);
+        }
+        if self.byte(1) == b'(' {
+            self.at = self.matching(self.at, self.end, b'(', b')');
+            return;
+        }
+        self.at += 1;
+        self.finish_command(false);
+    }
+
+    fn begin_function(&mut self, name: Box<str>, place: Place) {
+        // The brace comes next, perhaps on the next line.
+        let brace = self.bytes[self.at..self.end].iter().position(|byte| !byte.is_ascii_whitespace());
+        let Some(brace) = brace.filter(|at| self.bytes[self.at + at] == b'{') else { return };
+        self.at += brace + 1;
+        if self.open.len() < DEEPEST {
+            self.kinds.push(Kind::Function);
+            self.open.push(Open::Function { name, place });
+            self.lists.push(Vec::new());
+        } else {
+            self.kinds.push(Kind::Brace);
+        }
+    }
+
+    /// The offset after the bracket that closes the one here; the end if none does.
+    fn matching(&self, from: usize, end: usize, open: u8, close: u8) -> usize {
+        let mut depth = 0_usize;
+        let mut at = from;
+        let mut quote = 0;
+        while at < end {
+            let byte = self.bytes[at];
+            match byte {
+                b'\\' if quote != b'\'' => at += 1,
+                _ if quote != 0 => {
+                    if byte == quote {
+                        quote = 0;
+                    }
+                }
+                b'\'' | b'"' => quote = byte,
+                _ if byte == open => depth += 1,
+                _ if byte == close => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return at + 1;
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        end
+    }
+
+    fn redirect(&mut self) {
+        // `2>`: the number is no argument.
+        let adjacent = self.current.words.last().is_some_and(|word| {
+            word.place.end as usize == self.at
+                && word.literal().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        let mut errors = false;
+        if adjacent {
+            errors = self.current.words.pop().is_some_and(|word| word.literal() == Some("2"));
+        }
+        let operator: Vec<u8> = (0..3).map(|ahead| self.byte(ahead)).collect();
+        match &*operator {
+            [b'<', b'<', b'<'] => self.at += 3,
+            [b'<', b'<', _] => {
+                let tabs = self.byte(2) == b'-';
+                self.at += 2 + usize::from(tabs);
+                return self.here_document(tabs);
+            }
+            [b'<' | b'>', b'(', _] => {
+                let start = self.at;
+                self.at = self.matching(self.at + 1, self.end, b'(', b')');
+                let place = self.place(start, self.at);
+                let parts = vec![Part::Unknown { start: place.start, end: place.end }];
+                return self.current.words.push(Word { parts, place });
+            }
+            [b'>', b'>' | b'&' | b'|', _] | [b'<', b'&' | b'>', _] => self.at += 2,
+            _ => self.at += 1,
+        }
+        let output = operator[0] == b'>' && operator[1] != b'&' && !errors;
+        self.blanks();
+        if matches!(self.byte(0), b'\n' | 0 | b';' | b'|' | b'&' | b'(' | b')' | b'<' | b'>') {
+            return;
+        }
+        let word = self.read_word();
+        if output {
+            self.current.output = Some(word);
+        }
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.byte(0), b' ' | b'\t') {
+            self.at += 1;
+        }
+    }
+
+    fn here_document(&mut self, tabs: bool) {
+        self.blanks();
+        let start = self.at;
+        let word = self.read_word();
+        let raw = &self.text[start..self.at];
+        let delimiter: String = raw.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
+        if delimiter.is_empty() || delimiter.contains('\n') {
+            return;
+        }
+        self.pending.push((delimiter.into(), tabs, raw.len() != word.literal().map_or(0, str::len)));
+        self.document = Some(self.pending.len() - 1);
+    }
+
+    /// Reads the here-documents that this line announced and lets its commands go.
+    fn line_ends(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let mut documents = Vec::new();
+        for (delimiter, tabs, literal) in std::mem::take(&mut self.pending) {
+            documents.push(Rc::new(self.read_document(&delimiter, tabs, literal)));
+        }
+        for (mut simple, document) in std::mem::take(&mut self.waiting) {
+            simple.document = document.and_then(|document| documents.get(document).cloned());
+            self.emit(simple);
+        }
+    }
+
+    fn read_document(&mut self, delimiter: &str, tabs: bool, literal: bool) -> Word {
+        let from = self.at;
+        let mut parts = Vec::new();
+        let mut to = self.end;
+        let mut ended = false;
+        while self.at < self.end {
+            let start = self.at;
+            let end = self.line_end();
+            let line = &self.text[start..end];
+            let stripped = if tabs { line.trim_start_matches('\t') } else { line };
+            self.at = (end + 1).min(self.end);
+            if stripped.trim_end_matches('\r') == delimiter {
+                to = start;
+                ended = true;
+                break;
+            }
+            let begin = start + (line.len() - stripped.len());
+            if literal {
+                let text = self.text[begin..self.at].into();
+                parts.push(Part::Literal { text, start: begin as u32, end: self.at as u32 });
+            } else {
+                let next = self.at;
+                let mut inner = Parser::new(self.text, begin, next, self.file, self.depth);
+                inner.quoted_text(&mut parts, 0);
+                self.at = next;
+            }
+        }
+        if !ended {
+            let place = self.place(from.min(self.end.saturating_sub(1)), from);
+            self.report.push(
+                Diagnostic::warning(
+                    "unterminated",
+                    format!("the here-document that begins before this has no line `{delimiter}` that ends it"),
+                )
+                .at(place)
+                .help("end it with its delimiter on a line of its own"),
+            );
+        }
+        Word { parts, place: self.place(from.min(to), to) }
+    }
+
+    /// A command is complete.
+    fn finish_command(&mut self, fails: bool) {
+        let mut simple = std::mem::take(&mut self.current);
+        let alternative = std::mem::take(&mut self.alternative);
+        let document = self.document.take();
+        if simple.words.is_empty() && simple.arrays.is_empty() {
+            self.alternative = alternative && !fails;
+            return;
+        }
+        simple.tolerant = fails || alternative;
+        simple.guard = self.guards.last().copied();
+        if self.pending.is_empty() {
+            self.emit(simple);
+        } else {
+            self.waiting.push((simple, document));
+        }
+    }
+
+    fn emit(&mut self, simple: Simple) {
+        if let Some(list) = self.lists.last_mut() {
+            list.push(Statement::Command(simple));
+        }
+    }
+
+    fn close_list(&mut self) {
+        let (Some(list), Some(open)) = (self.lists.pop(), self.open.pop()) else { return };
+        let body = list.into();
+        let statement = match open {
+            Open::For { name, items, place } => Statement::For { name, items, body, place },
+            Open::Function { name, place } => Statement::Function { name, body, place },
+        };
+        if let Some(list) = self.lists.last_mut() {
+            list.push(statement);
+        }
+    }
+
+    /// Closes the innermost construct of these kinds; what was left open inside it closes with it.
+    fn close(&mut self, kinds: &[Kind]) {
+        if !self.kinds.iter().any(|kind| kinds.contains(kind)) {
+            return;
+        }
+        while let Some(kind) = self.kinds.pop() {
+            match kind {
+                Kind::For | Kind::Function => self.close_list(),
+                Kind::Guard | Kind::Case => {
+                    self.guards.pop();
+                }
+                Kind::Brace => {}
+            }
+            if kinds.contains(&kind) {
+                return;
+            }
+        }
+    }
+
+    /// Takes a word, or the keyword that it is.
+    fn word(&mut self) {
+        let start = self.at;
+        if self.current.words.is_empty() && self.current.arrays.is_empty() && self.keyword() {
+            return;
+        }
+        let array = self.array_name();
+        if let Some((name, adds)) = array {
+            let mut items = Vec::new();
+            while self.at < self.end && self.byte(0) != b')' {
+                match self.byte(0) {
+                    b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                    b'\\' if self.continuation().is_some() => self.at = self.continuation().unwrap_or(self.end),
+                    b'#' => self.at = self.line_end(),
+                    b'(' | b'<' | b'>' | b';' | b'|' | b'&' => self.at += 1,
+                    _ => items.push(self.read_word()),
+                }
+            }
+            self.at = (self.at + 1).min(self.end);
+            self.current.arrays.push((name, adds, items));
+            return;
+        }
+        let word = self.read_word();
+        if self.at == start {
+            // Nothing that a word can begin with: never stand still.
+            self.at += self.text[self.at..].chars().next().map_or(1, char::len_utf8);
+            return;
+        }
+        if !word.parts.is_empty() {
+            self.current.words.push(word);
+        }
+    }
+
+    /// `NAME=(` or `NAME+=(`, which is passed over.
+    fn array_name(&mut self) -> Option<(Box<str>, bool)> {
+        let mut at = self.at;
+        while at < self.end && is_name(self.bytes[at]) {
+            at += 1;
+        }
+        let name = &self.text[self.at..at];
+        let rest = &self.bytes[at..self.end];
+        let adds = rest.starts_with(b"+=(");
+        if name.is_empty() || !is_name_start(name.as_bytes()[0]) || !(adds || rest.starts_with(b"=(")) {
+            return None;
+        }
+        let name = name.into();
+        self.at = at + 2 + usize::from(adds);
+        Some((name, adds))
+    }
+
+    /// Handles a reserved word where a command may begin.
+    fn keyword(&mut self) -> bool {
+        let mut at = self.at;
+        while at < self.end && !b" \t\r\n;&|()<>\"'`$\\".contains(&self.bytes[at]) {
+            at += 1;
+        }
+        let start = self.at;
+        let word = &self.text[start..at];
+        let place = self.place(start, at);
+        let after = self.bytes.get(at).copied().unwrap_or(b'\n');
+        match word {
+            "then" | "else" | "elif" | "do" | "!" | "time" => {}
+            "if" | "while" | "until" | "select" => {
+                self.kinds.push(Kind::Guard);
+                self.guards.push(place);
+            }
+            "fi" => self.close(&[Kind::Guard]),
+            "done" => self.close(&[Kind::Guard, Kind::For]),
+            "case" => {
+                self.at = at;
+                self.kinds.push(Kind::Case);
+                self.guards.push(place);
+                self.blanks();
+                self.read_word();
+                self.case_pattern();
+                return true;
+            }
+            "esac" => self.close(&[Kind::Case]),
+            "{" => self.kinds.push(Kind::Brace),
+            "}" => self.close(&[Kind::Brace, Kind::Function]),
+            // A prompt that was copied along.
+            "" if after == b'$' && matches!(self.bytes.get(at + 1), Some(b' ' | b'\t')) => at += 1,
+            "for" => {
+                self.at = at;
+                self.begin_for(place);
+                return true;
+            }
+            "function" => {
+                self.at = at;
+                self.blanks();
+                let word = self.read_word();
+                self.blanks();
+                if self.byte(0) == b'(' {
+                    self.at = self.matching(self.at, self.end, b'(', b')');
+                }
+                let name = word.literal().unwrap_or("").into();
+                self.begin_function(name, word.place);
+                return true;
+            }
+            _ => return false,
+        }
+        self.at = at;
+        true
+    }
+
+    /// Passes over `in` and the pattern of a case, up to its parenthesis; or over `esac`.
+    fn case_pattern(&mut self) {
+        let mut at = self.at;
+        loop {
+            while at < self.end && (self.bytes[at].is_ascii_whitespace() || self.bytes[at] == b'(') {
+                at += 1;
+            }
+            if self.text[at..self.end].starts_with("esac") {
+                self.at = at;
+                return;
+            }
+            if self.bytes[at.min(self.end)..self.end].first() == Some(&b'#') {
+                self.at = at;
+                at = self.line_end();
+                continue;
+            }
+            break;
+        }
+        while at < self.end && !matches!(self.bytes[at], b')') {
+            at += 1;
+        }
+        self.at = (at + 1).min(self.end);
+    }
+
+    fn begin_for(&mut self, place: Place) {
+        self.blanks();
+        let (name, items) = if self.byte(0) == b'(' {
+            self.at = self.matching(self.at, self.end, b'(', b')');
+            (Box::from(""), Vec::new())
+        } else {
+            let word = self.read_word();
+            let name = word.literal().unwrap_or("").into();
+            let mut items = Vec::new();
+            loop {
+                self.blanks();
+                match self.byte(0) {
+                    b'\\' if self.continuation().is_some() => self.at = self.continuation().unwrap_or(self.end),
+                    b'\n' | b';' | 0 | b'|' | b'&' | b')' => break,
+                    b'\r' | b'(' | b'<' | b'>' => self.at += 1,
+                    b'#' => self.at = self.line_end(),
+                    _ => items.push(self.read_word()),
+                }
+                if self.at >= self.end {
+                    break;
+                }
+            }
+            if items.first().and_then(Word::literal) == Some("in") {
+                items.remove(0);
+            }
+            (name, items)
+        };
+        if self.open.len() < DEEPEST {
+            self.kinds.push(Kind::For);
+            self.open.push(Open::For { name, items, place });
+            self.lists.push(Vec::new());
+        } else {
+            self.kinds.push(Kind::Guard);
+            self.guards.push(place);
+        }
+    }
+
+    fn read_word(&mut self) -> Word {
+        let start = self.at;
+        let mut parts = Vec::new();
+        while self.at < self.end {
+            match self.byte(0) {
+                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'>' => break,
+                b'<' => match self.placeholder(self.at) {
+                    Some(end) => {
+                        let name = &self.text[self.at + 1..end - 1];
+                        let text = format!("${{{}}}", name.replace('-', "_")).into();
+                        parts.push(Part::Literal { text, start: self.at as u32, end: end as u32 });
+                        self.at = end;
+                    }
+                    None => break,
+                },
+                b'\'' => self.single_quotes(&mut parts),
+                b'"' => {
+                    let quote = self.at;
+                    self.at += 1;
+                    let before = parts.len();
+                    self.quoted_text(&mut parts, b'"');
+                    if self.byte(0) == b'"' {
+                        self.at += 1;
+                    } else {
+                        self.unbalanced(quote);
+                    }
+                    if parts.len() == before {
+                        let at = quote as u32;
+                        parts.push(Part::Literal { text: "".into(), start: at, end: at + 2 });
+                    }
+                }
+                b'\\' => match self.continuation() {
+                    Some(next) => {
+                        self.at = next;
+                        if parts.is_empty() {
+                            break;
+                        }
+                    }
+                    None if self.trailing_blanks() => break,
+                    None => self.escaped(&mut parts),
+                },
+                b'$' if self.byte(1) == b'\'' => {
+                    self.at += 1;
+                    self.single_quotes(&mut parts);
+                }
+                b'$' | b'`' => self.dollar(&mut parts, false),
+                _ => {
+                    let from = self.at;
+                    while self.at < self.end && !b" \t\n\r;&|()<>'\"\\$`".contains(&self.bytes[self.at]) {
+                        self.at += 1;
+                    }
+                    parts.push(self.literal(from, self.at));
+                }
+            }
+        }
+        Word { parts, place: self.place(start, self.at) }
+    }
+
+    fn literal(&self, from: usize, to: usize) -> Part {
+        Part::Literal { text: self.text[from..to].into(), start: from as u32, end: to as u32 }
+    }
+
+    /// A backslash with nothing but blanks behind it: meant as a continuation, and none.
+    fn trailing_blanks(&mut self) -> bool {
+        let rest = &self.bytes[self.at + 1..self.end];
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let line = self.at + 1 + blanks;
+        if blanks == 0 || !matches!(self.bytes.get(line), Some(b'\n')) || line >= self.end {
+            return false;
+        }
+        let place = self.place(self.at, line);
+        self.report.push(
+            Diagnostic::warning("trailing-blank", "blanks after a backslash: the command ends here, and its other flags do not reach gcloud; read as if the line went on")
+                .at(place)
+                .help("remove the blanks at the end of the line"),
+        );
+        self.at = line + 1;
+        true
+    }
+
+    fn escaped(&mut self, parts: &mut Vec<Part>) {
+        let from = self.at;
+        let c = self.text[from + 1..self.end].chars().next();
+        let length = c.map_or(0, char::len_utf8);
+        self.at = from + 1 + length;
+        let text = self.text[from + 1..self.at].into();
+        parts.push(Part::Literal { text, start: from as u32, end: self.at as u32 });
+    }
+
+    fn single_quotes(&mut self, parts: &mut Vec<Part>) {
+        let quote = self.at;
+        let from = quote + 1;
+        match self.bytes[from..self.end].iter().position(|byte| *byte == b'\'') {
+            Some(length) => {
+                parts.push(self.literal(from, from + length));
+                self.at = from + length + 1;
+            }
+            None => {
+                self.at = from;
+                let end = self.line_end();
+                parts.push(self.literal(from, end));
+                self.at = end;
+                self.unbalanced(quote);
+            }
+        }
+    }
+
+    fn unbalanced(&mut self, quote: usize) {
+        let place = self.place(quote, quote + 1);
+        if self.report.iter().filter(|diagnostic| diagnostic.code == "unbalanced-quote").count() >= 3 {
+            return;
+        }
+        let message = "this quote is never closed";
+        let diagnostic = if self.markdown {
+            Diagnostic::warning("unbalanced-quote", message)
+        } else {
+            Diagnostic::unusable("unbalanced-quote", message)
+        };
+        self.report.push(diagnostic.at(place).help("close it, or put a backslash before it"));
+    }
+
+    /// Text in which variables count and blanks do not: up to a quote, or to the end.
+    fn quoted_text(&mut self, parts: &mut Vec<Part>, quote: u8) {
+        while self.at < self.end {
+            let byte = self.byte(0);
+            if byte == quote && quote != 0 {
+                return;
+            }
+            match byte {
+                b'\\' => match self.continuation() {
+                    Some(next) => self.at = next,
+                    None if matches!(self.byte(1), b'$' | b'`' | b'"' | b'\\') => self.escaped(parts),
+                    None => {
+                        parts.push(self.literal(self.at, self.at + 1));
+                        self.at += 1;
+                    }
+                },
+                b'$' | b'`' => self.dollar(parts, true),
+                _ => {
+                    let from = self.at;
+                    while self.at < self.end
+                        && !matches!(self.bytes[self.at], b'\\' | b'$' | b'`')
+                        && (quote == 0 || self.bytes[self.at] != quote)
+                    {
+                        self.at += 1;
+                    }
+                    parts.push(self.literal(from, self.at));
+                }
+            }
+        }
+    }
+
+    /// `$NAME`, `${NAME…}`, `$(…)`, `$((…))`, backquotes, or just a dollar.
+    fn dollar(&mut self, parts: &mut Vec<Part>, quoted: bool) {
+        let from = self.at;
+        let start = from as u32;
+        if self.byte(0) == b'`' {
+            let rest = &self.bytes[from + 1..self.end];
+            let length = rest.iter().position(|byte| *byte == b'`').unwrap_or(rest.len());
+            self.at = (from + length + 2).min(self.end);
+            return parts.push(self.substitution(from, from + 1, from + 1 + length));
+        }
+        match self.byte(1) {
+            b'(' if self.byte(2) == b'(' => {
+                self.at = self.matching(from + 1, self.end, b'(', b')');
+                parts.push(Part::Unknown { start, end: self.at as u32 });
+            }
+            b'(' => {
+                self.at = self.matching(from + 1, self.end, b'(', b')');
+                let closed = self.bytes[self.at - 1] == b')' && self.at > from + 2;
+                parts.push(self.substitution(from, from + 2, self.at - usize::from(closed)));
+            }
+            b'{' => self.braces(parts, quoted),
+            byte if is_name_start(byte) => {
+                let mut at = from + 1;
+                while at < self.end && is_name(self.bytes[at]) {
+                    at += 1;
+                }
+                self.at = at;
+                let name = self.text[from + 1..at].into();
+                parts.push(Part::Variable { name, default: None, assigns: false, quoted, start, end: at as u32 });
+            }
+            b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'$' | b'!' => {
+                self.at = from + 2;
+                let name = self.text[from + 1..from + 2].into();
+                let end = self.at as u32;
+                parts.push(Part::Variable { name, default: None, assigns: false, quoted, start, end });
+            }
+            _ => {
+                self.at = from + 1;
+                parts.push(self.literal(from, from + 1));
+            }
+        }
+    }
+
+    fn substitution(&mut self, from: usize, inner: usize, to: usize) -> Part {
+        let inside = (self.depth < DEEPEST_SUBSTITUTION)
+            .then(|| Parser::new(self.text, inner, to.max(inner), self.file, self.depth + 1).run().into());
+        Part::Command { inside, start: from as u32, end: self.at as u32 }
+    }
+
+    /// `${NAME}`, `${NAME[@]}`, `${NAME:-default}`, `${NAME:=default}`; others are not evaluated.
+    fn braces(&mut self, parts: &mut Vec<Part>, quoted: bool) {
+        let from = self.at;
+        let start = from as u32;
+        let line = self.line_end();
+        let end = self.matching(from + 1, line, b'{', b'}');
+        let closed = self.bytes[end - 1] == b'}' && end > from + 2;
+        if !closed {
+            self.at = line;
+            return parts.push(Part::Unknown { start, end: self.at as u32 });
+        }
+        let inner = &self.text[from + 2..end - 1];
+        let length = inner.bytes().take_while(|byte| is_name(*byte) || matches!(byte, b'@' | b'*')).count();
+        let (name, mut rest) = inner.split_at(length);
+        let mut name = name.to_owned();
+        for items in ["[@]", "[*]"] {
+            if let Some(after) = rest.strip_prefix(items) {
+                name.push_str("[@]");
+                rest = after;
+            }
+        }
+        let operator = ["", ":-", "-", ":=", "="].into_iter().rfind(|operator| rest.starts_with(operator));
+        let operator = operator.filter(|operator| rest.is_empty() || !operator.is_empty());
+        self.at = end;
+        let end_at = end as u32;
+        let part = match operator {
+            _ if name.is_empty() => Part::Unknown { start, end: end_at },
+            Some("") if rest.is_empty() => {
+                Part::Variable { name: name.into(), default: None, assigns: false, quoted, start, end: end_at }
+            }
+            Some(operator) if self.depth < DEEPEST_SUBSTITUTION => {
+                let begin = end - 1 - rest.len() + operator.len();
+                let mut inner = Parser::new(self.text, begin, end - 1, self.file, self.depth + 1);
+                let mut parts = Vec::new();
+                while inner.at < inner.end {
+                    let before = inner.at;
+                    let mut more = inner.read_word().parts;
+                    parts.append(&mut more);
+                    if inner.at < inner.end {
+                        // A blank or an operator is a character like any other here.
+                        let length = self.text[inner.at..].chars().next().map_or(1, char::len_utf8);
+                        parts.push(inner.literal(inner.at, inner.at + length));
+                        inner.at += length;
+                    }
+                    debug_assert!(inner.at > before);
+                }
+                let default = Some(Rc::new(Word { parts, place: self.place(begin, end - 1) }));
+                let assigns = operator.ends_with('=');
+                Part::Variable { name: name.into(), default, assigns, quoted, start, end: end_at }
+            }
+            // `${NAME:?message}` is the value or a failure.
+            _ if rest.starts_with(":?") || rest.starts_with('?') => {
+                Part::Variable { name: name.into(), default: None, assigns: false, quoted, start, end: end_at }
+            }
+            _ => Part::Unknown { start, end: end_at },
+        };
+        parts.push(part);
+    }
+}
