@@ -43,7 +43,10 @@ fn bombs_of_terraform_are_refused() {
     }
     text += "}\nresource \"google_compute_network\" \"n\" {\n  for_each = toset(local.a19)\n  name = each.key\n}\n";
     assert!(!codes("a.tf", &text).is_empty());
-    assert!(!codes("b.tf", "resource \"google_compute_network\" \"n\" {\n  count = 999999999999\n  name = \"x\"\n}\n").is_empty());
+    assert!(
+        !codes("b.tf", "resource \"google_compute_network\" \"n\" {\n  count = 999999999999\n  name = \"x\"\n}\n")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -56,7 +59,10 @@ fn a_shell_loop_is_bounded() {
     text += "gcloud compute networks create n-$v0-$v7\n";
     text += &"done\n".repeat(8);
     codes("a.sh", &text);
-    codes("b.sh", "A=x\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35; do\nA=$A$A\ndone\ngcloud compute networks create $A\n");
+    codes(
+        "b.sh",
+        "A=x\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35; do\nA=$A$A\ndone\ngcloud compute networks create $A\n",
+    );
 }
 
 #[test]
@@ -84,11 +90,7 @@ fn a_file_of_a_hundred_megabytes_is_refused_before_it_is_read_whole() {
 #[test]
 fn modules_in_a_circle_are_refused() {
     let call = |to: &str| format!("module \"m\" {{\n  source = \"{to}\"\n}}\n");
-    let loaded = import_texts(&[
-        ("main.tf", &call("./a")),
-        ("a/main.tf", &call("../b")),
-        ("b/main.tf", &call("../a")),
-    ]);
+    let loaded = import_texts(&[("main.tf", &call("./a")), ("a/main.tf", &call("../b")), ("b/main.tf", &call("../a"))]);
     assert!(loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(&loaded.sources, false));
 }
 

@@ -172,7 +172,11 @@ fn text(shape: &Shape) -> String {
         let region = REGIONS[region as usize];
         out += "addresses:\n";
         for ip in 0..=ips {
-            let _ = writeln!(out, "- {{name: ip{ip}, region: {region}, address: 203.0.113.{}, addressType: EXTERNAL}}", ip + 10);
+            let _ = writeln!(
+                out,
+                "- {{name: ip{ip}, region: {region}, address: 203.0.113.{}, addressType: EXTERNAL}}",
+                ip + 10
+            );
         }
         let names: Vec<String> = (0..=ips).map(|ip| format!("ip{ip}")).collect();
         let ports = if dynamic { "true, minPortsPerVm: 64, maxPortsPerVm: 1024" } else { "false, minPortsPerVm: 256" };

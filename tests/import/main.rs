@@ -40,9 +40,10 @@ fn import_texts(texts: &[(&str, &str)]) -> Loaded {
 /// The scenario of an import without errors.
 #[track_caller]
 fn usable(loaded: &Loaded) -> &Scenario {
-    loaded.scenario.as_ref().unwrap_or_else(|| {
-        panic!("expected a scenario, found\n{}", loaded.diagnostics.render(&loaded.sources, false))
-    })
+    loaded
+        .scenario
+        .as_ref()
+        .unwrap_or_else(|| panic!("expected a scenario, found\n{}", loaded.diagnostics.render(&loaded.sources, false)))
 }
 
 /// Codes of the findings that are more than notes, each with its line.

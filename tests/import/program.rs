@@ -41,7 +41,8 @@ fn what_is_imported_can_be_included_and_given_in_place_of_a_scenario() {
     let (_, told, status) = stdout(folder.path(), &["run", "load.yaml", "-q"]);
     assert_eq!(status, Some(0), "{told}");
     let plan = fixture("plan.json");
-    let (_, told, status) = stdout(folder.path(), &["trace", plan.to_str().expect("UTF-8"), "--to", "198.51.100.7:443"]);
+    let (_, told, status) =
+        stdout(folder.path(), &["trace", plan.to_str().expect("UTF-8"), "--to", "198.51.100.7:443"]);
     assert_eq!(status, Some(0), "{told}");
 }
 
@@ -52,8 +53,12 @@ fn as_json_it_is_one_document_with_findings() {
     let (out, _, status) = stdout(folder.path(), &["import", file.to_str().expect("UTF-8"), "--format", "json"]);
     assert_eq!(status, Some(0));
     let document: Value = serde_json::from_str(&out).expect("one JSON document");
-    let codes: Vec<&str> =
-        document["findings"].as_array().expect("a list").iter().filter_map(|finding| finding["code"].as_str()).collect();
+    let codes: Vec<&str> = document["findings"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|finding| finding["code"].as_str())
+        .collect();
     assert!(codes.contains(&"assumed-connector"), "{codes:?}");
     fs::write(folder.path().join("again.json"), out).expect("written");
     let (_, told, status) = stdout(folder.path(), &["check", "again.json"]);

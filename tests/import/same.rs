@@ -56,13 +56,16 @@ fn the_same_network_is_the_same_scenario_in_every_format() {
 
 #[test]
 fn several_descriptions_of_one_network_are_one_network() {
-    let all = scenario(&["gcloud", "assets.jsonl", "services.yaml", "state.json", "plan.json", "terraform", "setup.sh"]);
+    let all =
+        scenario(&["gcloud", "assets.jsonl", "services.yaml", "state.json", "plan.json", "terraform", "setup.sh"]);
     assert_eq!(scenario(&["gcloud"]), all);
 }
 
 #[test]
 fn none_of_them_shows_a_secret() {
-    for file in ["gcloud", "assets.jsonl", "services.yaml", "plan.json", "state.json", "raw.tfstate", "terraform", "setup.sh"] {
+    for file in
+        ["gcloud", "assets.jsonl", "services.yaml", "plan.json", "state.json", "raw.tfstate", "terraform", "setup.sh"]
+    {
         let loaded = import(&[fixture(file)]);
         let text = egressim::scenario::import::print(&loaded.file, &loaded.imported, &loaded.sources);
         let told = loaded.diagnostics.render(&loaded.sources, false);

@@ -193,11 +193,6 @@ pub(crate) struct Import {
 }
 
 impl Import {
-    /// Adds a resource or a part of one.
-    pub fn add(&mut self, kind: Kind, node: Node) {
-        self.resources.push(Resource { kind, node, project: None });
-    }
-
     /// Adds a resource of a project.
     pub fn add_of(&mut self, project: Option<String>, kind: Kind, node: Node) {
         self.resources.push(Resource { kind, node, project });
