@@ -16,6 +16,8 @@ const SECRET_SUBTREES: &[&str] = &[
     "buildEnvironmentVariables",
     "build_environment_variables",
     "metadata_startup_script",
+    "args",
+    "command",
     "sensitive_values",
     "annotations_all",
 ];

@@ -355,6 +355,31 @@ fn nonsense_ends_in_findings_and_never_in_a_panic() {
 }
 
 #[test]
+fn a_set_of_blocks_that_is_not_known_at_all_is_told() {
+    let text = r#"{"format_version": "1.2", "errored": true, "planned_values": {"root_module": {"resources": [
+        {"address": "google_compute_subnetwork.s", "mode": "managed", "type": "google_compute_subnetwork", "name": "s",
+         "values": {"name": "run", "region": "us-east1", "network": "n", "ip_cidr_range": "10.0.0.0/26"}},
+        {"address": "google_compute_router_nat.n", "mode": "managed", "type": "google_compute_router_nat", "name": "n",
+         "values": {"name": "n", "router": "r", "region": "us-east1", "tcp_time_wait_timeout_sec": 120}}]}},
+        "resource_changes": [{"address": "google_compute_router_nat.n", "change": {"after_unknown": {"subnetwork": true,
+         "nat_ips": true}}}],
+        "configuration": {"root_module": {"resources": [{"mode": "managed", "type": "google_compute_router_nat", "name": "n",
+         "expressions": {"subnetwork": [{"name": {"references": ["google_compute_subnetwork.s.id"]}}]}}]}}}"#;
+    let import = import(text);
+    assert_eq!(
+        resources_of(&import)[1],
+        "routers {name: r, region: us-east1, nats: [{name: n, tcpTimeWaitTimeoutSec: 120}]}"
+    );
+    assert_eq!(
+        findings(&import),
+        [
+            "incomplete-plan: the plan is that of a run that failed: it does not have everything",
+            "not-known: `subnetwork` of google_compute_router_nat.n is not known (known only after apply): it is left out",
+        ]
+    );
+}
+
+#[test]
 fn references_in_circles_end() {
     let call = |name: &str, other: &str| {
         format!(

@@ -255,7 +255,9 @@ impl<'p> Walk<'_, 'p> {
         };
         let instance = &self.resolver.instances[self.at];
         let path = path(&self.steps);
+        let is_block = matches!(expression, Expression::Written(Node { value: Value::Sequence(_), .. }));
         if !what.list
+            && !is_block
             && let Some(only) = self.resolver.only(what, self.at)
         {
             let text = self.resolver.path(only).unwrap_or_default();
