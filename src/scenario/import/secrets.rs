@@ -16,6 +16,8 @@ const SECRET_SUBTREES: &[&str] = &[
     "buildEnvironmentVariables",
     "build_environment_variables",
     "metadata_startup_script",
+    "args",
+    "command",
     "sensitive_values",
     "annotations_all",
     // What containers are started with, and what BGP peers and Interconnect partners know each other by.

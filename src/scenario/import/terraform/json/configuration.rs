@@ -53,9 +53,13 @@ impl<'p> Configuration<'p> {
             let data = if text("mode") == Some("data") { "data." } else { "" };
             module.resources.insert(format!("{data}{kind}.{name}"), resource);
             secret.extend(resource.get("provisioners").map(|provisioners| provisioners.place));
-            if !resources::knows(kind) {
-                secret.extend(resource.get("expressions").map(|expressions| expressions.place));
-            }
+            let hidden = match kind {
+                // Whatever people put there.
+                "google_compute_instance" => resource.at_path(&["expressions", "metadata"]),
+                kind if resources::knows(kind) => None,
+                _ => resource.get("expressions"),
+            };
+            secret.extend(hidden.map(|hidden| hidden.place));
         }
         for output in node.get("outputs").map_or(&[][..], Node::entries) {
             module.outputs.insert(&output.key.name, &output.value);

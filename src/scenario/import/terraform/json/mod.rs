@@ -79,9 +79,10 @@ fn plan(import: &mut Import, mut node: Node) -> Vec<Block> {
     let mut unknown_by_address = HashMap::new();
     if let Some(changes) = node.take("resource_changes") {
         secret.push(changes.place);
-        let Value::Sequence(changes) = changes.value else { return Vec::new() };
-        for change in changes {
-            instances::change(change, planned, &mut found, &mut unknown_by_address);
+        if let Value::Sequence(changes) = changes.value {
+            for change in changes {
+                instances::change(change, planned, &mut found, &mut unknown_by_address);
+            }
         }
     }
     // Data sources that have been read already: what exists. Of managed resources it tells what was.
@@ -102,6 +103,11 @@ fn plan(import: &mut Import, mut node: Node) -> Vec<Block> {
     }
     for instance in &mut found {
         instance.unknown = unknown_by_address.remove(&instance.address);
+    }
+    if let Some(errored) = node.get("errored").filter(|errored| errored.text() == Some("true")) {
+        let message = "the plan is that of a run that failed: it does not have everything";
+        let help = "plan again without errors";
+        import.push(Diagnostic::warning("incomplete-plan", message).at(errored.place).help(help));
     }
     let variables = node.take("variables");
     secret.extend(variables.as_ref().map(|variables| variables.place));

@@ -243,6 +243,26 @@ impl<'p> Resolver<'p> {
         }
     }
 
+    /// The annotation with an interface of Direct VPC egress, of which a plan shows what it refers to. Its tags are lost.
+    pub fn interface(&self, expression: &'p Node, at: usize) -> Option<String> {
+        self.steps_left.set(MAX_STEPS);
+        let mut found = Found::default();
+        self.follow(expression, &self.scope(at), None, 0, &mut found);
+        let only = |kinds: &[&str]| {
+            let mut of_kind =
+                found.instances.iter().filter(|(at, _)| kinds.contains(&self.instances[*at].kind.as_str()));
+            let first = of_kind.next()?.0;
+            of_kind.all(|(at, _)| *at == first).then(|| self.path(first)).flatten()
+        };
+        let mut interface = serde_json::Map::new();
+        for (key, kinds) in [("network", NETWORK), ("subnetwork", SUBNETWORK)] {
+            if let Some(path) = only(kinds) {
+                interface.insert(key.to_owned(), path.into());
+            }
+        }
+        (!interface.is_empty()).then(|| serde_json::json!([interface]).to_string())
+    }
+
     /// The one resource of the expected types in the module of an instance, else in the whole plan.
     pub fn only(&self, what: Expected, at: usize) -> Option<usize> {
         let instance = &self.instances[at];

@@ -255,7 +255,9 @@ impl<'p> Walk<'_, 'p> {
         };
         let instance = &self.resolver.instances[self.at];
         let path = path(&self.steps);
+        let is_block = matches!(expression, Expression::Written(Node { value: Value::Sequence(_), .. }));
         if !what.list
+            && !is_block
             && let Some(only) = self.resolver.only(what, self.at)
         {
             let text = self.resolver.path(only).unwrap_or_default();
@@ -272,6 +274,17 @@ impl<'p> Walk<'_, 'p> {
 
     /// Resolves an expression; if that fails, says why.
     fn written(&mut self, node: &'p Node, what: Expected, place: Place) -> Option<String> {
+        if matches!(self.steps.last(), Some(Step::Key(key)) if &**key == "run.googleapis.com/network-interfaces")
+            && let Some(text) = self.resolver.interface(node, self.at)
+        {
+            let address = &self.resolver.instances[self.at].address;
+            let message =
+                format!("the plan does not show the tags of the network interface of {address}: assumed none");
+            let help = "put `tags:` into the result if it has some";
+            self.outcome.findings.push(Diagnostic::note("not-known", message).at(place).help(help));
+            self.outcome.values.push((self.steps.clone(), place, Resolved::Text(text)));
+            return None;
+        }
         if what.list {
             return match self.resolver.texts(node, self.at, what) {
                 Ok((texts, why)) => {
@@ -300,8 +313,10 @@ fn is_leaf(node: &Node) -> bool {
     node.get("references").is_some() || node.get("constant_value").is_some() || node.entries().is_empty()
 }
 
+/// The first reference: the line that names the resource.
 fn place_of(expression: &Node) -> Place {
-    expression.get("references").map_or(expression.place, |references| references.place)
+    let first = expression.get("references").and_then(|references| references.items().first());
+    first.map_or(expression.place, |first| first.place)
 }
 
 /// The block of the configuration that a planned block is of. Blocks of a set come in another order than they are written:

@@ -111,12 +111,12 @@ fn prepare(body: &mut Node, depth: usize) {
         }
         body.put("scaling", scaling);
     }
-    if let Some(mut annotations) = body.take("annotations") {
-        if let Value::Mapping(entries) = &mut annotations.value {
-            entries.retain(|entry| is_about_networks(&entry.key.name) && !entry.value.is_null());
-            if !entries.is_empty() {
-                body.put("annotations", annotations);
-            }
+    if let Some(mut annotations) = body.take("annotations")
+        && let Value::Mapping(entries) = &mut annotations.value
+    {
+        entries.retain(|entry| is_about_networks(&entry.key.name) && !entry.value.is_null());
+        if !entries.is_empty() {
+            body.put("annotations", annotations);
         }
     }
     if depth < 2
