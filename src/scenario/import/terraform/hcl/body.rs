@@ -113,13 +113,12 @@ impl<'w> Evaluator<'w> {
                         entries.push(Entry { key, value: self.import.build.list(at, Vec::new()) });
                         entries.len() - 1
                     });
-                    let mut first = entries[list].value.items().len();
-                    for (body, scope) in bodies {
+                    let first = entries[list].value.items().len();
+                    for (index, (body, scope)) in (first..).zip(bodies) {
                         if !self.spend(4) {
                             break;
                         }
-                        let node = way.step(name, |way| way.item(first, |way| self.body(body, &scope, at, way)));
-                        first += 1;
+                        let node = way.step(name, |way| way.item(index, |way| self.body(body, &scope, at, way)));
                         if let tree::Value::Sequence(items) = &mut entries[list].value.value {
                             items.push(node);
                         }
