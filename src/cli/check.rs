@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::terminal::Terminal;
 use super::{Common, FAILED, NOT_MET, OK, scenario};
-use crate::scenario::diagnostic::Severity;
+use crate::scenario::diagnostic::{Diagnostic, Diagnostics, Severity, Sources};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Arguments {
@@ -19,29 +19,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, _: &Common, terminal: &Terminal) -> Result<u8> {
     let loaded = scenario::read(arguments.scenario.as_deref());
     let (diagnostics, sources) = (&loaded.diagnostics, &loaded.sources);
-    let findings: Vec<_> = diagnostics
-        .iter()
-        .map(|finding| {
-            let position = finding.place.and_then(|place| sources.position(place));
-            json!({
-                "severity": match finding.severity {
-                    Severity::Unusable | Severity::Rejected => "error",
-                    Severity::Warning => "warning",
-                    Severity::Note => "note",
-                },
-                "rejectedByGoogle": finding.severity == Severity::Rejected,
-                "code": finding.code,
-                "message": finding.message,
-                "help": finding.help,
-                "file": position.as_ref().map(|position| position.file.to_string()),
-                "line": position.as_ref().map(|position| position.line),
-                "column": position.as_ref().map(|position| position.column),
-            })
-        })
-        .collect();
     // The merged scenario as it can be loaded again, and what there is to say of it beside its own keys.
     let mut document = serde_json::to_value(&loaded.file)?;
-    document["findings"] = findings.into();
+    document["findings"] = findings(diagnostics, sources);
     terminal.keep_json("check.json", &document)?;
     if terminal.json() {
         terminal.print_json(&document)?;
@@ -65,4 +45,26 @@ pub(super) fn run(arguments: &Arguments, _: &Common, terminal: &Terminal) -> Res
     } else {
         OK
     })
+}
+
+/// Findings as they stand beside the merged scenario.
+pub(super) fn findings(diagnostics: &Diagnostics, sources: &Sources) -> Value {
+    let finding = |finding: &Diagnostic| {
+        let position = finding.place.and_then(|place| sources.position(place));
+        json!({
+            "severity": match finding.severity {
+                Severity::Unusable | Severity::Rejected => "error",
+                Severity::Warning => "warning",
+                Severity::Note => "note",
+            },
+            "rejectedByGoogle": finding.severity == Severity::Rejected,
+            "code": finding.code,
+            "message": finding.message,
+            "help": finding.help,
+            "file": position.as_ref().map(|position| position.file.to_string()),
+            "line": position.as_ref().map(|position| position.line),
+            "column": position.as_ref().map(|position| position.column),
+        })
+    };
+    diagnostics.iter().map(finding).collect()
 }

@@ -14,7 +14,7 @@ use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::diagnostic::{Diagnostic, FileId, Place};
+use super::diagnostic::{Diagnostic, FileId, Place, Severity};
 use super::file::ignored;
 use super::tree::{Entry, Node, NodeId, Scalar, Value, shorten};
 
@@ -25,6 +25,8 @@ pub(crate) const AT_TOKEN: &str = "$egressim::At";
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     state: RefCell<State>,
+    /// Texts that a machine has written: what cannot be read there is news of Google's, and a warning.
+    exported: HashSet<FileId>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,21 @@ pub(crate) struct Findings {
 }
 
 impl Decoder {
+    /// A decoder for a scenario of which some texts were exported.
+    pub fn with_exported(exported: HashSet<FileId>) -> Decoder {
+        Decoder { exported, ..Decoder::default() }
+    }
+
+    /// An error, but in exported text a warning.
+    fn graded(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        let exported = diagnostic.place.is_some_and(|place| self.exported.contains(&place.file));
+        if exported && diagnostic.severity == Severity::Unusable {
+            diagnostic.severity = Severity::Warning;
+            diagnostic.message.push_str("; it is left out");
+        }
+        diagnostic
+    }
+
     /// Decodes one item; `None` when it has to be left out. Why is among the findings.
     pub fn item<T: DeserializeOwned>(&self, node: &Node) -> Option<T> {
         // Each round but the last loses one more node, so this ends.
@@ -104,12 +121,12 @@ impl Decoder {
             }
             None => diagnostic = diagnostic.help(format!("known here: {}", known.join(", "))),
         }
-        state.diagnostics.push(diagnostic);
+        state.diagnostics.push(self.graded(diagnostic));
     }
 
     /// Adds a finding.
     pub fn push(&self, diagnostic: Diagnostic) {
-        self.state.borrow_mut().diagnostics.push(diagnostic);
+        self.state.borrow_mut().diagnostics.push(self.graded(diagnostic));
     }
 
     /// All that was found.
@@ -127,7 +144,7 @@ impl Decoder {
         let mut state = self.state.borrow_mut();
         let Some((id, place)) = origin else { unreachable!("a fault is located before it is reported") };
         if state.lost.insert(id) && !silent {
-            state.diagnostics.push(diagnostic.at(place));
+            state.diagnostics.push(self.graded(diagnostic.at(place)));
         }
         if let Some(field) = field {
             state.lost_fields.push(LostField { place, field });

@@ -12,7 +12,7 @@ use super::Scenario;
 use super::decode::{Decoder, Findings};
 use super::diagnostic::{Diagnostic, Diagnostics, FileId, Place, Sources};
 use super::file::{ScenarioFile, TOP_LEVEL_KEYS};
-use super::import::{self, Form, Import};
+use super::import::{self, Form, Import, Imported};
 use super::resolve::resolve;
 use super::tree::{self, Entry, Node, Value};
 use super::value::At;
@@ -45,6 +45,8 @@ pub struct Loaded {
     pub diagnostics: Diagnostics,
     /// The texts that the diagnostics point into.
     pub sources: Sources,
+    /// What was read that is no scenario.
+    pub imported: Imported,
 }
 
 /// Loads a scenario. Never fails: errors are among the [`Loaded::diagnostics`].
@@ -341,10 +343,11 @@ impl Loader {
     fn finish(mut self, name: String) -> Loaded {
         self.import.complete();
         let Loader { mut import, mut merged, .. } = self;
-        let imported = import.entries();
-        let Import { sources, mut report, .. } = import;
-        merge(&mut merged, imported, &mut report);
-        let decoder = Decoder::default();
+        let entries = import.entries(&merged);
+        let imported = import.told();
+        let Import { sources, mut report, exported, .. } = import;
+        merge(&mut merged, entries, &mut report);
+        let decoder = Decoder::with_exported(exported);
         let (mut file, lost_items) = ScenarioFile::decode(&merged, &decoder);
         file.name.get_or_insert_with(|| At::from(name));
         let Findings { diagnostics: decoding, lost_fields } = decoder.finish();
@@ -361,7 +364,7 @@ impl Loader {
             scenario = resolved.filter(|_| !diagnostics.has_errors());
         }
         diagnostics.sort();
-        Loaded { file, scenario, diagnostics, sources }
+        Loaded { file, scenario, diagnostics, sources, imported }
     }
 }
 

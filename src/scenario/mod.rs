@@ -16,7 +16,7 @@ pub mod diagnostic;
 pub mod file;
 mod firewall;
 mod impairment;
-pub(crate) mod import;
+pub mod import;
 pub mod lifecycle;
 pub mod load;
 pub mod model;

@@ -12,7 +12,9 @@ mod parser;
 
 pub(crate) use alignment::Alignment;
 pub(crate) use build::Build;
-pub(crate) use parser::{many_documents, parse, parse_all, parse_lines};
+#[cfg(test)]
+pub(crate) use parser::parse;
+pub(crate) use parser::{many_documents, parse_all, parse_lines};
 
 /// The longest text accepted, in bytes.
 pub(crate) const MAX_BYTES: usize = 64 << 20;

@@ -23,14 +23,21 @@ use super::diagnostic::{Diagnostic, FileId, Place, Sources};
 use super::tree::{Build, Entry, Node};
 
 mod assets;
+mod assume;
+mod auto_mode;
 mod commands;
 mod knative;
+mod merge;
 mod observed;
+mod path;
+mod print;
 mod recognise;
 mod rest;
 mod secrets;
+mod starter;
 mod terraform;
 
+pub use print::{Imported, print};
 pub(crate) use recognise::{Form, Format, form, recognise};
 
 /// What is imported: a kind of resource that a scenario has a list for.
@@ -255,17 +262,30 @@ impl Import {
         commands::read(self, &scripts);
     }
 
-    /// The resources as a scenario has them: a list for each kind.
-    pub fn entries(&mut self) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        for kind in Kind::ALL {
-            let of_kind = self.resources.iter().filter(|resource| resource.kind == kind);
-            let nodes: Vec<Node> = of_kind.map(|resource| resource.node.clone()).collect();
-            if let Some(first) = nodes.first().map(|node| node.place) {
-                entries.push(Entry::new(kind.key(), self.build.list(first, nodes)));
-            }
+    /// The resources as a scenario has them: merged, completed, a list for each kind. `own` is what a scenario that includes
+    /// them describes itself.
+    pub fn entries(&mut self, own: &[Entry]) -> Vec<Entry> {
+        let mut resources = merge::merge(std::mem::take(&mut self.resources), &mut self.build, &mut self.report);
+        assume::complete(&mut resources, own, &mut self.build, &mut self.report);
+        merge::shorten_references(&mut resources);
+        let mut lists: BTreeMap<Kind, Vec<Node>> = BTreeMap::new();
+        for resource in resources {
+            lists.entry(resource.kind).or_default().push(resource.node);
         }
-        entries
+        let entry = |(kind, nodes): (Kind, Vec<Node>)| {
+            let place = nodes[0].place;
+            Entry::new(kind.key(), self.build.list(place, nodes))
+        };
+        lists.into_iter().map(entry).collect()
+    }
+}
+
+impl Import {
+    /// What was read, for people.
+    pub fn told(&self) -> Imported {
+        let read = self.read.iter().map(|(file, format)| (*file, format.word())).collect();
+        let skipped = self.skipped.iter().map(|(what, skipped)| (what.clone(), skipped.count)).collect();
+        Imported { read, skipped, findings: self.report.clone() }
     }
 }
 

@@ -14,6 +14,7 @@ const MAX_DEPTH: usize = 100;
 const MAX_NODES: usize = 4_000_000;
 /// Parses the one document of a text. `Ok(None)` is a text without any. Duplicate keys are reported and the first is kept;
 /// what breaks the syntax ends the parse.
+#[cfg(test)]
 pub(crate) fn parse(text: &str, file: FileId, report: &mut Vec<Diagnostic>) -> Result<Option<Node>, Box<Diagnostic>> {
     let mut documents = parse_all(text, file, report)?;
     if let Some(second) = documents.get(1) {

@@ -9,6 +9,7 @@ use super::{Format, Import};
 use crate::scenario::diagnostic::{FileId, Place};
 use crate::scenario::tree::Node;
 
+mod address;
 mod hcl;
 mod json;
 mod resources;
@@ -24,7 +25,8 @@ pub(super) struct Block {
     pub place: Place,
     /// A mapping of its attributes, in snake_case as the provider's documentation has them; nested blocks are lists. A
     /// reference to another resource of the configuration has been replaced by that resource's name, or by a path that ends
-    /// with it (`regions/us-central1/subnetworks/apps`).
+    /// with it (`regions/us-central1/subnetworks/apps`). A resource whose own name is not known is called by
+    /// [`address::fallback_name`].
     pub body: Node,
     /// Attributes without a value here.
     pub unknown: Vec<Unknown>,
@@ -50,6 +52,14 @@ pub(super) struct Provider {
     pub zone: Option<String>,
 }
 
+impl Provider {
+    /// Its region, or that of its zone.
+    pub fn region(&self) -> Option<&str> {
+        let of_zone = || Some(self.zone.as_deref()?.rsplit_once('-')?.0);
+        self.region.as_deref().or_else(of_zone)
+    }
+}
+
 /// Terraform configuration by folder: the files of one are one module.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
@@ -71,14 +81,12 @@ pub(super) fn claims(node: &Node) -> Option<Format> {
 
 /// Reads a plan or a state.
 pub(super) fn read(import: &mut Import, format: Format, node: Node) {
-    for block in json::blocks(import, format, node) {
-        resources::read(import, block);
-    }
+    let blocks = json::blocks(import, format, node);
+    resources::read(import, blocks);
 }
 
 /// Evaluates configuration.
 pub(super) fn evaluate(import: &mut Import, modules: Modules) {
-    for block in hcl::blocks(import, modules) {
-        resources::read(import, block);
-    }
+    let blocks = hcl::blocks(import, modules);
+    resources::read(import, blocks);
 }

@@ -1,5 +1,0 @@
-//! Placeholder.
-
-use super::{Block, Import};
-
-pub(super) fn read(_: &mut Import, _: Block) {}

@@ -1,0 +1,142 @@
+//! Cloud Routers and their parts: NAT gateways, interfaces, peers.
+
+use super::fields::{Field, Reading, kept, last_segment, number, object, objects, text, texts};
+use super::{Context, add};
+use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::import::Kind;
+use crate::scenario::tree::Entry;
+
+const RANGES: &[Field] = &[text("range").needed()];
+
+pub(super) const ROUTER: &[Field] = &[
+    text("network").needed(),
+    text("creation_timestamp"),
+    object(
+        "bgp",
+        &[
+            text("advertise_mode"),
+            texts("advertised_groups"),
+            objects("advertised_ip_ranges", RANGES),
+            number("keepalive_interval"),
+        ],
+    ),
+];
+
+pub(super) const INTERFACE: &[Field] = &[
+    text("name"),
+    text("vpn_tunnel").to("linkedVpnTunnel"),
+    text("interconnect_attachment").to("linkedInterconnectAttachment"),
+];
+
+pub(super) const PEER: &[Field] = &[
+    text("name"),
+    text("interface").to("interfaceName"),
+    text("advertise_mode"),
+    texts("advertised_groups"),
+    objects("advertised_ip_ranges", RANGES),
+];
+
+const GATEWAY: &[Field] = &[
+    text("type"),
+    texts("endpoint_types"),
+    text("nat_ip_allocate_option").needed(),
+    text("auto_network_tier"),
+    text("source_subnetwork_ip_ranges_to_nat").needed(),
+    objects(
+        "subnetwork",
+        &[text("name").needed(), texts("source_ip_ranges_to_nat"), texts("secondary_ip_range_names")],
+    )
+    .to("subnetworks")
+    .needed(),
+    text("source_subnetwork_ip_ranges_to_nat64"),
+    number("min_ports_per_vm"),
+    number("max_ports_per_vm"),
+    kept("enable_dynamic_port_allocation"),
+    kept("enable_endpoint_independent_mapping"),
+    number("udp_idle_timeout_sec"),
+    number("icmp_idle_timeout_sec"),
+    number("tcp_established_idle_timeout_sec"),
+    number("tcp_transitory_idle_timeout_sec"),
+    number("tcp_time_wait_timeout_sec"),
+    object("log_config", &[kept("enable"), text("filter")]),
+    objects(
+        "rules",
+        &[
+            kept("rule_number").needed(),
+            text("match").needed(),
+            object(
+                "action",
+                &[
+                    texts("source_nat_active_ips").needed(),
+                    texts("source_nat_drain_ips"),
+                    texts("source_nat_active_ranges"),
+                    texts("source_nat_drain_ranges"),
+                ],
+            ),
+        ],
+    )
+    .needed(),
+];
+
+/// The seconds in TIME_WAIT that the provider sends if the configuration says none: its schema has this default
+/// (magic-modules `mmv1/products/compute/RouterNat.yaml`, since provider 4.51). Google's own is no longer always this.
+const TIME_WAIT: u32 = 120;
+
+pub(super) fn gateway(mut block: Reading<'_>, context: &Context) {
+    let mut entries = vec![Entry::new("name", block.name())];
+    let managed_apart =
+        entries[0].value.text().is_some_and(|name| context.nats_with_addresses.contains(last_segment(name)));
+    // Their `google_compute_router_nat_address` tells which; these are those of the beginning.
+    if managed_apart {
+        for attribute in ["nat_ips", "drain_nat_ips", "initial_nat_ips"] {
+            block.body.take(attribute);
+        }
+    } else {
+        let ips = block.fields(&[texts("nat_ips").needed(), texts("drain_nat_ips").needed()]);
+        let initial = block.fields(&[texts("initial_nat_ips").to("natIps").needed()]);
+        let said = ips.iter().any(|entry| &*entry.key.name == "natIps");
+        entries.extend(ips);
+        entries.extend(initial.into_iter().filter(|_| !said));
+    }
+    entries.extend(block.fields(GATEWAY));
+    let says = |name: &str| entries.iter().any(|entry| &*entry.key.name == name);
+    if !says("tcpTimeWaitTimeoutSec") && !says("effectiveTcpTimeWaitTimeoutSec") && !block.is_data() {
+        let message = format!(
+            "{} does not say `tcp_time_wait_timeout_sec`: the provider sends its own default, {TIME_WAIT} s",
+            block.address
+        );
+        let place = block.place;
+        block.finding(Diagnostic::note("provider-default", message), place);
+        entries.push(Entry::new("tcpTimeWaitTimeoutSec", block.node(TIME_WAIT)));
+    }
+    of_router(block, "nats", entries);
+}
+
+/// NAT IPs that are managed apart from their gateway.
+pub(super) fn addresses(mut block: Reading<'_>) {
+    block.report_if_unknown(text("router_nat").needed());
+    let Some(nat) = block.take_text("router_nat") else { return };
+    let mut entries = vec![Entry::new("name", nat)];
+    entries.extend(block.fields(&[texts("nat_ips").needed(), texts("drain_nat_ips").needed()]));
+    of_router(block, "nats", entries);
+}
+
+/// An item of one of a router's lists.
+pub(super) fn part(mut block: Reading<'_>, list: &'static str, fields: &[Field]) {
+    let mut entries = block.fields(fields);
+    if !entries.iter().any(|entry| &*entry.key.name == "name") {
+        entries.push(Entry::new("name", block.name()));
+    }
+    of_router(block, list, entries);
+}
+
+fn of_router(mut block: Reading<'_>, list: &'static str, entries: Vec<Entry>) {
+    block.report_if_unknown(text("router").needed());
+    let Some(router) = block.take_text("router") else { return };
+    let item = block.mapping(entries);
+    let items = block.list(vec![item]);
+    let mut entries = vec![Entry::new("name", router)];
+    entries.extend(block.region("region"));
+    entries.push(Entry::new(list, items));
+    add(&mut block, Kind::Router, entries);
+}
