@@ -63,9 +63,8 @@ impl<'w> Evaluator<'w> {
     /// Writes down one instance of a resource.
     pub fn block(&mut self, module: usize, resource: usize, instance: &Instance) {
         let declaration = self.config(module).resources[resource];
-        let Declaration { kind, name, data, file, block } = declaration;
-        let data = if data { "data." } else { "" };
-        let address = format!("{}{data}{kind}.{name}{}", self.modules[module].address, instance.suffix);
+        let Declaration { kind, file, block, .. } = declaration;
+        let address = self.address_of(module, declaration, instance);
         let scope = self.scope_of(module, resource, instance);
         let at = place(file, block.span());
         let mut way = Way::default();
