@@ -63,9 +63,8 @@ impl<'w> Evaluator<'w> {
     /// Writes down one instance of a resource.
     pub fn block(&mut self, module: usize, resource: usize, instance: &Instance) {
         let declaration = self.config(module).resources[resource];
-        let Declaration { kind, name, data, file, block } = declaration;
-        let data = if data { "data." } else { "" };
-        let address = format!("{}{data}{kind}.{name}{}", self.modules[module].address, instance.suffix);
+        let Declaration { kind, file, block, .. } = declaration;
+        let address = self.address_of(module, declaration, instance);
         let scope = self.scope_of(module, resource, instance);
         let at = place(file, block.span());
         let mut way = Way::default();
@@ -113,13 +112,12 @@ impl<'w> Evaluator<'w> {
                         entries.push(Entry { key, value: self.import.build.list(at, Vec::new()) });
                         entries.len() - 1
                     });
-                    let mut first = entries[list].value.items().len();
-                    for (body, scope) in bodies {
+                    let first = entries[list].value.items().len();
+                    for (index, (body, scope)) in (first..).zip(bodies) {
                         if !self.spend(4) {
                             break;
                         }
-                        let node = way.step(name, |way| way.item(first, |way| self.body(body, &scope, at, way)));
-                        first += 1;
+                        let node = way.step(name, |way| way.item(index, |way| self.body(body, &scope, at, way)));
                         if let tree::Value::Sequence(items) = &mut entries[list].value.value {
                             items.push(node);
                         }

@@ -242,15 +242,16 @@ impl Loader<'_> {
 
     /// Gives the root modules their variables files: those that Terraform loads by itself, then all others.
     fn variables(&mut self, given: Vec<(Option<PathBuf>, FileId, Body)>) {
-        let (automatic, named): (Vec<_>, Vec<_>) =
-            given.into_iter().partition(|(_, file, _)| rank(&self.name(*file)).is_some());
-        let mut automatic: Vec<(usize, String, Values)> = automatic
-            .into_iter()
-            .filter_map(|(path, file, body)| {
-                let root = self.root_of(path.as_ref(), file)?;
-                Some((root, self.name(file), Values::Hcl(file, body)))
-            })
-            .collect();
+        let mut automatic: Vec<(usize, String, Values)> = Vec::new();
+        let mut named = Vec::new();
+        for (path, file, body) in given {
+            let name = self.name(file);
+            let beside = |root: &Root| path.is_some() && self.loaded.folders[root.folder].path == path;
+            match self.loaded.roots.iter().position(beside) {
+                Some(root) if rank(&name).is_some() => automatic.push((root, name, Values::Hcl(file, body))),
+                _ => named.push((path, file, body)),
+            }
+        }
         for root in 0..self.loaded.roots.len() {
             let folder = &self.loaded.folders[self.loaded.roots[root].folder];
             let Some(path) = folder.path.clone() else { continue };
@@ -278,8 +279,7 @@ impl Loader<'_> {
         }
         for (path, file, body) in named {
             if let Some(root) = self.root_of(path.as_ref(), file) {
-                let message =
-                    "these values are used, though Terraform reads a file of this name only when it is told to";
+                let message = "these values are used, though Terraform reads this file only when it is told to";
                 let help = "leave the file out of the import if another one is in use: `-var-file` names it";
                 self.import.push(Diagnostic::note("variables-file", message).at(start_of(file)).help(help));
                 self.loaded.roots[root].values.push(Values::Hcl(file, body));
@@ -303,10 +303,13 @@ impl Loader<'_> {
         let of_path = path.and_then(|path| self.by_path.get(&Some(path.clone())).copied());
         let roots = &self.loaded.roots;
         let root = of_path.and_then(|folder| roots.iter().position(|root| root.folder == folder));
-        let root = root.or((roots.len() == 1).then_some(0));
+        let root = root.or((roots.len() == 1 && of_path.is_none()).then_some(0));
         if root.is_none() {
-            let message = "these values are of no use: it cannot be told which module they are for";
-            let help = "import them together with the folder of that module";
+            let message = match of_path {
+                Some(_) => "these values are not used: Terraform reads none beside a module that others call",
+                None => "these values are not used: it cannot be told which module they are for",
+            };
+            let help = "import them together with the folder of the one module that they are for";
             self.import.push(Diagnostic::warning("variables-file", message).at(start_of(file)).help(help));
         }
         root

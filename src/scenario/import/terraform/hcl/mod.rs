@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{Block, Modules, Provider, Unknown};
+use super::{Block, Modules, Provider, Unknown, address, resources};
 use crate::scenario::diagnostic::{Diagnostic, FileId, Place};
 use crate::scenario::import::Import;
 

@@ -9,11 +9,11 @@ use std::rc::Rc;
 use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Block, Body, Structure};
 
-use super::Provider;
 use super::eval::{Evaluator, Scope, Slot, iterate};
 use super::index::Declaration;
 use super::module::Instance;
 use super::value::{Handle, Value};
+use super::{Provider, address, resources};
 use crate::scenario::diagnostic::Place;
 
 /// Where resources of a kind are.
@@ -80,9 +80,31 @@ impl<'w> Evaluator<'w> {
             None => {}
         }
         self.modules[module].attributes.insert(key, Slot::Busy);
-        let value = self.nested(|evaluator| evaluator.attribute_of(handle, name, at));
+        let mut value = self.nested(|evaluator| evaluator.attribute_of(handle, name, at));
+        if name == "name" && matches!(value, Value::Unknown(_)) {
+            value = self.assumed_name(handle).unwrap_or(value);
+        }
         self.modules[module].attributes.insert(key, Slot::Done(value.clone()));
         value
+    }
+
+    /// What a resource is called whose name is not known: whoever reads its block calls it so, too, and tells.
+    fn assumed_name(&mut self, handle: Handle) -> Option<Value> {
+        let Handle { module, resource, instance, .. } = handle;
+        let declaration = self.config(module).resources[resource];
+        if !resources::knows(declaration.kind) {
+            return None;
+        }
+        let expansion = self.resource(module, resource);
+        let address = self.address_of(module, declaration, expansion.instances.get(instance)?);
+        Some(Value::from(address::fallback_name(&address)))
+    }
+
+    /// `module.network["a"].google_compute_subnetwork.apps[0]`.
+    pub fn address_of(&self, module: usize, declaration: Declaration<'w>, instance: &Instance) -> String {
+        let Declaration { kind, name, data, .. } = declaration;
+        let data = if data { "data." } else { "" };
+        format!("{}{data}{kind}.{name}{}", self.modules[module].address, instance.suffix)
     }
 
     fn attribute_of(&mut self, handle: Handle, name: &'w str, at: Place) -> Value {

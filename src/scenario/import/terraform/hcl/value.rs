@@ -282,19 +282,21 @@ pub(super) fn order(one: &Value, other: &Value) -> Ordering {
             Value::Unknown(_) => 8,
         }
     }
-    let first = |orders: &mut dyn Iterator<Item = Ordering>| orders.filter(|order| *order != Ordering::Equal).next();
+    fn first(mut orders: impl Iterator<Item = Ordering>) -> Option<Ordering> {
+        orders.find(|order| *order != Ordering::Equal)
+    }
     match (one, other) {
         (Value::Bool(one), Value::Bool(other)) => one.cmp(other),
         (Value::Number(one), Value::Number(other)) => one.total_cmp(other),
         (Value::Text(one), Value::Text(other)) => one.cmp(other),
         (Value::List(one) | Value::Set(one), Value::List(other) | Value::Set(other)) => {
-            let mut items = one.items.iter().zip(&other.items).map(|(one, other)| order(one, other));
-            first(&mut items).unwrap_or_else(|| one.items.len().cmp(&other.items.len()))
+            let items = one.items.iter().zip(&other.items).map(|(one, other)| order(one, other));
+            first(items).unwrap_or_else(|| one.items.len().cmp(&other.items.len()))
         }
         (Value::Map(one), Value::Map(other)) => {
             let both = one.entries.iter().zip(&other.entries);
-            let mut entries = both.map(|(one, other)| one.0.cmp(other.0).then_with(|| order(one.1, other.1)));
-            first(&mut entries).unwrap_or_else(|| one.entries.len().cmp(&other.entries.len()))
+            let entries = both.map(|(one, other)| one.0.cmp(other.0).then_with(|| order(one.1, other.1)));
+            first(entries).unwrap_or_else(|| one.entries.len().cmp(&other.entries.len()))
         }
         (Value::Resource(one), Value::Resource(other)) | (Value::Module(one), Value::Module(other)) => {
             let key = |handle: &Handle| (handle.module, handle.resource, handle.instance);

@@ -133,17 +133,9 @@ fn flatten(arguments: Arguments<'_>) -> Outcome {
         }
         Ok(())
     }
+    // What is not known may be a list: then nobody knows how many items there are.
     let mut all = Vec::new();
-    // An unknown item that stands in the list itself is no list.
-    for item in arguments.items(0)? {
-        match item {
-            Value::List(list) | Value::Set(list) if list.items.iter().any(|item| matches!(item, Value::Unknown(_))) => {
-                all.extend_from_slice(&list.items);
-            }
-            Value::List(list) | Value::Set(list) => add(&list.items, &mut all)?,
-            other => all.push(other.clone()),
-        }
-    }
+    add(arguments.items(0)?, &mut all)?;
     Ok(Value::list(all))
 }
 

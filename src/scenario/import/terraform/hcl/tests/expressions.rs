@@ -136,3 +136,74 @@ fn a_list_keeps_what_is_known_of_it() {
         "t.x {\"v\":[\"a\",\"b\"],\"w\":[\"c\"]}\n  v[1]: the function file() is not evaluated\n  w[0]: the function file() is not evaluated\n"
     );
 }
+
+#[test]
+fn the_syntax_that_people_write_is_read() {
+    let text = r#"
+# A comment.
+// Another.
+/* And a third. */
+terraform {
+  required_providers {
+    google = { source = "hashicorp/google", version = ">= 5.0" }
+  }
+  backend "gcs" {}
+}
+variable "list" { default = [{ a = { "b" = 1 } }] } # behind
+locals { one = 1 }
+locals {
+  many = [
+    1, # first
+    2, // second
+    /* between */ 3,
+  ]
+  object = {
+    a   = 1 # with a comment
+    "b" = 2,
+    c : 3
+    (local.key) = 4
+  }
+  key    = "d"
+  nested = local.one == 1 ? "x" : local.one == 2 ? "y" : "z"
+  multi = (
+    local.one > 0 ||
+    local.one < 5
+  )
+  call = concat(
+    local.many,
+    [4],
+  )
+  loop = {
+    for key, value in local.object : key => {
+      v = value
+    }
+    if value > 1
+  }
+  heredoc = <<-JSON
+    {"a": "${local.key}"}
+  JSON
+}
+resource t x {
+  a = var.list[0].a["b"]
+  b = local.many
+  c = local.object
+  d = local.nested
+  e = local.multi
+  f = local.call
+  g = local.loop
+  h = "${local.one == 1 ? "yes" : "no"}"
+  i = var.list[*].a.b
+  j = !(local.one == -1)
+  k = jsondecode(local.heredoc).a
+  l = local.object.a
+}
+"#;
+    for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+        let evaluated = one(&text);
+        assert_eq!(evaluated.report(), "");
+        assert_eq!(
+            evaluated.text(),
+            "t.x {\"a\":\"1\",\"b\":[\"1\",\"2\",\"3\"],\"c\":{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\",\"d\":\"4\"},\"d\":\"x\",\"e\":\"true\",\"f\":[\"1\",\"2\",\"3\",\"4\"],\"g\":{\"b\":{\"v\":\"2\"},\"c\":{\"v\":\"3\"},\"d\":{\"v\":\"4\"}},\"h\":\"yes\",\"i\":[\"1\"],\"j\":\"true\",\"k\":\"d\",\"l\":\"1\"}\n"
+        );
+    }
+}

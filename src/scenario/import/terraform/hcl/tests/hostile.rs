@@ -172,3 +172,31 @@ proptest! {
         prop_assert!(evaluated.report().len() < 1_000_000);
     }
 }
+
+#[test]
+fn no_chain_exhausts_the_stack() {
+    let forms = [
+        "max(NEXT, 1)",
+        "\"${NEXT}x\"",
+        "[for v in [NEXT] : v][0]",
+        "{ for k, v in { a = NEXT } : k => v if NEXT == 1 }",
+        "NEXT == 1 ? 1 : 2",
+        "-(((NEXT)))",
+        "try(NEXT, 1)",
+        "[[NEXT]][*][0]",
+        "\"%{ if NEXT }a%{ endif }\"",
+    ];
+    for form in forms {
+        let mut text = String::from("locals {\n");
+        for at in 0..2_500 {
+            let _ = writeln!(text, "  a{at} = {}", form.replace("NEXT", &format!("local.a{}", at + 1)));
+        }
+        text.push_str("}\n");
+        for at in 0..2_500 {
+            let value = form.replace("NEXT", &format!("t.x{}.v", at + 1));
+            let _ = writeln!(text, "resource \"t\" \"x{at}\" {{\n  v = {value}\n}}");
+        }
+        text.push_str("resource \"t\" \"x\" {\n  a = local.a0\n}\n");
+        assert_eq!(one(&text).blocks.len(), 2_501, "{form}");
+    }
+}

@@ -166,3 +166,16 @@ fn what_is_terraforms_own_is_left_out() {
     let text = "resource \"t\" \"x\" {\n  a = 1\n  depends_on = [t.y]\n  lifecycle {\n    ignore_changes = [a]\n  }\n  provisioner \"local-exec\" {\n    command = \"x\"\n  }\n}\nterraform {\n  required_version = \">= 1.5\"\n}\noutput \"o\" {\n  value = t.x.a\n}\n";
     assert_eq!(one(text).text(), "t.x {\"a\":\"1\"}\n");
 }
+
+#[test]
+fn a_resource_whose_name_is_not_known_is_called_by_its_address() {
+    let text = "resource \"random_id\" \"s\" {}\nresource \"google_compute_network\" \"vpc\" {\n  name = \"vpc-${random_id.s.hex}\"\n}\nresource \"google_compute_subnetwork\" \"apps\" {\n  network = google_compute_network.vpc.id\n  name = google_compute_network.vpc.name\n}\n";
+    let evaluated = one(text);
+    assert_eq!(
+        evaluated.text(),
+        "random_id.s {}\n\
+         google_compute_network.vpc {}\n  \
+           name: `random_id.s.hex` is known only after apply\n\
+         google_compute_subnetwork.apps {\"network\":\"global/networks/vpc\",\"name\":\"vpc\"}\n"
+    );
+}

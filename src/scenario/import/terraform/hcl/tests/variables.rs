@@ -27,7 +27,7 @@ fn other_variables_files_are_used_when_they_are_imported() {
     assert_eq!(evaluated.body("t.x"), r#"{"v":"r-b"}"#);
     assert_eq!(
         evaluated.report(),
-        "prod.tfvars:1:1: note[variables-file]: these values are used, though Terraform reads a file of this name only when it is told to\n"
+        "prod.tfvars:1:1: note[variables-file]: these values are used, though Terraform reads this file only when it is told to\n"
     );
 }
 
@@ -91,5 +91,23 @@ resource "t" "x" {
     assert_eq!(
         one(text).text(),
         "t.x {\"a\":{\"a\":{\"range\":\"10.0.0.0/24\",\"region\":\"us-central1\"},\"b\":{\"range\":\"10.0.1.0/24\",\"region\":\"europe-west1\",\"tags\":[\"1\"]}},\"b\":[\"a\",\"b\"],\"c\":\"3\",\"d\":\"d\"}\n"
+    );
+}
+
+#[test]
+fn values_are_for_the_module_of_their_folder_or_the_only_one() {
+    let call = "module \"m\" {\n  source = \"./m\"\n  region = \"given\"\n}\n";
+    let files = [
+        ("main.tf", call),
+        ("m/main.tf", MAIN),
+        ("m/terraform.tfvars", "zone = \"no\"\n"),
+        ("env/terraform.tfvars", "region = \"x\"\n"),
+    ];
+    let evaluated = folder(&files, &["main.tf", "m/main.tf", "m/terraform.tfvars", "env/terraform.tfvars"]);
+    assert_eq!(evaluated.text(), "module.m.t.x {\"v\":\"given-a\"}\n");
+    assert_eq!(
+        evaluated.report(),
+        "terraform.tfvars:1:1: warning[variables-file]: these values are not used: Terraform reads none beside a module that others call\n\
+         terraform.tfvars:1:1: note[variables-file]: these values are used, though Terraform reads this file only when it is told to\n"
     );
 }
