@@ -173,24 +173,25 @@ pub(super) fn misplaced(import: &mut Import, node: &Node, path: &[&str], level: 
     let here = |keys: &[&str]| -> Vec<&Entry> {
         annotations.entries().iter().filter(|entry| keys.contains(&&*entry.key.name)).collect()
     };
-    for (entries, effect) in
-        [(here(&OF_NETWORK), "without them there is no VPC access"), (here(&OF_REVISION), "they limit nothing")]
-    {
+    let (place, refused) = match level {
+        Level::Resource(names) => (
+            format!("on the {} itself, not on its template", names.kind),
+            // As seen in 2023 and 2025; resources from before may have them still.
+            "the API refuses them there today (\"not supported on resources of kind …\"); ",
+        ),
+        Level::NoField(what) => (format!("in {what}, which has no annotations"), "gcloud refuses the file; "),
+    };
+    // Whether they stand where they count, too.
+    let template = node.at_path(&["spec", "template", "metadata", "annotations"]);
+    let attached = template.is_some_and(|there| OF_NETWORK.iter().any(|key| there.get(key).is_some()));
+    let no_access = if attached || matches!(level, Level::NoField(_)) { "" } else { ", and there is no VPC access" };
+    for (entries, effect) in [(here(&OF_NETWORK), no_access), (here(&OF_REVISION), "")] {
         let Some(first) = entries.first() else { continue };
         let keys: Vec<_> = entries.iter().map(|entry| format!("`{}`", entry.key.name)).collect();
         let keys = keys.join(" and ");
-        let (does, refused) = match level {
-            Level::Resource(names) => (
-                format!("on the {} itself, not on its template: {effect}", names.kind),
-                // As seen in 2023 and 2025; resources from before may have them still.
-                format!("the API refuses them today: \"not supported on resources of kind '{}'\"; ", names.kind),
-            ),
-            Level::NoField(what) => {
-                (format!("in {what}, which has no annotations: {effect}"), "gcloud refuses the file; ".to_owned())
-            }
-        };
-        let (verb, them) = if entries.len() == 1 { ("stands", "it") } else { ("stand", "them") };
-        let message = format!("{keys} {verb} {does}");
+        let (stands, counts, them) =
+            if entries.len() == 1 { ("stands", "it counts", "it") } else { ("stand", "they count", "them") };
+        let message = format!("{keys} {stands} {place}: {counts} for nothing{effect}");
         let mut finding = Diagnostic::warning("misplaced-annotation", message)
             .at(first.key.place)
             .help(format!("{refused}move {them} to `spec.template.metadata.annotations`"));

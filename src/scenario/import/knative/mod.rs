@@ -20,7 +20,7 @@ use annotations::{Level, Names, VpcAccess};
 /// Cloud Run's resources of Knative.
 const SERVING: &str = "serving.knative.dev/";
 /// Its own ones.
-const RUN: &str = "run.googleapis.com/v1";
+const RUN: &str = "run.googleapis.com/v";
 /// Domains that were mapped to services.
 const DOMAINS: &str = "domains.cloudrun.com/";
 /// The label that says a resource's region.
@@ -29,8 +29,8 @@ const LOCATION: &str = "cloud.googleapis.com/location";
 /// Whether a document is a manifest of Cloud Run, or a list of them.
 pub(super) fn claims(node: &Node) -> bool {
     match &node.value {
-        Value::Sequence(items) => items.first().is_some_and(is_manifest),
-        _ if kind_of(node) == Some("List") => items_of(node).first().is_some_and(is_manifest),
+        Value::Sequence(items) => items.iter().any(is_manifest),
+        _ if kind_of(node) == Some("List") => items_of(node).iter().any(is_manifest),
         _ => is_manifest(node),
     }
 }
@@ -54,7 +54,8 @@ pub(super) fn read(import: &mut Import, node: Node) {
 
 fn is_manifest(node: &Node) -> bool {
     let version = node.get("apiVersion").and_then(Node::text);
-    version.is_some_and(|version| version.starts_with(SERVING) || version == RUN || version.starts_with(DOMAINS))
+    version
+        .is_some_and(|version| version.starts_with(SERVING) || version.starts_with(RUN) || version.starts_with(DOMAINS))
         && node.get("kind").is_some()
 }
 

@@ -301,7 +301,8 @@ fn network_annotations_on_the_service_or_the_job_count_for_nothing() {
     assert_eq!(findings(text), ["misplaced-annotation run.googleapis.com/vpc-access-connector"]);
     let import = import(text);
     let message = &import.report[0].message;
-    assert!(message.contains("vpc-access-egress` stand on the Service itself"), "{message}");
+    let expected = "vpc-access-egress` stand on the Service itself, not on its template: they count for nothing, and there is no VPC access";
+    assert!(message.ends_with(expected), "{message}");
     assert_eq!(json(&import.resources[0].node), serde_json::json!({"name": "shop"}));
     for (place, path) in [
         (
