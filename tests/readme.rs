@@ -85,7 +85,7 @@ fn assert_quoted(quoted: &[&str], output: &str, command: &str) {
 fn the_examples_print_what_they_are_said_to_print() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    for name in ["pcaps", "scenarios"] {
+    for name in ["pcaps", "scenarios", "tests/import/same"] {
         copy_folder(&root.join(name), &folder.path().join(name));
     }
     let mut examples = 0;
@@ -93,15 +93,41 @@ fn the_examples_print_what_they_are_said_to_print() {
         let (command, quoted) = block.lines.split_first().expect("an example has a command");
         let command = command.strip_prefix("$ ").expect("an example begins with a prompt");
         let status = if block.info == "console exit-1" { 1 } else { 0 };
+        let (command, file) = command.split_once(" > ").map_or((command, None), |(run, file)| (run, Some(file)));
         let run = Command::new(env!("CARGO_BIN_EXE_egressim"))
             .args(arguments(command))
             .current_dir(&folder)
             .assert()
             .code(status);
-        assert_quoted(quoted, &String::from_utf8_lossy(&run.get_output().stdout), command);
+        match file {
+            Some(file) => fs::write(folder.path().join(file), &run.get_output().stdout).unwrap(),
+            None => assert_quoted(quoted, &String::from_utf8_lossy(&run.get_output().stdout), command),
+        }
         examples += 1;
     }
-    assert_eq!(examples, 6);
+    assert_eq!(examples, 8);
+}
+
+/// The one-liner over the log of Cloud NAT prints the table of the guide.
+#[test]
+fn the_table_of_nat_logs_is_that_of_gcloud() {
+    let blocks = blocks();
+    let line = blocks.iter().find(|block| block.info == "bash").expect("there is a one-liner").lines.join("\n");
+    let tools = ["bash", "jq", "column", "tac"];
+    if tools.iter().any(|tool| std::process::Command::new(tool).arg("--version").output().is_err()) {
+        println!("skipped: one of {tools:?} is not here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = ["run", "-q", "--out", "out"];
+    Command::new(env!("CARGO_BIN_EXE_egressim")).args(run).current_dir(&folder).assert().success();
+    let table = Command::new("bash").args(["-c", &line]).current_dir(&folder).assert().success();
+    let table = String::from_utf8_lossy(&table.get_output().stdout).into_owned();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 21, "{table}");
+    assert_eq!(rows[0], ["TIMESTAMP", "SRC_IP", "DEST_IP", "ALLOCATION_STATUS"]);
+    assert!(rows[1..].iter().all(|row| row.len() == 4 && matches!(row[3], "OK" | "DROPPED")), "{table}");
+    assert!(rows[1..].windows(2).all(|pair| pair[0][0] >= pair[1][0]), "the newest first: {table}");
 }
 
 #[test]
