@@ -12,7 +12,9 @@ use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::tree::{Node, Value};
 
 mod configuration;
+mod expected;
 mod instances;
+mod naming;
 mod raw;
 mod resolve;
 #[cfg(test)]

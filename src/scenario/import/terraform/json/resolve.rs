@@ -4,93 +4,23 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use super::configuration::Configuration;
+use super::expected::{Expected, NETWORK, SUBNETWORK, expected};
 use super::instances::Instance;
 use crate::scenario::import::terraform::Provider;
-use crate::scenario::import::terraform::address::{Step, fallback_name, steps};
+use crate::scenario::import::terraform::address::{Step, steps};
 use crate::scenario::tree::{Node, Value};
 
 /// How far a reference is followed through modules. Configurations have less than ten levels.
-const MAX_DEPTH: usize = 24;
+pub(super) const MAX_DEPTH: usize = 24;
 /// How many references are followed for one value, whatever their branches.
 const MAX_STEPS: u32 = 2_000;
 /// How many resources one list refers to at most. A gateway has 300 NAT IPs at most.
 const MAX_FOUND: usize = 512;
 
-/// What an attribute refers to, as far as its name tells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Expected {
-    /// Types of resources.
-    pub kinds: &'static [&'static str],
-    pub list: bool,
-    /// The reference is by name, not by path.
-    by_name: bool,
-}
-
-impl Expected {
-    /// Whether it says where packets go.
-    pub fn matters(&self) -> bool {
-        !self.kinds.is_empty() || self.list
-    }
-}
-
-const NETWORK: &[&str] = &["google_compute_network"];
-const SUBNETWORK: &[&str] = &["google_compute_subnetwork"];
-const ADDRESSES: &[&str] = &["google_compute_address", "google_compute_global_address"];
-const CONNECTOR: &[&str] = &["google_vpc_access_connector"];
-
-/// What the attribute `leaf`, in a block `parent`, refers to.
-pub(super) fn expected(leaf: &str, parent: &str) -> Expected {
-    let (kinds, list): (&[&str], bool) = match (leaf, parent) {
-        ("network" | "peer_network", _) => (NETWORK, false),
-        ("subnetwork", _) | ("name", "subnetwork" | "subnet") => (SUBNETWORK, false),
-        ("connector" | "vpc_connector" | "run.googleapis.com/vpc-access-connector", _) => (CONNECTOR, false),
-        ("router", _) => (&["google_compute_router"], false),
-        ("router_nat", _) => (&["google_compute_router_nat"], false),
-        ("interface", _) => (&["google_compute_router_interface"], false),
-        ("vpn_tunnel" | "next_hop_vpn_tunnel", _) => (&["google_compute_vpn_tunnel"], false),
-        ("interconnect_attachment", _) => (&["google_compute_interconnect_attachment"], false),
-        ("next_hop_instance", _) => (&["google_compute_instance"], false),
-        ("next_hop_ilb", _) => (&["google_compute_forwarding_rule"], false),
-        ("ip_address", _) => (ADDRESSES, false),
-        ("firewall_policy", _) => (
-            &[
-                "google_compute_network_firewall_policy",
-                "google_compute_region_network_firewall_policy",
-                "google_compute_firewall_policy",
-                "google_compute_network_firewall_policy_with_rules",
-                "google_compute_region_network_firewall_policy_with_rules",
-                "google_compute_firewall_policy_with_rules",
-            ],
-            false,
-        ),
-        ("attachment_target", _) => (&["google_compute_network", "google_folder"], false),
-        ("nat_ips" | "drain_nat_ips" | "initial_nat_ips" | "source_nat_active_ips" | "source_nat_drain_ips", _) => {
-            (ADDRESSES, true)
-        }
-        ("source_nat_active_ranges" | "source_nat_drain_ranges", _) => (SUBNETWORK, true),
-        ("target_resources", _) => (NETWORK, true),
-        (
-            "target_service_accounts"
-            | "source_service_accounts"
-            | "source_ranges"
-            | "destination_ranges"
-            | "src_ip_ranges"
-            | "dest_ip_ranges"
-            | "source_tags"
-            | "target_tags"
-            | "tags"
-            | "ports",
-            _,
-        ) => (&[], true),
-        _ => (&[], false),
-    };
-    Expected { kinds, list, by_name: leaf == "ip_address" }
-}
-
 /// The resources of a plan, and how they refer to each other.
 pub(super) struct Resolver<'p> {
     pub instances: &'p [Instance],
-    configuration: &'p Configuration<'p>,
+    pub configuration: &'p Configuration<'p>,
     by_address: HashMap<&'p str, usize>,
     /// By the address without the last key.
     by_resource: HashMap<&'p str, Vec<usize>>,
@@ -98,15 +28,15 @@ pub(super) struct Resolver<'p> {
     modules: HashMap<&'p str, Vec<&'p str>>,
     /// How many of a type there are in a module, and the first one; the module `*` is all of them.
     counts: HashMap<(&'p str, &'p str), (usize, usize)>,
-    providers: RefCell<HashMap<String, Provider>>,
+    pub providers: RefCell<HashMap<String, Provider>>,
     steps_left: Cell<u32>,
 }
 
 /// Where an expression stands.
 #[derive(Clone)]
-struct Scope<'p> {
+pub(super) struct Scope<'p> {
     /// The instance of the module.
-    module: String,
+    pub module: String,
     /// The key of the instance of the resource, or of the module's instance in its caller.
     key: String,
     for_each: Option<&'p Node>,
@@ -155,7 +85,7 @@ impl<'p> Resolver<'p> {
         self.resource(at)?.get("expressions")
     }
 
-    fn resource(&self, at: usize) -> Option<&'p Node> {
+    pub fn resource(&self, at: usize) -> Option<&'p Node> {
         let instance = &self.instances[at];
         self.configuration.module_of(&instance.module)?.resources.get(&instance.resource).copied()
     }
@@ -389,7 +319,7 @@ impl<'p> Resolver<'p> {
     }
 
     /// What a module is given for a variable, and where that stands.
-    fn argument(&self, module: &str, variable: &str) -> Option<(Scope<'p>, &'p Node)> {
+    pub fn argument(&self, module: &str, variable: &str) -> Option<(Scope<'p>, &'p Node)> {
         if module.is_empty() {
             return None;
         }
@@ -451,105 +381,6 @@ impl<'p> Resolver<'p> {
         let text = self.text_in(expression, &self.scope(at), expected(first.name, ""), depth + 1);
         Some((text.ok()?, false))
     }
-
-    /// The name of a resource, if need be the one it is called by here.
-    fn name(&self, at: usize) -> String {
-        let instance = &self.instances[at];
-        text(&instance.values, "name").map_or_else(|| fallback_name(&instance.address), str::to_owned)
-    }
-
-    /// The path of a resource, as far as it is known; nothing for types that are not referred to by one.
-    pub fn path(&self, at: usize) -> Option<String> {
-        let instance = &self.instances[at];
-        let name = || self.name(at);
-        let (scope, collection) = match instance.kind.as_str() {
-            "google_compute_network" => ("global", "networks"),
-            "google_compute_global_address" => ("global", "addresses"),
-            "google_compute_global_forwarding_rule" => ("global", "forwardingRules"),
-            "google_compute_subnetwork" => ("regions", "subnetworks"),
-            "google_compute_address" => ("regions", "addresses"),
-            "google_compute_router" => ("regions", "routers"),
-            "google_compute_forwarding_rule" => ("regions", "forwardingRules"),
-            "google_compute_service_attachment" => ("regions", "serviceAttachments"),
-            "google_compute_vpn_tunnel" => ("regions", "vpnTunnels"),
-            "google_compute_interconnect_attachment" => ("regions", "interconnectAttachments"),
-            "google_compute_instance" => ("zones", "instances"),
-            "google_vpc_access_connector" => ("locations", "connectors"),
-            "google_compute_router_nat" | "google_compute_router_interface" => return Some(name()),
-            kind if kind.starts_with("google_compute_") && kind.contains("firewall_policy") => return Some(name()),
-            // Google gives these a number.
-            "google_folder" => return Some(format!("folders/{}", fallback_name(&instance.address))),
-            "google_tags_tag_value" => return Some(format!("tagValues/{}", fallback_name(&instance.address))),
-            "google_tags_tag_key" => return Some(format!("tagKeys/{}", fallback_name(&instance.address))),
-            _ => return None,
-        };
-        let project = self.project(at);
-        let within = if scope == "global" {
-            Some("global".to_owned())
-        } else {
-            let own = text(&instance.values, if scope == "zones" { "zone" } else { "region" });
-            let provider = self.provider(at);
-            let given = if scope == "zones" { provider.zone.as_deref() } else { provider.region() };
-            let place = own.or(given).map(|place| place.rsplit('/').next().unwrap_or(place));
-            place.map(|place| format!("{scope}/{place}"))
-        };
-        Some(match (project, within) {
-            (Some(project), Some(within)) => format!("projects/{project}/{within}/{collection}/{}", name()),
-            (None, Some(within)) if scope != "locations" => format!("{within}/{collection}/{}", name()),
-            _ => name(),
-        })
-    }
-
-    fn project(&self, at: usize) -> Option<String> {
-        let own = text(&self.instances[at].values, "project").map(str::to_owned);
-        own.or_else(|| self.provider(at).project)
-    }
-
-    /// The defaults of the provider that makes an instance.
-    pub fn provider(&self, at: usize) -> Provider {
-        let Some(key) = self.resource(at).and_then(|resource| text(resource, "provider_config_key")) else {
-            return Provider::default();
-        };
-        if let Some(provider) = self.providers.borrow().get(key) {
-            return provider.clone();
-        }
-        // A module without providers of its own has those of its caller.
-        let bare = key.rsplit(':').next().unwrap_or(key);
-        let configured = self.configuration.providers.get(key).or_else(|| self.configuration.providers.get(bare));
-        let mut provider = Provider::default();
-        if let Some(configured) = configured {
-            let module = text(configured, "module_address").unwrap_or_default();
-            let value = |field: &str| {
-                let expression = configured.at_path(&["expressions", field])?;
-                self.constant(expression, module, 0).map(str::to_owned)
-            };
-            // An expression such as `"${var.continent}-west1"` shows a reference only: what is no region is part of one.
-            let ends = |text: &String, digit: bool| {
-                text.contains('-')
-                    && text.ends_with(|c: char| if digit { c.is_ascii_digit() } else { c.is_ascii_alphabetic() })
-            };
-            provider.project = value("project").filter(|project| !project.contains("{{"));
-            provider.region = value("region").filter(|region| ends(region, true));
-            provider.zone = value("zone").filter(|zone| ends(zone, false));
-        }
-        self.providers.borrow_mut().insert(key.to_owned(), provider.clone());
-        provider
-    }
-
-    /// The text of an expression that is a constant or one variable.
-    fn constant(&self, expression: &'p Node, module: &str, depth: usize) -> Option<&'p str> {
-        if let Some(constant) = expression.get("constant_value") {
-            return constant.text().filter(|text| !text.is_empty());
-        }
-        let [only] = expression.get("references")?.items() else { return None };
-        let parts = steps(only.text()?);
-        let [Step { name: "var", .. }, Step { name: variable, key: "" }] = parts.as_slice() else { return None };
-        if module.is_empty() {
-            return self.configuration.variable(variable).filter(|node| !node.is_null())?.text();
-        }
-        let (caller, argument) = self.argument(module, variable).filter(|_| depth < MAX_DEPTH)?;
-        self.constant(argument, &caller.module, depth + 1)
-    }
 }
 
 /// What an expression refers to; the longest form of each first.
@@ -573,7 +404,7 @@ fn without_key(module: &str) -> &str {
     &module[..module.len() - key]
 }
 
-fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+pub(super) fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
     node.get(key).filter(|node| !node.is_null())?.text().filter(|text| !text.is_empty())
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Sensitive;
-use super::resolve::{Expected, Resolver, expected};
+use super::expected::{Expected, expected};
+use super::resolve::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::terraform::Unknown;
 use crate::scenario::tree::{Node, Scalar, Value};

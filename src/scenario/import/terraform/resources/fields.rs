@@ -3,6 +3,8 @@
 //! A provider writes `""`, `0` and `[]` where nothing is set, nested objects as lists of at most one, and names in
 //! snake_case. A [`Field`] says for one attribute what holds there.
 
+use std::collections::HashMap;
+
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::Import;
 use crate::scenario::import::terraform::{Block, Provider, Unknown, address};
@@ -96,12 +98,23 @@ pub(super) struct Reading<'i> {
     pub body: Node,
     pub provider: Provider,
     unknown: Vec<Unknown>,
+    /// Indices into `unknown` by path; that of an item of a list stands for the list, too.
+    unknown_by_path: HashMap<String, usize>,
 }
 
 impl<'i> Reading<'i> {
     pub fn new(import: &'i mut Import, block: Block) -> Reading<'i> {
         let Block { address, place, body, provider, unknown, .. } = block;
-        Reading { import, address, place, body, provider, unknown }
+        let paths = unknown.iter().enumerate().map(|(at, unknown)| (unknown.path.clone(), at));
+        let mut unknown_by_path: HashMap<String, usize> = paths.collect();
+        for (at, unknown) in unknown.iter().enumerate() {
+            if let Some((list, index)) = unknown.path.strip_suffix(']').and_then(|path| path.rsplit_once('['))
+                && index.bytes().all(|byte| byte.is_ascii_digit())
+            {
+                unknown_by_path.entry(list.to_owned()).or_insert(at);
+            }
+        }
+        Reading { import, address, place, body, provider, unknown, unknown_by_path }
     }
 
     /// Whether it describes what others have made. Defaults of a provider do not apply to it.
@@ -252,19 +265,12 @@ impl<'i> Reading<'i> {
     }
 
     fn unknown_at(&self, path: &str) -> Option<&Unknown> {
-        self.unknown.iter().find(|unknown| unknown.path == path)
+        self.unknown_by_path.get(path).map(|at| &self.unknown[*at])
     }
 
     /// Tells of a field whose value, or a part of it, cannot be known.
     fn report_unknown(&mut self, path: &str, field: &Field) {
-        let is_it = |unknown: &&Unknown| {
-            unknown.path == path
-                || unknown.path.strip_prefix(path).is_some_and(|rest| {
-                    // An item of a list, not a field of such an item.
-                    rest.starts_with('[') && rest.ends_with(']') && !rest.contains('.')
-                })
-        };
-        let Some(unknown) = self.unknown.iter().find(is_it) else { return };
+        let Some(unknown) = self.unknown_at(path) else { return };
         let what = format!("`{path}` of {}", self.address);
         let part = unknown.path != path;
         let left = match (part, field.needed) {
