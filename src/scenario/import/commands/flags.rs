@@ -195,7 +195,9 @@ impl Command {
         }
         if !several && self.arguments.len() > wanted.len() {
             let extra = &self.arguments[wanted.len()];
-            let message = format!("unrecognized arguments: {}", shorten(&extra.text));
+            // What follows an equals sign may be a secret that lost its flag.
+            let shown = extra.text.split('=').next().unwrap_or("");
+            let message = format!("unrecognized arguments: {}", shorten(shown));
             let mut diagnostic = Diagnostic::rejected("invalid-flags", message).at(extra.place);
             if self.spec.flag(&extra.text).is_some() {
                 diagnostic = diagnostic.help(format!("did you mean `--{}`?", extra.text));
