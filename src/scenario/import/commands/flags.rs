@@ -162,6 +162,7 @@ impl Command {
                             Diagnostic::rejected("invalid-flags", format!("argument --{name}: expected one argument"))
                                 .at(name_place),
                         );
+                        command.flags.push(Flag { name, place: name_place, value: None, on });
                         continue;
                     }
                     index += 1;
