@@ -266,7 +266,7 @@ impl<'a> Call<'a> {
         let here = self.project_of(None);
         let elsewhere = name.in_path("projects").is_some_and(|project| here.as_deref() != Some(project));
         if elsewhere || !self.project.cannot_exist(kind, &bare, region.as_deref(), network) {
-            if !(kind == Kind::Network && bare == "default") && !elsewhere {
+            if !(elsewhere || kind == Kind::Network && bare == "default") {
                 self.project.presume(kind, &bare, name.place, region.as_deref());
             }
             return Found::Presumed;

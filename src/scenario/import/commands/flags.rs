@@ -162,6 +162,7 @@ impl Command {
                             Diagnostic::rejected("invalid-flags", format!("argument --{name}: expected one argument"))
                                 .at(name_place),
                         );
+                        command.flags.push(Flag { name, place: name_place, value: None, on });
                         continue;
                     }
                     index += 1;
@@ -195,7 +196,9 @@ impl Command {
         }
         if !several && self.arguments.len() > wanted.len() {
             let extra = &self.arguments[wanted.len()];
-            let message = format!("unrecognized arguments: {}", shorten(&extra.text));
+            // What follows an equals sign may be a secret that lost its flag.
+            let shown = extra.text.split('=').next().unwrap_or("");
+            let message = format!("unrecognized arguments: {}", shorten(shown));
             let mut diagnostic = Diagnostic::rejected("invalid-flags", message).at(extra.place);
             if self.spec.flag(&extra.text).is_some() {
                 diagnostic = diagnostic.help(format!("did you mean `--{}`?", extra.text));

@@ -64,7 +64,7 @@ fn create(call: &mut Call<'_>, name: &Arg, zone: Option<&Arg>, region: Option<&A
     }
     let described: Vec<&Arg> = command.all("network-interface").filter_map(|flag| flag.value.as_ref()).collect();
     if described.is_empty() {
-        let external = !command.flag("address").is_some_and(|flag| !flag.on);
+        let external = command.flag("address").is_none_or(|flag| flag.on);
         let parts = ["network", "subnet", "private-network-ip", "address", "stack-type"];
         let parts = parts.into_iter().filter_map(|flag| Some((flag, command.value(flag)?.clone()))).collect();
         interfaces.push(interface(call, name, parts, external, region));

@@ -197,7 +197,9 @@ impl Shell {
         let Some(first) = args.first() else { return };
         let place = first.place;
         let input = document.clone().or_else(|| self.input.take());
-        match first.name() {
+        // A flag's value may hold slashes.
+        let name = if first.text.starts_with("--") { &*first.text } else { first.name() };
+        match name {
             "gcloud" => {
                 self.hide(&args);
                 let around = gcloud::Around {
@@ -273,17 +275,19 @@ impl Shell {
 
     /// Remembers the values of flags that may be secret.
     fn hide(&mut self, args: &[Arg]) {
-        let mut args = args.iter().peekable();
-        while let Some(arg) = args.next() {
-            let Some(flag) = arg.text.strip_prefix("--") else { continue };
-            let name = flag.split('=').next().unwrap_or(flag);
-            if !is_secret_flag(name) {
-                continue;
-            }
-            if let Some((_, value)) = arg.split_once('=') {
-                self.secrets.push(value.place);
-            } else if let Some(value) = args.peek().filter(|value| !value.text.starts_with("--")) {
-                self.secrets.push(value.place);
+        // Whether what comes next belongs to a flag whose value nobody should see.
+        let mut secret = false;
+        for arg in args {
+            match arg.text.strip_prefix("--") {
+                Some(flag) => {
+                    let name = flag.split('=').next().unwrap_or(flag);
+                    secret = is_secret_flag(name);
+                    if let (true, Some((_, value))) = (secret, arg.split_once('=')) {
+                        self.secrets.push(value.place);
+                    }
+                }
+                None if secret => self.secrets.push(arg.place),
+                None => {}
             }
         }
     }

@@ -306,8 +306,8 @@ fn source_ranges(call: &mut Call<'_>, nat: &mut Node, region: Option<&Arg>) {
 /// `--rules=FILE`: YAML with `rules: [...]`.
 fn rules_of_file(call: &mut Call<'_>, nat: &mut Node) {
     let Some(file) = call.command.value("rules").cloned() else { return };
-    for mut document in super::replace::documents(call, &file) {
-        let rules = match document.take_rules() {
+    for document in super::replace::documents(call, &file) {
+        let rules = match rules_in(document) {
             Some(rules) => rules,
             None => {
                 let message = format!("`{}` holds no `rules:`", shorten(&file.text));
@@ -319,16 +319,11 @@ fn rules_of_file(call: &mut Call<'_>, nat: &mut Node) {
     }
 }
 
-trait TakeRules {
-    fn take_rules(&mut self) -> Option<Node>;
-}
-
-impl TakeRules for Node {
-    fn take_rules(&mut self) -> Option<Node> {
-        match &self.value {
-            tree::Value::Sequence(_) => Some(self.clone()),
-            _ => self.take("rules"),
-        }
+/// The rules of a document: it is a list of them, or has one.
+fn rules_in(mut document: Node) -> Option<Node> {
+    match document.value {
+        tree::Value::Sequence(_) => Some(document),
+        _ => document.take("rules"),
     }
 }
 

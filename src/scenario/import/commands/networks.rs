@@ -1,8 +1,9 @@
 //! `gcloud compute networks`: networks, their subnets and peerings, and `gcloud services vpc-peerings`.
 
 use super::arg::Arg;
-use super::call::{Call, Found};
+use super::call::Call;
 use super::project::owner;
+use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::Kind;
 use crate::scenario::tree::{Node, shorten};
 
@@ -46,19 +47,13 @@ pub(super) fn network(call: &mut Call<'_>, verb: &str) {
 }
 
 /// Refuses to delete what something else uses.
-pub(super) fn in_use(
-    call: &mut Call<'_>,
-    name: &Arg,
-    what: &str,
-    user: &str,
-    place: crate::scenario::diagnostic::Place,
-) {
+pub(super) fn in_use(call: &mut Call<'_>, name: &Arg, what: &str, user: &str, place: Place) {
     if call.around.tolerant {
         return;
     }
     let message = format!("the {what} resource `{}` is already being used by the {user}", shorten(name.name()));
     call.import.push(
-        crate::scenario::diagnostic::Diagnostic::rejected("in-use", message)
+        Diagnostic::rejected("in-use", message)
             .at(name.place)
             .related(place, "it uses it")
             .help(format!("delete the {user} before")),
@@ -127,7 +122,7 @@ pub(super) fn subnet(call: &mut Call<'_>, verb: &str) {
 }
 
 /// A connector keeps its subnet from being deleted.
-fn user_of_subnet(call: &Call<'_>, name: &str) -> Option<(String, crate::scenario::diagnostic::Place)> {
+fn user_of_subnet(call: &Call<'_>, name: &str) -> Option<(String, Place)> {
     let connectors = call.project.entries.iter().rev().take(1024).filter(|entry| entry.kind == Kind::Connector);
     let mut connectors = connectors.filter(|entry| {
         let subnet = entry.node.at_path(&["subnet", "name"]).and_then(Node::text);
@@ -153,7 +148,7 @@ fn create_subnet(call: &mut Call<'_>, name: &Arg, region: Option<&Arg>) {
     subnet_fields(call, &mut node);
     secondary_ranges(call, &mut node, "secondary-range");
     call.put_switch(&mut node, "allow-cidr-routes-overlap", "allowSubnetCidrRoutesOverlap");
-    let (index, new) = call.create(Kind::Subnetwork, name, region, node);
+    let (_, new) = call.create(Kind::Subnetwork, name, region, node);
     let network = command.value("network").map(|network| network.name().to_owned());
     if let (true, Some(network)) = (new, network) {
         if let Some(range) = command.value("range") {
@@ -165,7 +160,6 @@ fn create_subnet(call: &mut Call<'_>, name: &Arg, region: Option<&Arg>) {
             call.claim(&network, &range.1, Kind::Subnetwork, name, region);
         }
     }
-    let _ = index;
 }
 
 fn subnet_fields(call: &mut Call<'_>, node: &mut Node) {
@@ -273,13 +267,13 @@ fn peering_fields(call: &mut Call<'_>, peering: &mut Node) {
 }
 
 /// Says that a part of a resource exists already.
-pub(super) fn already(call: &mut Call<'_>, name: &Arg, what: &str, before: crate::scenario::diagnostic::Place) {
+pub(super) fn already(call: &mut Call<'_>, name: &Arg, what: &str, before: Place) {
     if call.around.tolerant {
         return;
     }
     let message = format!("the {what} `{}` already exists: this command is refused", shorten(name.name()));
     call.import.push(
-        crate::scenario::diagnostic::Diagnostic::rejected("already-exists", message)
+        Diagnostic::rejected("already-exists", message)
             .at(name.place)
             .related(before, "created here")
             .help("keep one of the two commands, or give the second another name"),
@@ -296,7 +290,7 @@ pub(super) fn service_peering(call: &mut Call<'_>, verb: &str) {
     if verb == "connect" {
         call.required("ranges");
         for range in call.items("ranges") {
-            if let Found::Presumed = call.refer(Kind::Address, &range, None, None) {}
+            call.refer(Kind::Address, &range, None, None);
         }
     }
     let Some(index) = call.existing(Kind::Network, network, None) else { return };

@@ -3,6 +3,7 @@
 use super::arg::Arg;
 use super::call::Call;
 use super::firewall::protocol;
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Kind;
 use crate::scenario::tree::Node;
 
@@ -60,7 +61,7 @@ fn rule(call: &mut Call<'_>, policy: &mut Node, priority: &Arg, verb: &str) {
             let message = format!("a rule with priority {} already exists", priority.text);
             let help = "give each rule a priority of its own";
             call.import.push(
-                crate::scenario::diagnostic::Diagnostic::rejected("already-exists", message)
+                Diagnostic::rejected("already-exists", message)
                     .at(priority.place)
                     .related(before, "created here")
                     .help(help),

@@ -56,6 +56,8 @@ pub(super) struct Project {
     pub told: HashSet<&'static str>,
     /// Revisions that get no traffic yet, by the index of their service.
     pub waiting: HashMap<usize, Node>,
+    /// How much of other files has been read.
+    pub bytes: u64,
 }
 
 fn compatible(one: Option<&str>, other: Option<&str>) -> bool {

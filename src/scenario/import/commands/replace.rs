@@ -13,9 +13,15 @@ use crate::scenario::tree::{self, Node, Value, shorten};
 /// The longest file that a command may name, in bytes.
 const LONGEST_FILE: u64 = 4 << 20;
 
+/// What all files that commands name may have together.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// Reads a manifest as if it had been given to the import.
 pub(super) fn run(call: &mut Call<'_>) {
     let Some(file) = call.command.arguments.first() else { return };
+    let default = call.project.defaults.contains_key("run/region");
+    let asked = call.command.flag("region").is_some() || default;
+    let region = if asked { call.region(None, "run/region") } else { None };
     for document in documents(call, file) {
         let kind = match document.get("kind").and_then(Node::text) {
             Some("Job") => Kind::Job,
@@ -25,7 +31,17 @@ pub(super) fn run(call: &mut Call<'_>) {
         if let Some(name) = document.at_path(&["metadata", "name"]).and_then(Node::text) {
             forget(call, kind, name, file.place);
         }
+        let before = call.import.resources.len();
         knative::read(call.import, document);
+        // The flag says where, unless the manifest does.
+        let Some(region) = region.clone() else { continue };
+        let text = call.text(&region);
+        for resource in call.import.resources.iter_mut().skip(before) {
+            let path = resource.node.get("name").and_then(Node::text).is_some_and(|name| name.contains('/'));
+            if !path && resource.node.get("region").is_none() && matches!(resource.node.value, Value::Mapping(_)) {
+                resource.node.put("region", text.clone());
+            }
+        }
     }
 }
 
@@ -33,7 +49,8 @@ pub(super) fn run(call: &mut Call<'_>) {
 pub(super) fn documents(call: &mut Call<'_>, file: &Arg) -> Vec<Node> {
     let written = if file.text == "-" { call.around.input } else { call.around.files.get(&file.text) };
     if let Some(written) = written {
-        return of_script(call, written);
+        call.project.bytes += written.text.len() as u64;
+        return if call.project.bytes > MOST_BYTES { Vec::new() } else { of_script(call, written) };
     }
     if file.is_unknown() || file.text == "-" {
         let message = "which file this is cannot be known: it is not read";
@@ -59,6 +76,10 @@ pub(super) fn documents(call: &mut Call<'_>, file: &Arg) -> Vec<Node> {
         Ok(_) if bytes.len() as u64 > LONGEST_FILE => Some(format!("it has more than {LONGEST_FILE} bytes")),
         Ok(_) => None,
     };
+    call.project.bytes += bytes.len() as u64;
+    if call.project.bytes > MOST_BYTES {
+        return Vec::new();
+    }
     let text = match (problem, String::from_utf8(bytes)) {
         (None, Ok(text)) => text,
         (problem, _) => {

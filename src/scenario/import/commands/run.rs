@@ -365,7 +365,12 @@ fn together(call: &mut Call<'_>, access: &Node, other: &str, place: Place, refus
     } else {
         Diagnostic::rejected("connector-and-network", message)
     };
-    call.import.push(diagnostic.at(place).related(before.place, "what it has").help(format!("add `{clear}`")));
+    call.import.push(
+        diagnostic
+            .at(place)
+            .related(before.place, "what it has")
+            .help(format!("add `{clear}`, and set `--vpc-egress` with a second command: clearing takes it away")),
+    );
 }
 
 /// Whether a workload that a manifest describes replaces one that commands have made.

@@ -299,11 +299,7 @@ impl<'a> Parser<'a> {
             let byte = self.bytes[at];
             match byte {
                 b'\\' if quote != b'\'' => at += 1,
-                _ if quote != 0 => {
-                    if byte == quote {
-                        quote = 0;
-                    }
-                }
+                _ if quote != 0 => quote = if byte == quote { 0 } else { quote },
                 b'\'' | b'"' => quote = byte,
                 _ if byte == open => depth += 1,
                 _ if byte == close => {
