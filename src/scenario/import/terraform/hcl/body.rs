@@ -11,7 +11,7 @@ use super::index::Declaration;
 use super::module::Instance;
 use super::resource::named;
 use super::value::Value;
-use super::{Block, Unknown, place};
+use super::{Block, Provider, Unknown, place};
 use crate::scenario::diagnostic::Place;
 use crate::scenario::import::secrets::is_secret;
 use crate::scenario::tree::{self, Entry, Key, Node};
@@ -71,6 +71,23 @@ impl<'w> Evaluator<'w> {
         let body = self.body(&block.body, &scope, at, &mut way);
         let provider = self.provider_of(module, declaration).as_ref().clone();
         self.blocks.push(Block { address, kind: kind.to_owned(), place: at, body, unknown: way.unknown, provider });
+    }
+
+    /// Writes down that there is a resource, however many instances it has: nobody reads what it says.
+    pub fn unread(&mut self, module: usize, resource: usize) {
+        if !self.spend(1) {
+            return;
+        }
+        let declaration = self.config(module).resources[resource];
+        let at = place(declaration.file, declaration.block.span());
+        self.blocks.push(Block {
+            address: self.address_of(module, declaration, &Instance::default()),
+            kind: declaration.kind.to_owned(),
+            place: at,
+            body: self.import.build.mapping(at, []),
+            unknown: Vec::new(),
+            provider: Provider::default(),
+        });
     }
 
     fn body(&mut self, body: &'w Body, scope: &Scope<'w>, at: Place, way: &mut Way) -> Node {

@@ -24,6 +24,8 @@ pub(super) struct Evaluator<'w> {
     pub configs: &'w [Config<'w>],
     pub modules: Vec<Module<'w>>,
     pub blocks: Vec<Block>,
+    /// Whether somebody reads resources of a type.
+    pub wanted: fn(&str) -> bool,
     /// Instances of resources and modules so far.
     pub instances: usize,
     told: HashSet<(&'static str, Place)>,
@@ -75,12 +77,13 @@ impl<'w> Scope<'w> {
 }
 
 impl<'w> Evaluator<'w> {
-    pub fn new(import: &'w mut Import, configs: &'w [Config<'w>]) -> Evaluator<'w> {
+    pub fn new(import: &'w mut Import, configs: &'w [Config<'w>], wanted: fn(&str) -> bool) -> Evaluator<'w> {
         Evaluator {
             import,
             configs,
             modules: Vec::new(),
             blocks: Vec::new(),
+            wanted,
             instances: 0,
             told: HashSet::new(),
             depth: 0,

@@ -30,14 +30,20 @@ mod tests;
 /// Stack for the evaluation: references lead from one to the next, and each takes some.
 const STACK: usize = 256 << 20;
 
-/// Evaluates configuration: one block for each instance of each resource and data source.
+/// Evaluates configuration: one block for each instance of each resource and data source. Those of a type that nobody reads
+/// are counted, and what they depend on may stay unknown.
 pub(super) fn blocks(import: &mut Import, modules: Modules) -> Vec<Block> {
+    blocks_of(import, modules, resources::knows)
+}
+
+/// As [`blocks`], where `wanted` says which types somebody reads.
+fn blocks_of(import: &mut Import, modules: Modules, wanted: fn(&str) -> bool) -> Vec<Block> {
     if modules.files.is_empty() {
         return Vec::new();
     }
     let result = std::thread::scope(|scope| {
         let evaluation =
-            std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || evaluate(import, modules));
+            std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || evaluate(import, modules, wanted));
         evaluation.ok().and_then(|thread| thread.join().ok())
     });
     result.unwrap_or_else(|| {
@@ -47,11 +53,11 @@ pub(super) fn blocks(import: &mut Import, modules: Modules) -> Vec<Block> {
     })
 }
 
-fn evaluate(import: &mut Import, modules: Modules) -> Vec<Block> {
+fn evaluate(import: &mut Import, modules: Modules, wanted: fn(&str) -> bool) -> Vec<Block> {
     let loaded = load::load(import, modules);
     let configs = index::index(import, &loaded);
     hide::hide(import, &loaded);
-    let mut evaluator = eval::Evaluator::new(import, &configs);
+    let mut evaluator = eval::Evaluator::new(import, &configs, wanted);
     for root in &loaded.roots {
         evaluator.root(root);
     }

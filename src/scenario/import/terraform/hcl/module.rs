@@ -63,7 +63,7 @@ pub(super) struct Expansion {
     pub value: Value,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Instance {
     /// `[0]`, `["a"]`, or nothing.
     pub suffix: String,
@@ -135,6 +135,10 @@ impl<'w> Evaluator<'w> {
     fn all(&mut self, module: usize) {
         let config = self.config(module);
         for resource in 0..config.resources.len() {
+            if !(self.wanted)(config.resources[resource].kind) {
+                self.unread(module, resource);
+                continue;
+            }
             let expansion = self.resource(module, resource);
             for instance in 0..expansion.instances.len() {
                 if !self.spend(1) {
@@ -215,7 +219,7 @@ impl<'w> Evaluator<'w> {
 
     /// Evaluates `count` or `for_each` of a block.
     fn repeat(&mut self, body: &'w Body, scope: &Scope<'w>, header: Place, what: &str) -> (Shape, Vec<Instance>) {
-        let one = Instance { suffix: String::new(), each: None, count: None, module: 0 };
+        let one = Instance::default();
         let (shape, instances) = if let Some(count) = body.get_attribute("count") {
             let value = self.eval(&count.value, scope);
             match value.number().filter(|number| *number >= 0.0) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::super::Block;
-use super::blocks;
+use super::{blocks, blocks_of};
 use crate::scenario::import::{Form, Import};
 use crate::scenario::tree::{Node, Value};
 
@@ -107,6 +107,6 @@ pub(super) fn read(paths: &[&Path]) -> Evaluated {
 
 fn complete(mut import: Import) -> Evaluated {
     let modules = std::mem::take(&mut import.modules);
-    let blocks = blocks(&mut import, modules);
+    let blocks = blocks_of(&mut import, modules, |_| true);
     Evaluated { import, blocks }
 }

@@ -1,6 +1,7 @@
 //! References between resources, nested blocks, providers.
 
-use super::one;
+use super::{Evaluated, blocks, one};
+use crate::scenario::import::{Form, Import};
 
 const NETWORK: &str = r#"
 provider "google" {
@@ -178,4 +179,17 @@ fn a_resource_whose_name_is_not_known_is_called_by_its_address() {
            name: `random_id.s.hex` is known only after apply\n\
          google_compute_subnetwork.apps {\"network\":\"global/networks/vpc\",\"name\":\"vpc\"}\n"
     );
+}
+
+#[test]
+fn what_nobody_reads_is_not_evaluated() {
+    let text = "variable \"unset\" {}\nresource \"google_project_service\" \"s\" {\n  for_each = var.unset\n  service = each.key\n}\nresource \"google_compute_network\" \"vpc\" {\n  name = \"vpc\"\n}\n";
+    let mut import = Import::default();
+    let file = import.sources.add("main.tf", text);
+    import.text(Form::Hcl, file, None);
+    let modules = std::mem::take(&mut import.modules);
+    let blocks = blocks(&mut import, modules);
+    let evaluated = Evaluated { import, blocks };
+    assert_eq!(evaluated.report(), "");
+    assert_eq!(evaluated.text(), "google_project_service.s {}\ngoogle_compute_network.vpc {\"name\":\"vpc\"}\n");
 }
