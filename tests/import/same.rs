@@ -13,7 +13,7 @@ fn scenario(files: &[&str]) -> Scenario {
     let loaded = import(&paths);
     let mut scenario = usable(&loaded).clone();
     for route in &mut scenario.routes {
-        if route.range.prefix_len() == 0 {
+        if route.dest.prefix_len() == 0 {
             route.name = "default".into();
         }
     }

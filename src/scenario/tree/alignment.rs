@@ -75,7 +75,7 @@ fn written(raw: &str, style: u8) -> Option<(char, usize)> {
 mod tests {
     use super::*;
     use crate::scenario::diagnostic::Sources;
-    use crate::scenario::tree::{Node, parse};
+    use crate::scenario::tree::parse;
 
     #[test]
     fn a_part_of_a_scalar_is_found_whatever_way_it_is_written() {

@@ -69,7 +69,7 @@ fn nothing_else_is_taken_for_an_observation() {
         "{result: {natStatus: {a: 1}}, kind: compute#routerStatusResponse}",
         "[{natIpInfoMappings: 1}]",
     ] {
-        import(&[text]).entries();
+        import(&[text]).entries(&[]);
     }
 }
 
@@ -87,11 +87,11 @@ fn vm(import: &mut Import, name: &str, address: &str) {
     let text = format!("{{name: {name}, networkInterfaces: [{{networkIP: {address}}}]}}");
     let file = import.sources.add("vm.yaml", text.clone());
     let node = tree::parse(&text, file, &mut Vec::new()).expect("valid").expect("not empty");
-    import.add(Kind::Instance, node);
+    import.add_of(None, Kind::Instance, node);
 }
 
 fn names(import: &mut Import) -> Vec<String> {
-    let entries = import.entries();
+    let entries = import.entries(&[]);
     let instances = entries.iter().find(|entry| &*entry.key.name == "instances").expect("instances");
     instances.value.items().iter().map(|vm| vm.get("name").and_then(Node::text).unwrap_or("").to_owned()).collect()
 }
@@ -162,9 +162,9 @@ fn a_real_allocation_is_simulated_port_by_port() {
         let file = import.sources.add("instances.json", instances.clone());
         let list = tree::parse(&instances, file, &mut Vec::new()).expect("valid").expect("not empty");
         for instance in list.items() {
-            import.add(Kind::Instance, instance.clone());
+            import.add_of(None, Kind::Instance, instance.clone());
         }
-        let entries = import.entries();
+        let entries = import.entries(&[]);
         assert_eq!(import.report.iter().map(|note| note.code).collect::<Vec<_>>(), ["observed-order"]);
         let json = |key: &str| {
             let entry = entries.iter().find(|entry| &*entry.key.name == key).expect("it was read");
