@@ -23,8 +23,10 @@ fn compute(kind: &str, collection: &str, item: &Value) -> Value {
     };
     out.insert("selfLink".into(), format!("{BASE}/{scope}/{collection}/{name}").into());
     out.insert("creationTimestamp".into(), "2026-10-05T09:00:00.000-07:00".into());
+    let region = item["region"].as_str();
+    let region = region.or_else(|| Some(item["zone"].as_str()?.rsplit_once('-')?.0));
     for (key, value) in item.as_object().expect("a mapping") {
-        out.insert(key.clone(), linked(key, value, item["region"].as_str()));
+        out.insert(key.clone(), linked(key, value, region));
     }
     Value::Object(out)
 }

@@ -32,6 +32,16 @@ const NETWORK: [&str; 7] = [
     "gcloud/connectors.json",
 ];
 
+/// Shows the lines in which two scenarios differ.
+#[track_caller]
+fn assert_same(one: &Scenario, other: &Scenario, what: &str) {
+    let lines = |scenario: &Scenario| format!("{scenario:#?}").lines().map(str::to_owned).collect::<Vec<_>>();
+    let (one_lines, other_lines) = (lines(one), lines(other));
+    let same = one_lines.iter().zip(&other_lines).take_while(|(one, other)| one == other).count();
+    let near = |lines: &[String]| lines[same.saturating_sub(12)..(same + 3).min(lines.len())].join("\n");
+    assert!(one == other, "{what} differs:\n{}\n---\n{}", near(&one_lines), near(&other_lines));
+}
+
 #[test]
 fn the_same_network_is_the_same_scenario_in_every_format() {
     let first = scenario(&["gcloud"]);
@@ -49,8 +59,7 @@ fn the_same_network_is_the_same_scenario_in_every_format() {
         ("gcloud commands", &["setup.sh"]),
     ];
     for (format, files) in others {
-        let other = scenario(files);
-        assert_eq!(first, other, "{format}");
+        assert_same(&first, &scenario(files), format);
     }
 }
 
@@ -58,7 +67,7 @@ fn the_same_network_is_the_same_scenario_in_every_format() {
 fn several_descriptions_of_one_network_are_one_network() {
     let all =
         scenario(&["gcloud", "assets.jsonl", "services.yaml", "state.json", "plan.json", "terraform", "setup.sh"]);
-    assert_eq!(scenario(&["gcloud"]), all);
+    assert_same(&scenario(&["gcloud"]), &all, "all together");
 }
 
 #[test]

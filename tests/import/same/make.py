@@ -57,7 +57,7 @@ firewalls = [
 ]
 
 # The value is the one that egressim gives an address without a value: configuration by hand cannot say it.
-addresses = [compute("address", 10, f"regions/{REGION}/addresses/shop-nat-1", address="203.0.113.1",
+addresses = [compute("address", 10, f"regions/{REGION}/addresses/shop-nat-1", address="203.0.113.10",
                      addressType="EXTERNAL", networkTier="PREMIUM", status="IN_USE", region=link(f"regions/{REGION}"),
                      users=[link(f"regions/{REGION}/routers/shop-router")])]
 
@@ -275,7 +275,7 @@ write("plan.json", {
 existing = [{"address": address, "mode": "managed", "type": address.split(".")[0], "name": address.split(".")[1],
              "provider_name": "registry.terraform.io/hashicorp/google", "schema_version": 0, "values": known(block)}
             for address, block in blocks.items()]
-existing[7]["values"]["address"] = "203.0.113.1"
+existing[7]["values"]["address"] = "203.0.113.10"
 existing[0]["values"]["mtu"] = 1460
 write("state.json", {"format_version": "1.0", "terraform_version": "1.13.4",
                      "values": {"root_module": {"resources": existing}}})
