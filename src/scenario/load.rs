@@ -343,7 +343,7 @@ impl Loader {
     fn finish(mut self, name: String) -> Loaded {
         self.import.complete();
         let Loader { mut import, mut merged, .. } = self;
-        let entries = import.entries(&merged);
+        let entries = import.entries(&mut merged);
         let imported = import.told();
         let Import { sources, mut report, exported, .. } = import;
         merge(&mut merged, entries, &mut report);

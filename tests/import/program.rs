@@ -94,3 +94,29 @@ fn a_finding_points_into_the_original() {
     assert_eq!(status, Some(2));
     assert!(told.contains(&format!("plan.json:{line}:")), "{told}");
 }
+
+#[test]
+fn a_scenario_may_say_something_else_than_what_it_includes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = format!(
+        "include: ['{}']\nrouters: [{{name: shop-router, nats: [{{name: shop-nat, minPortsPerVm: 128}}]}}]\n",
+        fixture("plan.json").display()
+    );
+    let wrong = format!(
+        "{text}services: [{{name: typo, region: us-central1, template: {{vpcAccess: {{connector: no-such}}}}}}]\n"
+    );
+    fs::write(folder.path().join("more-ports.yaml"), text).expect("written");
+    let (out, told, status) = stdout(folder.path(), &["check", "more-ports.yaml", "--format", "json"]);
+    assert_eq!(status, Some(0), "{told}{out}");
+    let merged: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(merged["routers"].as_array().map(Vec::len), Some(1));
+    assert_eq!(merged["routers"][0]["nats"][0]["minPortsPerVm"], 128);
+    assert_eq!(merged["routers"][0]["nats"][0]["maxPortsPerVm"], 1024);
+    let codes: Vec<_> = merged["findings"].as_array().expect("a list").iter().map(|finding| &finding["code"]).collect();
+    assert!(codes.contains(&&Value::from("overridden")), "{codes:?}");
+    // What a person writes is not made up.
+    fs::write(folder.path().join("wrong.yaml"), wrong).expect("written");
+    let (out, _, status) = stdout(folder.path(), &["check", "wrong.yaml"]);
+    assert_eq!(status, Some(2), "{out}");
+    assert!(out.contains("no-such"), "{out}");
+}

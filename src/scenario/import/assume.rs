@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 
 use super::path;
 use super::{Kind, Resource, auto_mode};
-use crate::scenario::diagnostic::{Diagnostic, Place};
+use crate::scenario::diagnostic::{Diagnostic, FileId, Place};
 use crate::scenario::tree::{Build, Entry, Node};
 
 /// The region that is assumed when nothing names any. The guide behind the built-in scenario is there, as most of Google's
@@ -26,9 +26,16 @@ const SUBNETS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16);
 /// Where ranges of made-up connectors are looked for: the range of Google's own examples first.
 const CONNECTORS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 8, 0, 0), 16);
 
-/// Adds what is missing to resources that were read. `own` is what a scenario that includes them describes itself.
-pub(super) fn complete(resources: &mut Vec<Resource>, own: &[Entry], build: &mut Build, report: &mut Vec<Diagnostic>) {
-    let mut assumer = Assumer { known: Known::default(), made: Vec::new(), build, report };
+/// Adds what is missing to resources that were read. `own` is what a scenario that includes them describes itself, some of it
+/// among the resources: what a text of `by_hand` refers to must be there, as in any scenario.
+pub(super) fn complete(
+    resources: &mut Vec<Resource>,
+    own: &[Entry],
+    by_hand: &HashSet<FileId>,
+    build: &mut Build,
+    report: &mut Vec<Diagnostic>,
+) {
+    let mut assumer = Assumer { known: Known::default(), made: Vec::new(), by_hand, build, report };
     for resource in resources.iter() {
         assumer.known.describe(resource.kind, &resource.node);
     }
@@ -158,6 +165,7 @@ impl Known {
 struct Assumer<'a> {
     known: Known,
     made: Vec<Resource>,
+    by_hand: &'a HashSet<FileId>,
     build: &'a mut Build,
     report: &'a mut Vec<Diagnostic>,
 }
@@ -237,7 +245,7 @@ impl Assumer<'_> {
 
     /// Connectors and subnets that workloads name.
     fn workloads(&mut self, resources: &[Resource]) {
-        for resource in resources {
+        for resource in resources.iter().filter(|resource| !self.by_hand.contains(&resource.node.place.file)) {
             let region =
                 region_of(&resource.node).map(str::to_owned).or_else(|| self.known.only_region().map(str::to_owned));
             match attachment(&resource.node) {
@@ -366,6 +374,9 @@ impl Assumer<'_> {
 
     /// What one resource refers to.
     fn resource(&mut self, resource: &mut Resource) {
+        if self.by_hand.contains(&resource.node.place.file) {
+            return;
+        }
         let region = region_of(&resource.node).map(str::to_owned);
         let region = region.or_else(|| self.known.only_region().map(str::to_owned));
         let node = &mut resource.node;
@@ -555,7 +566,7 @@ mod tests {
             resources.extend(items.map(|node| Resource { kind, node, project: None }));
         }
         let given = resources.len();
-        complete(&mut resources, &[], &mut build, &mut report);
+        complete(&mut resources, &[], &HashSet::new(), &mut build, &mut report);
         let line = |resource: &Resource| {
             let fields = ["name", "region", "network", "ipCidrRange"];
             let fields = fields.iter().filter_map(|key| text_of(&resource.node, key));

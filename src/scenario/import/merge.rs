@@ -56,16 +56,26 @@ struct Identity {
     location: Option<String>,
 }
 
-/// Merges resources, in the order in which the first part of each came.
-pub(super) fn merge(mut resources: Vec<Resource>, build: &mut Build, report: &mut Vec<Diagnostic>) -> Vec<Resource> {
-    for resource in &mut resources {
+/// Merges resources, in the order in which the first part of each came. `own` are those of the scenario that includes the
+/// others: what it says counts.
+pub(super) fn merge(
+    own: Vec<Resource>,
+    mut imported: Vec<Resource>,
+    build: &mut Build,
+    report: &mut Vec<Diagnostic>,
+) -> Vec<Resource> {
+    for resource in &mut imported {
         placeholders::replace(&mut resource.node, report);
     }
-    let keep_names = resources.iter().any(|resource| resource.kind == Kind::OrgPolicy);
-    let mut identified: Vec<(Identity, Resource)> =
-        resources.into_iter().map(|mut resource| (identify(&mut resource, build, keep_names), resource)).collect();
+    let keep_names = own.iter().chain(&imported).any(|resource| resource.kind == Kind::OrgPolicy);
+    let written = own.len();
+    let mut identified: Vec<(Identity, Resource)> = own
+        .into_iter()
+        .chain(imported)
+        .map(|mut resource| (identify(&mut resource, build, keep_names), resource))
+        .collect();
     rename_namesakes(&mut identified, report);
-    let mut merged = Merger { report, by_name: HashMap::new(), out: Vec::new() };
+    let mut merged = Merger { report, by_name: HashMap::new(), out: Vec::new(), own: written };
     for (identity, resource) in identified {
         merged.add(identity, resource);
     }
@@ -258,6 +268,8 @@ struct Merger<'a> {
     /// Indices into `out` by kind and name.
     by_name: HashMap<(Kind, String), Vec<usize>>,
     out: Vec<(Identity, Resource)>,
+    /// How many of the first are the scenario's own: two of those of one name are its mistake.
+    own: usize,
 }
 
 impl Merger<'_> {
@@ -267,7 +279,8 @@ impl Merger<'_> {
         }
         let same = self.by_name.entry((resource.kind, identity.name.clone())).or_default();
         let agree = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
-        let found = same.iter().copied().find(|at| {
+        let written = self.out.len() < self.own;
+        let found = same.iter().copied().filter(|_| !written).find(|at| {
             let there = &self.out[*at].0;
             agree(&there.location, &identity.location) && agree(&there.project, &identity.project)
         });
@@ -279,7 +292,7 @@ impl Merger<'_> {
         let (there, into) = &mut self.out[at];
         there.location = there.location.take().or(identity.location);
         there.project = there.project.take().or(identity.project);
-        let mut union = Union { report: self.report, what };
+        let mut union = Union { report: self.report, what, own: at < self.own };
         union.node(&mut into.node, resource.node, "");
     }
 }
@@ -288,6 +301,8 @@ impl Merger<'_> {
 struct Union<'a> {
     report: &'a mut Vec<Diagnostic>,
     what: String,
+    /// The first is the scenario's own: it may say something else.
+    own: bool,
 }
 
 impl Union<'_> {
@@ -325,8 +340,10 @@ impl Union<'_> {
     }
 
     fn list(&mut self, items: &mut Vec<Node>, more: Vec<Node>, place: Place, field: &str) {
-        let name =
-            |node: &Node| node.get("name").or_else(|| node.get("ruleNumber")).and_then(Node::text).map(str::to_owned);
+        let name = |node: &Node| {
+            let keys = ["name", "ruleNumber", "priority"];
+            keys.iter().find_map(|key| node.get(key)).and_then(Node::text).map(str::to_owned)
+        };
         if items.iter().chain(&more).all(|item| name(item).is_some()) {
             for item in more {
                 let own = name(&item);
@@ -372,9 +389,15 @@ impl Union<'_> {
 
     fn conflict(&mut self, field: &str, first: Place, one: &str, second: Place, other: &str) {
         let field = if field.is_empty() { "it".into() } else { format!("`{field}`") };
-        let message = format!("{field} of {} is given twice: {one} and {other}; the first counts", self.what);
-        let finding = Diagnostic::warning("conflict", message).at(second).related(first, "given here first");
-        self.report.push(finding.help("import only one of the two, or put the one that counts first"));
+        let finding = if self.own {
+            let message = format!("{field} of {} is {other} here; the scenario says {one}, which counts", self.what);
+            Diagnostic::note("overridden", message).at(second).related(first, "the scenario's own")
+        } else {
+            let message = format!("{field} of {} is given twice: {one} and {other}; the first counts", self.what);
+            let finding = Diagnostic::warning("conflict", message).at(second).related(first, "given here first");
+            finding.help("import only one of the two, or put the one that counts first")
+        };
+        self.report.push(finding);
     }
 }
 
@@ -401,7 +424,7 @@ mod tests {
                 resources.extend(items.map(|node| Resource { kind, node, project: None }));
             }
         }
-        let mut resources = merge(resources, &mut build, &mut report);
+        let mut resources = merge(Vec::new(), resources, &mut build, &mut report);
         shorten_references(&mut resources);
         let found = report.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
         (resources.iter().map(|resource| (resource.kind, json(&resource.node))).collect(), found)

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, FileId, Place, Sources};
-use super::tree::{Build, Entry, Node};
+use super::tree::{Build, Entry, Node, Value};
 
 mod assets;
 mod assume;
@@ -264,12 +264,15 @@ impl Import {
     }
 
     /// The resources as a scenario has them: merged, completed, a list for each kind. `own` is what a scenario that includes
-    /// them describes itself.
-    pub fn entries(&mut self, own: &[Entry]) -> Vec<Entry> {
+    /// them describes itself; what both describe is taken out of it.
+    pub fn entries(&mut self, own: &mut Vec<Entry>) -> Vec<Entry> {
         rest::complete(self, own);
         observed::order(self);
-        let mut resources = merge::merge(std::mem::take(&mut self.resources), &mut self.build, &mut self.report);
-        assume::complete(&mut resources, own, &mut self.build, &mut self.report);
+        let imported = std::mem::take(&mut self.resources);
+        let written = written(own, &imported);
+        let by_hand: HashSet<FileId> = written.iter().map(|resource| resource.node.place.file).collect();
+        let mut resources = merge::merge(written, imported, &mut self.build, &mut self.report);
+        assume::complete(&mut resources, own, &by_hand, &mut self.build, &mut self.report);
         merge::shorten_references(&mut resources);
         let mut lists: BTreeMap<Kind, Vec<Node>> = BTreeMap::new();
         for resource in resources {
@@ -290,6 +293,19 @@ impl Import {
         let skipped = self.skipped.iter().map(|(what, skipped)| (what.clone(), skipped.count)).collect();
         Imported { read, skipped, findings: self.report.clone() }
     }
+}
+
+/// Takes the scenario's own resources of the kinds that were imported, too.
+fn written(own: &mut Vec<Entry>, imported: &[Resource]) -> Vec<Resource> {
+    let kinds: HashSet<Kind> = imported.iter().map(|resource| resource.kind).collect();
+    let mut taken = Vec::new();
+    own.retain_mut(|entry| {
+        let kind = kinds.iter().copied().find(|kind| kind.key() == &*entry.key.name);
+        let (Some(kind), Value::Sequence(items)) = (kind, &mut entry.value.value) else { return true };
+        taken.extend(std::mem::take(items).into_iter().map(|node| Resource { kind, node, project: None }));
+        false
+    });
+    taken
 }
 
 /// The start of a text, for findings about the whole of it.

@@ -157,7 +157,7 @@ fn an_exported_service_comes_out_in_the_shape_of_version_2() {
 #[test]
 fn what_is_made_is_a_scenarios_own() {
     let mut import = import(EXPORTED);
-    let entries = import.entries(&[]);
+    let entries = import.entries(&mut Vec::new());
     let decoder = crate::scenario::decode::Decoder::default();
     let (file, lost) = crate::scenario::file::ScenarioFile::decode(&entries, &decoder);
     assert_eq!((decoder.finish().diagnostics, lost), (vec![], vec![]));

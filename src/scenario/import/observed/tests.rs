@@ -1,6 +1,5 @@
 use super::*;
 use crate::scenario::import::{Format, recognise};
-use crate::scenario::load::{Source, load};
 use crate::scenario::tree;
 
 fn import(texts: &[&str]) -> Import {
@@ -69,7 +68,7 @@ fn nothing_else_is_taken_for_an_observation() {
         "{result: {natStatus: {a: 1}}, kind: compute#routerStatusResponse}",
         "[{natIpInfoMappings: 1}]",
     ] {
-        import(&[text]).entries(&[]);
+        import(&[text]).entries(&mut Vec::new());
     }
 }
 
@@ -91,7 +90,7 @@ fn vm(import: &mut Import, name: &str, address: &str) {
 }
 
 fn names(import: &mut Import) -> Vec<String> {
-    let entries = import.entries(&[]);
+    let entries = import.entries(&mut Vec::new());
     let instances = entries.iter().find(|entry| &*entry.key.name == "instances").expect("instances");
     instances.value.items().iter().map(|vm| vm.get("name").and_then(Node::text).unwrap_or("").to_owned()).collect()
 }
@@ -134,4 +133,3 @@ fn vms_come_in_the_order_of_their_observed_ports() {
     vm(&mut third, "b", "10.0.0.3");
     assert_eq!(names(&mut third), ["b", "a"]);
 }
-

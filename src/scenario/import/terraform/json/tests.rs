@@ -348,7 +348,7 @@ fn nonsense_ends_in_findings_and_never_in_a_panic() {
             for format in [format, Format::State] {
                 let mut import = Import { sources: sources.clone(), ..Import::default() };
                 import.document(format, file, None, odd.clone());
-                let _ = import.entries(&[]);
+                let _ = import.entries(&mut Vec::new());
             }
         }
     }
