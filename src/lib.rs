@@ -11,7 +11,7 @@
 //! Access; Public NAT with its port blocks, rules, mappings, timers and shortages; TCP, UDP and ICMP over IPv4, and over IPv6
 //! where Cloud Run has it; links and hosts that are not what they should be.
 //!
-//! Not simulated: Private NAT, Network Connectivity Center, autoscaling of Cloud Run, DNS. What a scenario may hold and the
+//! Not simulated: Private NAT, Network Connectivity Center, autoscaling by CPU, what DNS answers. What a scenario may hold and the
 //! simulator leaves out is a warning `not-simulated`; the README has the whole list.
 //!
 //! # Modules
@@ -27,7 +27,7 @@
 //! | [`node`] | one file a station: instance, connector, firewall, routes, Cloud NAT, the far sides |
 //! | [`topology`] | which station is linked to which |
 //! | [`sim`] | the engine: the walk of a packet, the queue of events, randomness |
-//! | [`scenario`] | what the user wrote, checked |
+//! | [`scenario`] | what the user wrote, or exported and [imported](scenario::import), checked |
 //! | [`addresses`], [`network`] | from a scenario to stations and links, and what changes while they run |
 //! | [`capture`] | pcap and pcapng, in and out |
 //! | [`traffic`] | who sends: the scenario's load, replayed captures |

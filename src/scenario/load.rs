@@ -132,7 +132,9 @@ impl Loader {
         if paths.is_empty() {
             let what = if importing { "file" } else { "*.yaml, *.yml or *.json file" };
             let message = format!("the folder {} holds no {what}", path.display());
-            self.import.report.push(Diagnostic::unusable("empty", message));
+            let help = "`egressim import FOLDER` reads configuration of other formats: `*.tf`, scripts, exports";
+            let finding = Diagnostic::unusable("empty", message);
+            self.import.report.push(if importing { finding } else { finding.help(help) });
         }
         for path in paths {
             self.file(&path, None);
