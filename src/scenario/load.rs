@@ -214,7 +214,10 @@ impl Loader {
         let documents = match form {
             Form::Tree => match tree::parse_all(sources.text(file), file, report) {
                 Ok(documents) => documents,
-                Err(diagnostic) => return report.push(*diagnostic),
+                Err(diagnostic) => {
+                    report.push(*diagnostic);
+                    return import::secrets::hide_unparsed(file, sources);
+                }
             },
             Form::Lines => tree::parse_lines(sources.text(file), file, report),
             form => return self.import.text(form, file, path),

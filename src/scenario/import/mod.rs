@@ -34,7 +34,7 @@ mod placeholders;
 mod print;
 mod recognise;
 mod rest;
-mod secrets;
+pub(crate) mod secrets;
 mod starter;
 mod terraform;
 

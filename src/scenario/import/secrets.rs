@@ -4,7 +4,7 @@
 //! metadata and state files. Values that are or may be secret are overwritten in the text that findings quote; the
 //! resources that an import makes never hold them, for a scenario has no field for them.
 
-use crate::scenario::diagnostic::{Place, Sources};
+use crate::scenario::diagnostic::{FileId, Place, Sources};
 use crate::scenario::tree::{Node, Value};
 
 /// Keys whose values, all the way down, are nobody's business.
@@ -16,10 +16,7 @@ const SECRET_SUBTREES: &[&str] = &[
     "buildEnvironmentVariables",
     "build_environment_variables",
     "metadata_startup_script",
-    "args",
-    "command",
     "sensitive_values",
-    "annotations_all",
     // What containers are started with, and what BGP peers and Interconnect partners know each other by.
     "args",
     "command",
@@ -35,6 +32,28 @@ const SECRET_WORDS: &[&str] =
 pub(super) fn hide(node: &Node, sources: &mut Sources) {
     let mut places = Vec::new();
     collect(node, false, &mut places);
+    sources.hide(&places);
+}
+
+/// Overwrites what may be secret in a text that cannot be parsed, of which a finding will quote a line: the rest of each line
+/// behind a telling name.
+pub(crate) fn hide_unparsed(file: FileId, sources: &mut Sources) {
+    let text = sources.text(file);
+    let mut places = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let telling = line.char_indices().filter(|(_, character)| matches!(character, ':' | '=')).find(|(at, _)| {
+            let name = line[..*at].trim_end().trim_end_matches(['"', '\'']);
+            let from = name.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').map_or(0, |at| at + 1);
+            // A letter behind the last one that is none may take more than one byte.
+            name.get(from..).is_some_and(|name| name == "value" || is_secret(name))
+        });
+        if let Some((at, _)) = telling {
+            let end = start + line.trim_end().len();
+            places.push(Place { file, start: (start + at + 1) as u32, end: end as u32 });
+        }
+        start += line.len();
+    }
     sources.hide(&places);
 }
 
