@@ -79,3 +79,34 @@ pub(super) fn is_secret(key: &str) -> bool {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).flat_map(char::to_lowercase).collect();
     SECRET_SUBTREES.contains(&key) || SECRET_WORDS.iter().any(|word| plain.contains(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::tree;
+
+    #[test]
+    fn values_that_may_be_secret_are_overwritten_and_nothing_else() {
+        let text = "{\"name\": \"api\", \"env\": [{\"name\": \"A\", \"value\": \"s1\"}], \"sharedSecret\": \"s2\",\n\
+                    \"metadata\": {\"items\": [{\"key\": \"startup-script\", \"value\": \"s3\"}]}, \"minPortsPerVm\": 64}";
+        let mut sources = Sources::default();
+        let file = sources.add("t", text);
+        let node = tree::parse(text, file, &mut Vec::new()).expect("JSON").expect("a document");
+        hide(&node, &mut sources);
+        let shown = sources.text(file);
+        assert_eq!(shown.len(), text.len());
+        assert!(["s1", "s2", "s3"].iter().all(|secret| !shown.contains(secret)), "{shown}");
+        assert!(shown.contains("\"minPortsPerVm\": 64") && shown.contains("{\"name\": \"api\""), "{shown}");
+    }
+
+    #[test]
+    fn of_a_text_that_cannot_be_parsed_lines_are_cut_behind_telling_names() {
+        let mut sources = Sources::default();
+        let file = sources
+            .add("t", "mtu: 1460\nenv:\n- name: X\n  value: s1 é\nDB_PASSWORD = s2\n{\"apiKey\":\"s3\", \"a\": 1}\n");
+        hide_unparsed(file, &mut sources);
+        let shown = sources.text(file);
+        assert!(["s1", "s2", "s3"].iter().all(|secret| !shown.contains(secret)), "{shown}");
+        assert!(shown.contains("mtu: 1460") && shown.contains("- name: X"), "{shown}");
+    }
+}

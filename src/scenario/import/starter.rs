@@ -124,3 +124,59 @@ fn destinations(file: &ScenarioFile) -> Vec<Found> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::load::{Source, load};
+
+    fn starter(text: &str) -> String {
+        let loaded = load(Source::Text { name: "t.yaml", text });
+        let mut out = String::new();
+        write(&mut out, &loaded.file);
+        out
+    }
+
+    const NETWORK: &str = "networks: [{name: vpc}]\n\
+         services: [{name: api, region: r1}]\n\
+         firewalls:\n\
+         - {name: out, network: vpc, direction: EGRESS, destinationRanges: [198.51.100.7/32, 10.0.0.0/8, 0.0.0.0/0], \
+         allowed: [{IPProtocol: tcp, ports: ['443', 8000-8999]}, {IPProtocol: udp, ports: ['53']}]}\n\
+         - {name: in, network: vpc, direction: INGRESS, sourceRanges: [192.0.2.9/32], allowed: [{IPProtocol: tcp}]}\n\
+         routers:\n\
+         - name: r\n  network: vpc\n  region: r1\n  nats:\n  - name: n\n    rules: [{ruleNumber: 100, match: \
+         \"inIpRange(destination.ip, '192.0.2.0/28') || destination.ip == '198.51.100.7'\"}]\n";
+
+    #[test]
+    fn destinations_come_from_egress_rules_and_nat_rules_and_all_of_it_is_a_comment() {
+        let text = starter(NETWORK);
+        assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+        let hosts: Vec<&str> = text.lines().filter(|line| line.starts_with("#- {name: destination")).collect();
+        let [first, second] = hosts.as_slice() else { panic!("two destinations: {text}") };
+        assert!(
+            first.contains("address: 198.51.100.7, ports: [443, udp/53]") && first.ends_with("rule out"),
+            "{first}"
+        );
+        assert!(second.contains("address: 192.0.2.0/28, ports: [443]") && second.contains("NAT rule of n"), "{second}");
+    }
+
+    #[test]
+    fn without_its_number_signs_it_is_a_part_of_the_scenario_that_runs() {
+        let uncommented: String = starter(NETWORK)
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let text = format!("networks: [{{name: vpc}}]\nservices: [{{name: api, region: r1}}]\n{uncommented}");
+        let loaded = load(Source::Text { name: "t.yaml", text: &text });
+        let scenario =
+            loaded.scenario.unwrap_or_else(|| panic!("{}", loaded.diagnostics.render(&loaded.sources, false)));
+        assert_eq!((scenario.hosts.len(), scenario.traffic.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_scenario_with_traffic_needs_none() {
+        assert_eq!(starter("services: [{name: api, region: r1}]\nhosts: [{name: h, address: 198.51.100.7}]\n"), "");
+        assert_eq!(starter("networks: [{name: vpc}]\n"), "");
+    }
+}
