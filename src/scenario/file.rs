@@ -84,7 +84,8 @@ scenario_file! {
         seed: At<u64> = "seed",
         /// How long the run lasts. Default 60s.
         duration: At<Dur> = "duration",
-        /// Files or globs to merge in, relative to this file.
+        /// Files or globs to merge in, relative to this file: scenarios, and configuration of every format that `egressim import`
+        /// reads. What this file says itself counts.
         include: Vec<At<String>> = "include",
         /// Values for what Google does not document.
         model: model::Model = "model",

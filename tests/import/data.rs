@@ -35,7 +35,7 @@ fn every_file_imports_by_itself() {
     assert!(files.len() > 50, "{}", files.len());
     for path in files {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let loaded = import(&[path.clone()]);
+        let loaded = import(std::slice::from_ref(&path));
         let told = loaded.diagnostics.render(&loaded.sources, false);
         // The one manifest with mistakes that Google refuses.
         if name == "10-egress-without-connector-kpc.yaml" {

@@ -248,7 +248,7 @@ pub(super) fn shorten_references(resources: &mut [Resource]) {
             if key == "name" && !text.contains('/') {
                 return None;
             }
-            if matches!(key, "region" | "zone" | "nextHopGateway") && text.contains('/') {
+            if matches!(key, "region" | "zone" | "nextHopGateway" | "machineType") && text.contains('/') {
                 return Some(path::location(text).to_owned());
             }
             let path = path::parse(text)?;
