@@ -332,24 +332,29 @@ impl Sources {
 
     /// Overwrites places with asterisks, so that no finding shows what stands there. Later offsets stay right.
     pub fn hide(&mut self, places: &[Place]) {
-        for by_file in places.chunk_by(|one, other| one.file == other.file) {
-            let Some(source) = self.list.get_mut(by_file[0].file.0 as usize) else { continue };
-            let mut bytes = std::mem::take(&mut source.text).into_bytes();
-            for place in by_file {
-                let end = (place.end as usize).min(bytes.len());
-                for byte in &mut bytes[(place.start as usize).min(end)..end] {
-                    if *byte != b'\n' {
-                        *byte = b'*';
-                    }
-                }
-            }
-            source.text = String::from_utf8(bytes).unwrap_or_default();
+        for place in places {
+            let Some(source) = self.list.get_mut(place.file.0 as usize) else { continue };
+            let start = source.floor(place.start);
+            let end = source.text.ceil_char_boundary((place.end as usize).min(source.text.len()));
+            let mask = |byte| if byte == b'\n' { '\n' } else { '*' };
+            let masked: String = source.text.as_bytes()[start..end.max(start)].iter().copied().map(mask).collect();
+            // Of equal length: what is behind does not move.
+            source.text.replace_range(start..end.max(start), &masked);
         }
     }
 
     /// The text of a file.
     pub fn text(&self, file: FileId) -> &str {
         self.get(file).map_or("", |source| &source.text)
+    }
+
+    /// Makes spaces of a byte order mark, for readers that take it for content. Offsets stay right.
+    pub(crate) fn blank_byte_order_mark(&mut self, file: FileId) {
+        if let Some(source) = self.list.get_mut(file.0 as usize)
+            && source.text.starts_with('\u{feff}')
+        {
+            source.text.replace_range(..3, "   ");
+        }
     }
 
     /// The names of all texts.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::Scenario;
 use super::decode::{Decoder, Findings};
-use super::diagnostic::{Diagnostic, Diagnostics, FileId, Place, Sources};
+use super::diagnostic::{Diagnostic, Diagnostics, FileId, Place, Severity, Sources};
 use super::file::{ScenarioFile, TOP_LEVEL_KEYS};
 use super::import::{self, Form, Import, Imported};
 use super::resolve::resolve;
@@ -106,6 +106,8 @@ struct Loader {
     import: Import,
     /// Anything may be configuration: what is no scenario is not refused for that.
     importing: bool,
+    /// The file that is being read was found in a folder that is imported.
+    found: bool,
     /// The merged top level.
     merged: Vec<Entry>,
     /// Files being read, outermost first: an include of one of them is a cycle.
@@ -145,9 +147,11 @@ impl Loader {
         } else if importing {
             self.import.folders.extend(folders);
         }
+        self.found = importing;
         for path in paths {
             self.file(&path, None);
         }
+        self.found = false;
     }
 
     /// Reads a file, by an include if `by` is given.
@@ -210,10 +214,19 @@ impl Loader {
                 let file = self.import.sources.add(name, String::from_utf8_lossy(error.as_bytes()));
                 let message = format!("byte {at} is not UTF-8");
                 let place = Place { file, start: at, end: at + 1 };
-                self.import.report.push(Diagnostic::unusable("not-utf-8", message).at(place));
+                self.unparsed(Diagnostic::unusable("not-utf-8", message).at(place));
                 None
             }
         }
+    }
+
+    /// A text that cannot be parsed: an error, but a folder that is imported may hold anything.
+    fn unparsed(&mut self, mut finding: Diagnostic) {
+        if self.found {
+            finding.severity = Severity::Warning;
+            finding.message.push_str("; the file is left out");
+        }
+        self.import.report.push(finding);
     }
 
     /// Parses a text and merges it in, then what it includes.
@@ -223,10 +236,7 @@ impl Loader {
         let documents = match form {
             Form::Tree => match tree::parse_all(sources.text(file), file, report) {
                 Ok(documents) => documents,
-                Err(diagnostic) => {
-                    report.push(*diagnostic);
-                    return import::secrets::hide_unparsed(file, sources);
-                }
+                Err(diagnostic) => return self.unparsed(*diagnostic),
             },
             Form::Lines => tree::parse_lines(sources.text(file), file, report),
             form => return self.import.text(form, file, path),
@@ -245,10 +255,19 @@ impl Loader {
         if imported || self.importing {
             scenarios.retain(|document| !document.is_null());
         }
+        // In what is imported anything may stand beside what is known.
+        if imported || (self.importing && scenarios.len() > 1) {
+            for document in scenarios {
+                self.not_recognised(&document);
+            }
+            return;
+        }
         let mut scenarios = scenarios.into_iter();
         match (scenarios.next(), scenarios.next()) {
-            (None, _) if imported => {}
-            (None, _) if self.importing => self.import.skip("empty files", import::start_of(file)),
+            (None, _) if self.importing => {
+                let place = import::start_of(file);
+                self.import.report.push(Diagnostic::warning("empty", "the file is empty").at(place));
+            }
             (None, _) => {
                 let place = import::start_of(file);
                 self.import.report.push(Diagnostic::unusable("empty", "the file is empty").at(place));
@@ -261,6 +280,7 @@ impl Loader {
     /// Merges a scenario in, then what it includes.
     fn document(&mut self, root: Node, path: Option<&Path>) {
         let place = root.place;
+        import::secrets::hide(&root, &mut self.import.sources);
         let entries = match root {
             Node { value: Value::Mapping(entries), .. } => entries,
             node if node.is_null() => {
@@ -278,7 +298,12 @@ impl Loader {
                 return self.import.report.push(diagnostic);
             }
         };
-        let of_scenario = |entry: &Entry| TOP_LEVEL_KEYS.contains(&&*entry.key.name) && &*entry.key.name != "name";
+        // Other programs have keys such as `services`, too: of a scenario's, these are lists.
+        let of_scenario = |entry: &Entry| {
+            let key = &*entry.key.name;
+            let list = matches!(entry.value.value, Value::Sequence(_));
+            TOP_LEVEL_KEYS.contains(&key) && (list || matches!(key, "model" | "observed" | "seed" | "duration"))
+        };
         if self.importing && !entries.iter().any(of_scenario) {
             return self.not_recognised(&Node { place, ..Node::from(entries) });
         }
@@ -347,8 +372,13 @@ impl Loader {
 
     /// A document that is neither a scenario nor configuration of a known format.
     fn not_recognised(&mut self, node: &Node) {
-        let keys: Vec<String> = node.entries().iter().take(5).map(|entry| format!("`{}`", entry.key.name)).collect();
-        let found = if keys.is_empty() { node.describe() } else { format!("a mapping with {}", keys.join(", ")) };
+        // What it holds is nobody's business: it may be a key file.
+        self.import.sources.hide(&[node.place]);
+        let found = match &node.value {
+            Value::Mapping(_) => "a mapping with other keys",
+            Value::Sequence(_) => "a list of other things",
+            Value::Scalar(_) => "text",
+        };
         let message = format!("nothing here is about networks or Cloud Run: found {found}");
         let place = Place { end: node.place.start, ..node.place };
         self.import.report.push(Diagnostic::note("not-recognised", message).at(place));

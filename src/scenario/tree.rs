@@ -159,13 +159,13 @@ impl Node {
         }
     }
 
-    /// (nodes, depth) of the tree below and including this node.
+    /// (nodes, depth) of the tree below and including this node. A long text counts for several nodes: a copy takes as much.
     fn extent(&self) -> (usize, usize) {
         let children = |nodes: &mut dyn Iterator<Item = &Node>| {
             nodes.map(Node::extent).fold((1, 0), |(count, depth), (n, d)| (count + n, depth.max(d)))
         };
         let (count, depth) = match &self.value {
-            Value::Scalar(_) => (1, 0),
+            Value::Scalar(scalar) => (1 + scalar.text.len() / 64, 0),
             Value::Sequence(items) => children(&mut items.iter()),
             Value::Mapping(entries) => children(&mut entries.iter().map(|entry| &entry.value)),
         };

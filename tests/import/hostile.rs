@@ -35,6 +35,29 @@ fn bombs_of_aliases_are_refused() {
 }
 
 #[test]
+fn copies_of_a_long_text_are_counted_by_their_length() {
+    let text = format!("kind: compute#router\na: &a {}\n", "x".repeat(1_000_000));
+    let copies: String = (0..60_000).map(|number| format!("b{number}: *a\n")).collect();
+    assert_eq!(codes("a.yaml", &(text + &copies)), ["too-large"]);
+}
+
+#[test]
+fn nested_loops_of_terraform_are_refused_before_they_fill_the_memory() {
+    let text = "locals {\n  r = range(1000)\n  p = [for a in local.r : [for b in local.r : [for c in local.r : {}]]]\n}\n\
+                resource \"google_compute_network\" \"n\" {\n  name = \"n${length(local.p)}\"\n}\n";
+    assert!(codes("a.tf", text).contains(&"too-large"));
+}
+
+#[test]
+fn a_thousand_times_what_is_missing_takes_no_minute() {
+    let services: String = (0..3000)
+        .map(|number| format!("---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {{name: s{number}}}\nspec: {{template: {{metadata: {{annotations: {{run.googleapis.com/vpc-access-connector: c{number}}}}}}}}}\n"))
+        .collect();
+    let loaded = import_texts(&[("a.yaml", &services)]);
+    assert_eq!(loaded.file.connectors.len(), 3000);
+}
+
+#[test]
 fn bombs_of_terraform_are_refused() {
     let mut text = String::from("locals {\n  a0 = [1, 1, 1, 1, 1, 1, 1, 1, 1]\n");
     for level in 1..20 {
@@ -99,4 +122,58 @@ fn what_is_not_there_is_told() {
     let loaded = import(&[PathBuf::from("/nonexistent/plan.json")]);
     let codes: Vec<_> = loaded.diagnostics.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["unreadable"]);
+}
+
+/// Other files in a folder are no reason to refuse the rest.
+#[test]
+fn a_folder_may_hold_anything_else() {
+    let loaded = import_texts(&[
+        ("docker-compose.yml", "services:\n  web:\n    image: nginx\n"),
+        ("prod.env", "DB_PASSWORD=S3Cret\n"),
+        ("notes.md", "# Notes: a: b\n"),
+        ("Makefile", "all:\n\tcc a.c\n"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\nS3Cret\n"),
+        ("network.json", "{\"kind\": \"compute#network\", \"name\": \"vpc\"}"),
+        (
+            "manifest.yaml",
+            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: api}\n---\napiVersion: v1\nkind: Secret\nstringData: {a: S3Cret}\n---\na: b\n",
+        ),
+    ]);
+    let told = loaded.diagnostics.render(&loaded.sources, false);
+    assert!(!loaded.diagnostics.has_errors(), "{told}");
+    assert_eq!((loaded.file.networks.len(), loaded.file.services.len()), (1, 1), "{told}");
+    assert!(!told.contains("S3Cret"), "{told}");
+}
+
+#[test]
+fn secrets_beside_mistakes_are_not_quoted() {
+    let texts = [
+        ("a.sh", "gcloud run deploy api --image=x --region=r1 --set-env-var=KEY=S3Cret\n"),
+        ("a.tf", "resource \"google_sql_user\" \"u\" {\n  password = \"S3Cret\" \"x\"\n}\n"),
+        ("terraform.tfvars", "a = \"S3Cret\" x\n"),
+        ("a.yaml", "services:\n- name: a\n  env: {K: S3Cret}\n  password: S3Cret\n"),
+        ("a.json", "{\"type\": \"service_account\", \"private_key\": \"S3Cret\"}"),
+        ("b.json", "{\"env\": [{\"name\": \"U\", \"value\": \"S3Cret\"}] \"x\"}"),
+        ("c.yaml", "env:\n  DATABASE_URL: \"postgres://S3Cret\" x\n"),
+        ("a.jsonl", "{\"assetType\":\"x\",\"name\":\"y\"}\n{\"env\":[{\"name\":\"U\",\"value\":\"S3Cret\"}\n"),
+    ];
+    for (name, text) in texts {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        let loaded = import(&[path]);
+        let told = loaded.diagnostics.render(&loaded.sources, false);
+        assert!(!told.is_empty() && !told.contains("S3Cret"), "{name}: {told}");
+    }
+}
+
+#[test]
+fn null_is_nothing() {
+    let loaded = import_texts(&[(
+        "a.json",
+        "{\"kind\": \"compute#router\", \"name\": \"r\", \"region\": null, \"network\": null}",
+    )]);
+    let router = &loaded.file.routers[0];
+    assert_eq!(router.region.as_ref().map(|region| region.as_str()), Some("us-central1"));
+    assert_eq!(router.network.as_str(), "unknown-network");
 }

@@ -120,3 +120,38 @@ fn a_scenario_may_say_something_else_than_what_it_includes() {
     assert_eq!(status, Some(2), "{out}");
     assert!(out.contains("no-such"), "{out}");
 }
+
+#[test]
+fn of_two_descriptions_the_first_counts_and_what_excludes_each_other_is_one_conflict() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let connector = "{\"name\": \"projects/p/locations/us-central1/services/api\", \"template\": {\"vpcAccess\": \
+                     {\"connector\": \"projects/p/locations/us-central1/connectors/c\"}}}";
+    let direct = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: api\n  namespace: '1234567'\n  labels: \
+                  {cloud.googleapis.com/location: us-central1}\nspec:\n  template:\n    metadata:\n      annotations:\n        \
+                  run.googleapis.com/network-interfaces: '[{\"network\": \"n\", \"subnetwork\": \"s\"}]'\n";
+    fs::write(folder.path().join("connector.json"), connector).expect("written");
+    fs::write(folder.path().join("direct.yaml"), direct).expect("written");
+    for (files, way) in
+        [(["connector.json", "direct.yaml"], "connector"), (["direct.yaml", "connector.json"], "networkInterfaces")]
+    {
+        let (out, told, status) = stdout(folder.path(), &["import", files[0], files[1], "--format", "json"]);
+        assert_eq!(status, Some(0), "{told}");
+        let document: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(document["services"].as_array().map(Vec::len), Some(1), "a number and an id may be one project");
+        let access = document["services"][0]["template"]["vpcAccess"].as_object().expect("a way");
+        assert!(access.contains_key(way) && access.len() == 1, "{access:?}");
+        assert!(told.contains("warning[conflict]"), "{told}");
+    }
+}
+
+#[test]
+fn a_folder_is_a_scenario_whatever_its_files_are() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("tf")).expect("made");
+    fs::copy(fixture("terraform/main.tf"), folder.path().join("tf/main.tf")).expect("copied");
+    fs::copy(fixture("terraform/terraform.tfvars"), folder.path().join("tf/terraform.tfvars")).expect("copied");
+    fs::create_dir(folder.path().join("tf/nat")).expect("made");
+    fs::copy(fixture("terraform/nat/nat.tf"), folder.path().join("tf/nat/nat.tf")).expect("copied");
+    let (_, told, status) = stdout(folder.path(), &["trace", "tf", "--to", "198.51.100.7:443"]);
+    assert_eq!(status, Some(0), "{told}");
+}

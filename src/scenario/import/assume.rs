@@ -73,6 +73,8 @@ struct Known {
     /// The network of a subnet that only the network's own list names: by name and region.
     subnet_of: HashMap<(String, String), String>,
     ranges: Vec<Ipv4Net>,
+    /// How far free ranges of a length have been looked for.
+    searched: HashMap<(Ipv4Net, u8), usize>,
     /// Addresses of VMs by subnet.
     addresses: HashMap<String, Vec<Ipv4Addr>>,
     firewalled: HashSet<String>,
@@ -107,7 +109,8 @@ impl Known {
         self.ranges.extend(range(node));
         match kind {
             Kind::Network => {
-                if !self.networks.iter().any(|known| known == name) {
+                // Two are as many as anybody asks for: whether there is only one.
+                if self.networks.len() < 2 && !self.networks.iter().any(|known| known == name) {
                     self.networks.push(name.to_owned());
                 }
                 // Every project begins with this one, and few change what it is.
@@ -154,12 +157,15 @@ impl Known {
     }
 
     fn free_range(&mut self, within: Ipv4Net, length: u8) -> Ipv4Net {
-        let mut candidates = within.subnets(length).expect("a longer prefix than the range that is searched");
         let taken = |range: &Ipv4Net| {
             self.ranges.iter().any(|other| other.contains(&range.network()) || range.contains(&other.network()))
         };
-        let range = candidates.find(|range| !taken(range)).unwrap_or(within);
-        self.ranges.push(range);
+        // Those before the last one found are taken.
+        let from = self.searched.get(&(within, length)).copied().unwrap_or_default();
+        let candidates = within.subnets(length).expect("a longer prefix than the range that is searched");
+        let found = candidates.enumerate().skip(from).find(|(_, range)| !taken(range));
+        let (at, range) = found.unwrap_or((usize::MAX - 1, within));
+        self.searched.insert((within, length), at + 1);
         range
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn merge(
     report: &mut Vec<Diagnostic>,
 ) -> Vec<Resource> {
     for resource in &mut imported {
+        without_nulls(&mut resource.node);
         placeholders::replace(&mut resource.node, report);
     }
     let keep_names = own.iter().chain(&imported).any(|resource| resource.kind == Kind::OrgPolicy);
@@ -81,6 +82,18 @@ pub(super) fn merge(
         merged.add(identity, resource);
     }
     merged.out.into_iter().map(|(_, resource)| resource).collect()
+}
+
+/// Takes out what is written and means nothing.
+fn without_nulls(node: &mut Node) {
+    match &mut node.value {
+        Value::Scalar(_) => {}
+        Value::Sequence(items) => items.iter_mut().for_each(without_nulls),
+        Value::Mapping(entries) => {
+            entries.retain(|entry| !entry.value.is_null());
+            entries.iter_mut().for_each(|entry| without_nulls(&mut entry.value));
+        }
+    }
 }
 
 /// Finds out which resource it is, and makes its `name`, `region` and `zone` bare.

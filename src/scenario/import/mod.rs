@@ -229,6 +229,7 @@ impl Import {
             Form::Script => Format::Script,
             Form::Markdown => Format::Markdown,
         };
+        self.sources.blank_byte_order_mark(file);
         self.read.push((file, format));
         match format {
             Format::Hcl | Format::Variables => self.modules.add(file, format, path),
@@ -270,6 +271,25 @@ impl Import {
         terraform::evaluate(self, modules);
         let scripts = std::mem::take(&mut self.scripts);
         commands::read(self, &scripts);
+        self.hide_secrets();
+    }
+
+    /// Hides what may be secret in texts that only their readers understand, or nobody.
+    fn hide_secrets(&mut self) {
+        for (file, format) in self.read.clone() {
+            match format {
+                Format::Variables => secrets::hide_values(file, &mut self.sources),
+                Format::Script | Format::Markdown => secrets::hide_unparsed(file, &mut self.sources),
+                _ => {}
+            }
+        }
+        let broken =
+            |finding: &&Diagnostic| matches!(finding.code, "syntax" | "not-utf-8" | "too-deep" | "variables-file");
+        let files: HashSet<FileId> =
+            self.report.iter().filter(broken).filter_map(|finding| finding.place).map(|place| place.file).collect();
+        for file in files {
+            secrets::hide_unparsed(file, &mut self.sources);
+        }
     }
 
     /// The resources as a scenario has them: merged, completed, a list for each kind. `own` is what a scenario that includes

@@ -136,11 +136,12 @@ fn is_block_header(line: &str) -> bool {
     BLOCKS.contains(&word) && rest.contains('{') && rest.starts_with(['"', '{'])
 }
 
-/// A command, perhaps behind a prompt or an assignment of its output.
+/// A command, perhaps behind a prompt, in a list of commands, or with its output taken.
 fn is_gcloud(line: &str) -> bool {
-    let line = line.strip_prefix("$ ").unwrap_or(line);
-    let line = line.strip_prefix("sudo ").unwrap_or(line);
-    line.starts_with("gcloud ") || line.contains("$(gcloud ") || line.contains("&& gcloud ")
+    line.match_indices("gcloud").any(|(at, word)| {
+        let begins = at == 0 || line[..at].ends_with([' ', '\t', ';', '&', '|', '(', '`', '!']);
+        begins && line[at + word.len()..].starts_with([' ', '\t'])
+    })
 }
 
 /// `key: value`, `- item` or `---`.
@@ -157,7 +158,11 @@ fn is_assignment(line: &str) -> bool {
     let Some((name, value)) = line.split_once('=') else { return false };
     let name = name.trim_end();
     let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    word && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !value.starts_with('=')
+    // Files of environment variables have no space there, and others have other quotes.
+    let spaced = line[..line.len() - value.len() - 1].ends_with([' ', '\t']) || value.starts_with([' ', '\t']);
+    let value = value.trim_start();
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    word && begins && spaced && !value.starts_with(['=', '\''])
 }
 
 /// Which format a document of YAML or JSON has, if it is not a scenario.
@@ -197,6 +202,11 @@ mod tests {
             ("# Guide\n\nText.\n\n```bash\ngcloud run deploy api\n```\n", Form::Markdown),
             ("steps:\n- entrypoint: bash\n  args:\n  - |\n    gcloud run deploy api\n", Form::Tree),
             ("apiVersion: serving.knative.dev/v1\nkind: Service\n", Form::Tree),
+            ("for n in a b; do gcloud compute networks create $n; done\n", Form::Script),
+            ("yes | gcloud run services delete api\n", Form::Script),
+            ("CLOUDSDK_CORE_PROJECT=p gcloud run deploy api\n", Form::Script),
+            ("DB_PASSWORD=x\n", Form::Tree),
+            ("SECRET_KEY = 'x'\n", Form::Tree),
             ("", Form::Tree),
         ];
         for (text, expected) in cases {

@@ -7,54 +7,99 @@
 use crate::scenario::diagnostic::{FileId, Place, Sources};
 use crate::scenario::tree::{Node, Value};
 
-/// Keys whose values, all the way down, are nobody's business.
-const SECRET_SUBTREES: &[&str] = &[
-    "env",
-    "envs",
-    "environmentVariables",
-    "environment_variables",
-    "buildEnvironmentVariables",
-    "build_environment_variables",
-    "metadata_startup_script",
-    "sensitive_values",
-    // What containers are started with, and what BGP peers and Interconnect partners know each other by.
-    "args",
-    "command",
-    "md5AuthenticationKeys",
-    "pairingKey",
+/// Keys whose values, all the way down, are nobody's business: what containers are started with.
+const SECRET_SUBTREES: &[&str] = &["env", "envs", "args", "command", "envfrom"];
+
+/// Parts of a key, letters and digits only, that say its value is secret. With them what BGP peers and Interconnect partners
+/// know each other by.
+const SECRET_WORDS: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "privatekey",
+    "credential",
+    "apikey",
+    "startupscript",
+    "sshkey",
+    "environmentvariable",
+    "sensitivevalues",
+    "md5auth",
+    "pairingkey",
+    "encryptionkey",
+    "encryptedkey",
+    "rawkey",
+    "connstr",
+    "connectionstring",
+    "databaseurl",
+    "authorization",
+    "stringdata",
 ];
 
-/// Parts of a key that say its value is secret.
-const SECRET_WORDS: &[&str] =
-    &["password", "passwd", "secret", "token", "privatekey", "credential", "apikey", "startupscript", "sshkeys"];
-
 /// Overwrites the secrets of a document in its text.
-pub(super) fn hide(node: &Node, sources: &mut Sources) {
+pub(crate) fn hide(node: &Node, sources: &mut Sources) {
     let mut places = Vec::new();
     collect(node, false, &mut places);
     sources.hide(&places);
 }
 
 /// Overwrites what may be secret in a text that cannot be parsed, of which a finding will quote a line: the rest of each line
-/// behind a telling name.
+/// behind a telling name, and what is indented below it.
 pub(crate) fn hide_unparsed(file: FileId, sources: &mut Sources) {
     let text = sources.text(file);
     let mut places = Vec::new();
     let mut start = 0;
+    // Indentation of a telling name: what is deeper, or a list at its level, is its value.
+    let mut below: Option<usize> = None;
     for line in text.split_inclusive('\n') {
-        let telling = line.char_indices().filter(|(_, character)| matches!(character, ':' | '=')).find(|(at, _)| {
-            let name = line[..*at].trim_end().trim_end_matches(['"', '\'']);
-            let from = name.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').map_or(0, |at| at + 1);
-            // A letter behind the last one that is none may take more than one byte.
-            name.get(from..).is_some_and(|name| name == "value" || is_secret(name))
-        });
-        if let Some((at, _)) = telling {
-            let end = start + line.trim_end().len();
-            places.push(Place { file, start: (start + at + 1) as u32, end: end as u32 });
+        let indent = line.len() - line.trim_start().len();
+        let item = line.trim_start().starts_with('-');
+        if below.is_some_and(|outer| line.trim().is_empty() || indent > outer || (item && indent == outer)) {
+            places.push(Place { file, start: (start + indent) as u32, end: (start + line.trim_end().len()) as u32 });
+        } else {
+            let at = telling(line);
+            if let Some(at) = at {
+                let end = start + line.trim_end().len();
+                places.push(Place { file, start: (start + at) as u32, end: end.max(start + at) as u32 });
+            }
+            below = at.map(|_| indent);
         }
         start += line.len();
     }
     sources.hide(&places);
+}
+
+/// Overwrites every value of a file of assignments, such as Terraform variables: any of them may be secret.
+pub(super) fn hide_values(file: FileId, sources: &mut Sources) {
+    let text = sources.text(file);
+    let mut places = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let at = match line.find(['=', ':']) {
+            Some(at) => at + 1,
+            None => line.len() - line.trim_start().len(),
+        };
+        let end = line.trim_end().len().max(at);
+        places.push(Place { file, start: (start + at) as u32, end: (start + end) as u32 });
+        start += line.len();
+    }
+    sources.hide(&places);
+}
+
+/// Where the value begins on a line that names something secret.
+fn telling(line: &str) -> Option<usize> {
+    // A flag with environment variables or arguments, what other programs take secrets by, a comment that has one.
+    const FLAGS: [&str; 6] = ["-env", "-arg", "--from-literal", " -e ", "Authorization", "BEGIN "];
+    let flag = FLAGS.iter().filter_map(|flag| line.find(flag)).min();
+    let assigned = line.char_indices().filter(|(_, character)| matches!(character, ':' | '=')).find(|(at, _)| {
+        let name = line[..*at].trim_end().trim_end_matches(['"', '\'']);
+        let behind = |c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-';
+        let from = name.char_indices().rev().find(|(_, c)| behind(*c)).map_or(0, |(at, c)| at + c.len_utf8());
+        let name = &name[from..];
+        name == "value" || is_secret(name)
+    });
+    let assigned = assigned.map(|(at, _)| at + 1);
+    [flag, assigned].into_iter().flatten().min()
 }
 
 fn collect(node: &Node, secret: bool, places: &mut Vec<Place>) {
@@ -77,7 +122,7 @@ fn collect(node: &Node, secret: bool, places: &mut Vec<Place>) {
 /// Whether a field of this name holds what nobody should see.
 pub(super) fn is_secret(key: &str) -> bool {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).flat_map(char::to_lowercase).collect();
-    SECRET_SUBTREES.contains(&key) || SECRET_WORDS.iter().any(|word| plain.contains(word))
+    SECRET_SUBTREES.contains(&&*plain) || SECRET_WORDS.iter().any(|word| plain.contains(word))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::scenario::import::Import;
 /// How deep expressions and what they refer to may be nested: the stack holds several times as many.
 const MAX_DEPTH: usize = 4_000;
 /// How much may be computed: steps, values that functions look at, pieces of text.
-const BUDGET: u64 = 50_000_000;
+const BUDGET: u64 = 5_000_000;
 
 /// Evaluates modules.
 pub(super) struct Evaluator<'w> {
