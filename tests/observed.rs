@@ -196,3 +196,29 @@ fn a_real_allocation_comes_out_port_by_port() {
         assert_eq!(found.nat_status.as_ref().map(|status| status.equal), Some(1), "{region}");
     }
 }
+
+#[test]
+fn a_connectors_vms_are_known_by_their_addresses() {
+    let text = "duration: 1s
+networks: [{name: vpc}]
+connectors: [{name: conn, region: us-central1, network: vpc, ipCidrRange: 10.8.0.0/28}]
+services: [{name: api, region: us-central1, template: {vpcAccess: {connector: conn, egress: ALL_TRAFFIC}}}]
+addresses: [{name: nat-ip, region: us-central1, address: 203.0.113.10}]
+routers:
+- name: router
+  network: vpc
+  region: us-central1
+  nats:
+  - {name: gateway, natIpAllocateOption: MANUAL_ONLY, natIps: [nat-ip], sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES}
+observed:
+  natMappings:
+  - {instanceName: aet-uscentral1-conn-abcd, interfaceNatMappings: [{sourceVirtualIp: 10.8.0.2, natIpPortRanges: ['203.0.113.10:1024-1087']}]}
+  - {instanceName: aet-uscentral1-conn-efgh, interfaceNatMappings: [{sourceVirtualIp: 10.8.0.3, natIpPortRanges: ['203.0.113.10:1088-1151']}]}
+";
+    let summary = run(Source::Text { name: "t.yaml", text });
+    assert!(observed(&summary).is_equal(), "{}", text_of(&summary));
+}
+
+fn text_of(summary: &Summary) -> String {
+    text(summary)
+}

@@ -149,7 +149,7 @@ pub fn compare(observed: &Observed, gateways: &[SimulatedGateway<'_>]) -> Observ
         compared
     });
     let nat_mappings = observed.mappings.as_ref().map(|ranges| {
-        let simulated = gateways.ranges(ranges);
+        let simulated = named_as_observed(gateways.ranges(ranges), ranges);
         MappingsCompared {
             equal: ranges.intersection(&simulated).count() as u64,
             only_observed: ranges.difference(&simulated).map(MappedRange::from).collect(),
@@ -157,6 +157,23 @@ pub fn compare(observed: &Observed, gateways: &[SimulatedGateway<'_>]) -> Observ
         }
     });
     ObservedSummary { nat_mappings, nat_status, nat_ip_info }
+}
+
+/// Google chooses the names of connector VMs and Cloud Run instances: who has an observed address and a name that was not
+/// observed is who was observed there.
+fn named_as_observed(simulated: BTreeSet<PortRange>, observed: &BTreeSet<PortRange>) -> BTreeSet<PortRange> {
+    let names: BTreeSet<&str> = observed.iter().map(|range| range.instance.as_str()).collect();
+    let by_address: BTreeMap<Ipv4Addr, &str> =
+        observed.iter().map(|range| (range.address, range.instance.as_str())).collect();
+    let renamed = |mut range: PortRange| {
+        if !names.contains(range.instance.as_str())
+            && let Some(name) = by_address.get(&range.address)
+        {
+            range.instance = (*name).to_owned();
+        }
+        range
+    };
+    simulated.into_iter().map(renamed).collect()
 }
 
 fn usage(in_use: Option<bool>) -> Value {
