@@ -49,9 +49,9 @@ pub(super) fn subnetwork(mut block: Reading<'_>) {
 
 const ROUTE: &[Field] = &[
     text("network").needed(),
-    text("dest_range").needed(),
+    text("dest_range").narrows(),
     kept("priority"),
-    texts("tags"),
+    texts("tags").narrows(),
     text("next_hop_gateway"),
     text("next_hop_instance"),
     text("next_hop_ip"),
@@ -189,9 +189,18 @@ pub(super) const INTERCONNECT_ATTACHMENT: &[Field] = &[text("router"), kept("adm
 pub(super) const POLICY_ROUTE: &[Field] = &[
     text("network").needed(),
     number("priority"),
-    object("filter", &[text("ip_protocol"), text("src_range"), text("dest_range"), text("protocol_version")]),
-    object("virtual_machine", &[texts("tags").needed()]),
-    object("interconnect_attachment", &[text("region")]),
+    object(
+        "filter",
+        &[
+            text("ip_protocol").narrows(),
+            text("src_range").narrows(),
+            text("dest_range").narrows(),
+            text("protocol_version"),
+        ],
+    )
+    .narrows(),
+    object("virtual_machine", &[texts("tags").narrows()]).narrows(),
+    object("interconnect_attachment", &[text("region").narrows()]).narrows(),
     text("next_hop_ilb_ip").needed(),
     text("next_hop_other_routes"),
 ];

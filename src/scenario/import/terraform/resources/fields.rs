@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::Import;
 use crate::scenario::import::terraform::{Block, Provider, Unknown, address};
-use crate::scenario::tree::{Entry, Key, Node, Value};
+use crate::scenario::tree::{Entry, Key, Node, Scalar, Value};
 
 /// One attribute and what it becomes.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub(super) struct Field {
     shape: Shape,
     /// Without it the rest means something else, or nothing.
     needed: bool,
+    /// Without it the rest applies to everything.
+    narrows: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +37,15 @@ enum Shape {
     Object(&'static [Field]),
     /// A list of objects; an empty one is unset.
     Objects(&'static [Field]),
+    /// As `Objects`, where each applies to what it says: one of which that is not known is left out.
+    Rules(&'static [Field]),
     /// A mapping with keys of people's own.
     Map,
 }
 
 impl Field {
     const fn new(from: &'static str, shape: Shape) -> Field {
-        Field { from, to: None, shape, needed: false }
+        Field { from, to: None, shape, needed: false, narrows: false }
     }
 
     /// Gives it another name than its own in camelCase.
@@ -52,6 +56,12 @@ impl Field {
     /// Says that the resource is not what it is without it: that it is not known is a warning, not a note.
     pub const fn needed(self) -> Field {
         Field { needed: true, ..self }
+    }
+
+    /// Says that a rule or a route without it applies to everything, or to nothing that Google takes: if it is not known,
+    /// the whole is left out.
+    pub const fn narrows(self) -> Field {
+        Field { needed: true, narrows: true, ..self }
     }
 }
 
@@ -85,6 +95,11 @@ pub(super) const fn objects(from: &'static str, fields: &'static [Field]) -> Fie
     Field::new(from, Shape::Objects(fields))
 }
 
+/// Nested objects, each of which is left out if it is not known what it applies to.
+pub(super) const fn rules(from: &'static str, fields: &'static [Field]) -> Field {
+    Field::new(from, Shape::Rules(fields))
+}
+
 /// A mapping with keys of people's own.
 pub(super) const fn map(from: &'static str) -> Field {
     Field::new(from, Shape::Map)
@@ -100,6 +115,8 @@ pub(super) struct Reading<'i> {
     unknown: Vec<Unknown>,
     /// Indices into `unknown` by path; that of an item of a list stands for the list, too.
     unknown_by_path: HashMap<String, usize>,
+    /// Something that [narrows](Field::narrows) what is being read is not known.
+    pub too_wide: bool,
 }
 
 impl<'i> Reading<'i> {
@@ -114,7 +131,7 @@ impl<'i> Reading<'i> {
                 unknown_by_path.entry(list.to_owned()).or_insert(at);
             }
         }
-        Reading { import, address, place, body, provider, unknown, unknown_by_path }
+        Reading { import, address, place, body, provider, unknown, unknown_by_path, too_wide: false }
     }
 
     /// Whether it describes what others have made. Defaults of a provider do not apply to it.
@@ -204,7 +221,8 @@ impl<'i> Reading<'i> {
         for field in fields {
             let found = take_entry(from, field.from);
             if !self.unknown.is_empty() {
-                self.report_unknown(&format!("{prefix}{}", field.from), field);
+                let says = found.as_ref().is_some_and(|entry| says_something(&entry.value));
+                self.report_unknown(&format!("{prefix}{}", field.from), field, says);
             }
             let Some(Entry { key, value }) = found else { continue };
             if value.is_null() {
@@ -243,7 +261,8 @@ impl<'i> Reading<'i> {
                 }
                 Some(object)
             }
-            Shape::Objects(fields) => {
+            Shape::Objects(fields) | Shape::Rules(fields) => {
+                let outer = self.too_wide;
                 if matches!(node.value, Value::Mapping(_)) {
                     node = self.import.build.list(node.place, vec![node.clone()]);
                 }
@@ -252,6 +271,12 @@ impl<'i> Reading<'i> {
                         if matches!(item.value, Value::Mapping(_)) {
                             let entries = self.convert(item, &format!("{prefix}{}[{at}].", field.from), fields);
                             item.value = Value::Mapping(entries);
+                        }
+                        if matches!(field.shape, Shape::Rules(_))
+                            && std::mem::replace(&mut self.too_wide, outer)
+                            && !outer
+                        {
+                            item.value = Value::Scalar(Scalar { text: "null".into(), plain: true });
                         }
                     }
                     items.retain(|item| !item.is_null());
@@ -268,12 +293,13 @@ impl<'i> Reading<'i> {
         self.unknown_by_path.get(path).map(|at| &self.unknown[*at])
     }
 
-    /// Tells of a field whose value, or a part of it, cannot be known.
-    fn report_unknown(&mut self, path: &str, field: &Field) {
+    /// Tells of a field whose value, or a part of it, cannot be known; `says` whether there is anything of it.
+    fn report_unknown(&mut self, path: &str, field: &Field, says: bool) {
         let Some(unknown) = self.unknown_at(path) else { return };
         let what = format!("`{path}` of {}", self.address);
         let part = unknown.path != path;
         let left = match (part, field.needed) {
+            _ if field.narrows && !says => "the rest means something else without it, so the whole is left out",
             (true, _) => "what is not known of it is left out",
             (false, true) => "it is left out",
             (false, false) => "it is left out, as if Google's default applied",
@@ -281,17 +307,27 @@ impl<'i> Reading<'i> {
         let message = format!("{what} is not known ({}): {left}", unknown.why);
         let severity = if field.needed || part { Diagnostic::warning } else { Diagnostic::note };
         let finding = severity("not-known", message).at(unknown.place);
+        self.too_wide |= field.narrows && !says;
         self.import.push(finding.help("import the state once it is applied, or put the value into the result"));
     }
 
     /// Tells that an attribute of the block itself cannot be known, where no table reads it.
     pub fn report_if_unknown(&mut self, field: Field) {
-        self.report_unknown(field.from, &field);
+        self.report_unknown(field.from, &field, false);
     }
 
     /// As [`Reading::report_if_unknown`], of one further down.
     pub fn report_if_unknown_at(&mut self, path: &str, field: Field) {
-        self.report_unknown(path, &field);
+        self.report_unknown(path, &field, false);
+    }
+}
+
+/// Whether a value is more than an empty text or list.
+fn says_something(node: &Node) -> bool {
+    match &node.value {
+        Value::Sequence(items) => items.iter().any(says_something),
+        Value::Mapping(_) => true,
+        Value::Scalar(_) => text_of(node).is_some(),
     }
 }
 

@@ -143,7 +143,11 @@ fn global(block: &mut Reading<'_>, kind: Kind, fields: &[fields::Field]) {
     add(block, kind, entries);
 }
 
+/// Adds what was read, unless it is too wide without what is not known.
 fn add(block: &mut Reading<'_>, kind: Kind, entries: Vec<Entry>) {
+    if block.too_wide {
+        return;
+    }
     let project = block.project();
     let node: Node = block.mapping(entries);
     block.import.add_of(project, kind, node);

@@ -1,6 +1,6 @@
 //! Cloud Routers and their parts: NAT gateways, interfaces, peers.
 
-use super::fields::{Field, Reading, kept, last_segment, number, object, objects, text, texts};
+use super::fields::{Field, Reading, kept, last_segment, number, object, objects, rules, text, texts};
 use super::{Context, add};
 use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Kind;
@@ -59,11 +59,11 @@ const GATEWAY: &[Field] = &[
     number("tcp_transitory_idle_timeout_sec"),
     number("tcp_time_wait_timeout_sec"),
     object("log_config", &[kept("enable"), text("filter")]),
-    objects(
+    rules(
         "rules",
         &[
-            kept("rule_number").needed(),
-            text("match").needed(),
+            kept("rule_number").narrows(),
+            text("match").narrows(),
             object(
                 "action",
                 &[

@@ -1,5 +1,5 @@
-use crate::scenario::import::Import;
 use crate::scenario::import::terraform::json::tests::{findings, import, resources_of};
+use crate::scenario::import::{Form, Import};
 
 /// A state with these resources: type, name, attributes.
 fn state(resources: &[(&str, &str, &str)]) -> Import {
@@ -274,4 +274,124 @@ fn external_load_balancers_are_skipped_and_endpoints_are_not() {
         )),
         ["forwardingRules {name: f, IPAddress: 10.0.0.9, network: n, target: all-apis, loadBalancingScheme: }"]
     );
+}
+
+/// What configuration becomes, and what is said.
+fn configured(text: &str) -> (Vec<String>, String) {
+    let mut import = Import::default();
+    let file = import.sources.add("main.tf", text);
+    import.text(Form::Hcl, file, None);
+    import.complete();
+    (resources_of(&import), findings(&import).join("\n"))
+}
+
+#[test]
+fn a_rule_or_a_route_whose_ranges_or_tags_are_not_known_does_not_apply_to_everything() {
+    let (resources, findings) = configured(
+        r#"
+variable "ranges" {
+  type = list(string)
+}
+resource "google_compute_address" "partner" {
+  name = "partner"
+}
+resource "google_compute_firewall" "deny_some" {
+  name               = "deny-some"
+  network            = "n"
+  direction          = "EGRESS"
+  destination_ranges = var.ranges
+  deny {
+    protocol = "all"
+  }
+}
+resource "google_compute_firewall" "allow_one" {
+  name               = "allow-one"
+  network            = "n"
+  direction          = "EGRESS"
+  destination_ranges = [google_compute_address.partner.address]
+  allow {
+    protocol = "all"
+  }
+}
+resource "google_compute_firewall" "allow_some" {
+  name               = "allow-some"
+  network            = "n"
+  direction          = "EGRESS"
+  destination_ranges = [google_compute_address.partner.address, "198.51.100.0/24"]
+  allow {
+    protocol = "all"
+  }
+}
+resource "google_compute_network_firewall_policy" "g" {
+  name = "g"
+}
+resource "google_compute_network_firewall_policy_rule" "r" {
+  firewall_policy = google_compute_network_firewall_policy.g.name
+  priority        = 10
+  action          = "deny"
+  direction       = "EGRESS"
+  match {
+    dest_ip_ranges = var.ranges
+    layer4_configs {
+      ip_protocol = "all"
+    }
+  }
+}
+resource "google_compute_network_firewall_policy_with_rules" "w" {
+  name = "w"
+  rule {
+    priority = 1
+    action   = "deny"
+    match {
+      dest_ip_ranges = var.ranges
+      layer4_config {
+        ip_protocol = "all"
+      }
+    }
+  }
+  rule {
+    priority = 2
+    action   = "allow"
+    match {
+      dest_ip_ranges = ["192.0.2.0/24"]
+      layer4_config {
+        ip_protocol = "all"
+      }
+    }
+  }
+}
+resource "google_compute_route" "r" {
+  name             = "r"
+  network          = "n"
+  dest_range       = "198.51.100.0/24"
+  tags             = var.ranges
+  next_hop_gateway = "default-internet-gateway"
+}
+"#,
+    );
+    assert_eq!(
+        resources,
+        [
+            "addresses {name: partner}",
+            "firewalls {name: allow-some, network: n, direction: EGRESS, allowed: [{IPProtocol: all}], destinationRanges: \
+             [198.51.100.0/24]}",
+            "firewallPolicies {name: g}",
+            "firewallPolicies {name: w, rules: [{priority: 2, action: allow, match: {layer4Configs: [{ipProtocol: all}], \
+             destIpRanges: [192.0.2.0/24]}}]}",
+        ],
+        "{findings}"
+    );
+    let left_out = |what: &str| {
+        let is_about = |line: &&str| line.contains(what) && line.contains("so the whole is left out");
+        findings.lines().filter(is_about).count()
+    };
+    for what in [
+        "`destination_ranges` of google_compute_firewall.deny_some",
+        "`destination_ranges` of google_compute_firewall.allow_one",
+        "`match[0].dest_ip_ranges` of google_compute_network_firewall_policy_rule.r",
+        "`rule[0].match[0].dest_ip_ranges` of google_compute_network_firewall_policy_with_rules.w",
+        "`tags` of google_compute_route.r",
+    ] {
+        assert_eq!(left_out(what), 1, "{what}\n{findings}");
+    }
 }
