@@ -380,6 +380,27 @@ fn a_set_of_blocks_that_is_not_known_at_all_is_told() {
 }
 
 #[test]
+fn a_planned_next_hop_may_be_the_address_of_a_planned_vm() {
+    let import = import(
+        r#"{"format_version": "1.2", "terraform_version": "1.9.0", "planned_values": {"root_module": {"resources": [
+        {"address": "google_compute_instance.nat", "mode": "managed", "type": "google_compute_instance", "name": "nat",
+         "values": {"name": "gate", "zone": "us-east1-b", "network_interface": [{"network": "n"}]}},
+        {"address": "google_compute_route.r", "mode": "managed", "type": "google_compute_route", "name": "r",
+         "values": {"name": "r", "network": "n", "dest_range": "0.0.0.0/0"}}]}},
+        "resource_changes": [{"address": "google_compute_route.r", "change": {"after_unknown": {"next_hop_ip": true}}}],
+        "configuration": {"root_module": {"resources": [{"mode": "managed", "type": "google_compute_route", "name": "r",
+         "expressions": {"next_hop_ip": {"references": ["google_compute_instance.nat.network_interface[0].network_ip",
+         "google_compute_instance.nat.network_interface[0]", "google_compute_instance.nat.network_interface",
+         "google_compute_instance.nat"]}}}]}}}"#,
+    );
+    assert_eq!(
+        resources_of(&import)[1],
+        "routes {name: r, network: n, destRange: 0.0.0.0/0, nextHopInstance: zones/us-east1-b/instances/gate}"
+    );
+    assert_eq!(findings(&import), [""; 0]);
+}
+
+#[test]
 fn references_in_circles_end() {
     let call = |name: &str, other: &str| {
         format!(

@@ -105,6 +105,8 @@ pub(super) const fn map(from: &'static str) -> Field {
     Field::new(from, Shape::Map)
 }
 
+const PUT_IN: &str = "import the state once it is applied, or put the value into the result";
+
 /// One block while it is read.
 pub(super) struct Reading<'i> {
     pub import: &'i mut Import,
@@ -308,7 +310,26 @@ impl<'i> Reading<'i> {
         let severity = if field.needed || part { Diagnostic::warning } else { Diagnostic::note };
         let finding = severity("not-known", message).at(unknown.place);
         self.too_wide |= field.narrows && !says;
-        self.import.push(finding.help("import the state once it is applied, or put the value into the result"));
+        self.import.push(finding.help(PUT_IN));
+    }
+
+    /// Whether an attribute, or an item of it, is not known.
+    pub fn is_unknown(&self, path: &str) -> bool {
+        self.unknown_by_path.contains_key(path)
+    }
+
+    /// Assumes what an attribute says that is not known, and tells; nothing if it is known, or not set.
+    pub fn assume(&mut self, path: &str, value: &str) -> Option<Node> {
+        let Unknown { place, why, .. } = self.unknown[self.unknown_by_path.remove(path)?].clone();
+        let message = format!("`{path}` of {} is not known ({why}): assumed to be `{value}`", self.address);
+        self.finding(Diagnostic::warning("not-known", message).help(PUT_IN), place);
+        Some(self.import.build.text(place, value))
+    }
+
+    /// What the text has where an attribute is not known: its expression, or a part of that.
+    pub fn unknown_source(&self, path: &str) -> Option<&str> {
+        let place = self.unknown_at(path)?.place;
+        self.import.sources.text(place.file).get(place.start as usize..place.end as usize)
     }
 
     /// Tells that an attribute of the block itself cannot be known, where no table reads it.
@@ -323,7 +344,7 @@ impl<'i> Reading<'i> {
 }
 
 /// Whether a value is more than an empty text or list.
-fn says_something(node: &Node) -> bool {
+pub(super) fn says_something(node: &Node) -> bool {
     match &node.value {
         Value::Sequence(items) => items.iter().any(says_something),
         Value::Mapping(_) => true,

@@ -4,7 +4,7 @@
 //! (a NAT gateway of a router, a rule of a policy, a peering of a network) become a resource with the name of the whole and
 //! the part. Where a provider's default differs from that of the API, it is filled in here, since the provider sends it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Block, Import};
 use crate::scenario::import::Kind;
@@ -28,6 +28,8 @@ use fields::{Reading, last_segment, text_of};
 struct Context {
     /// Gateways whose NAT IPs are managed by a `google_compute_router_nat_address`.
     nats_with_addresses: HashSet<String>,
+    /// Paths of VMs by their addresses in Terraform.
+    instances: HashMap<String, String>,
 }
 
 /// Reads blocks that belong together.
@@ -36,7 +38,10 @@ pub(super) fn read(import: &mut Import, blocks: Vec<Block>) {
         let name = block.body.get("router_nat").and_then(text_of).filter(|_| block.kind == NAT_ADDRESS)?;
         Some(last_segment(name).to_owned())
     };
-    let context = Context { nats_with_addresses: blocks.iter().filter_map(with_addresses).collect() };
+    let context = Context {
+        nats_with_addresses: blocks.iter().filter_map(with_addresses).collect(),
+        instances: blocks.iter().filter_map(instance::path).collect(),
+    };
     let mut policies = firewall::Parts::default();
     for block in blocks {
         one(import, block, &context, &mut policies);
@@ -93,7 +98,7 @@ fn one(import: &mut Import, block: Block, context: &Context, policies: &mut fire
     match &*kind {
         "google_compute_network" => compute::network(block),
         "google_compute_subnetwork" => compute::subnetwork(block),
-        "google_compute_route" => compute::route(block),
+        "google_compute_route" => compute::route(block, context),
         "google_compute_network_peering" => compute::peering(block),
         "google_compute_network_peering_routes_config" => compute::peering_routes(block),
         "google_service_networking_connection" => compute::service_networking(block),

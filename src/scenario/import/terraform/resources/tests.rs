@@ -395,3 +395,137 @@ resource "google_compute_route" "r" {
         assert_eq!(left_out(what), 1, "{what}\n{findings}");
     }
 }
+
+#[test]
+fn what_a_workload_or_a_gateway_needs_and_is_not_known_is_assumed() {
+    let (resources, findings) = configured(
+        r#"
+variable "x" {}
+resource "google_cloud_run_v2_service" "a" {
+  name     = "a"
+  location = "us-east1"
+  template {
+    vpc_access {
+      egress    = "ALL_TRAFFIC"
+      connector = var.x
+    }
+  }
+}
+resource "google_cloud_run_v2_job" "b" {
+  name     = "b"
+  location = "us-east1"
+  template {
+    template {
+      vpc_access {
+        network_interfaces {
+          network    = "n"
+          subnetwork = var.x
+        }
+      }
+    }
+  }
+}
+resource "google_cloudfunctions2_function" "f" {
+  name     = "f"
+  location = "us-east1"
+  service_config {
+    vpc_connector = var.x
+  }
+}
+resource "google_vpc_access_connector" "c" {
+  name   = "c"
+  region = "us-east1"
+  subnet {
+    name = var.x
+  }
+}
+resource "google_compute_router_nat" "one" {
+  name                               = "one"
+  router                             = "r"
+  region                             = "us-east1"
+  tcp_time_wait_timeout_sec          = 30
+  nat_ip_allocate_option             = "MANUAL_ONLY"
+  nat_ips                            = [var.x]
+  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS"
+  subnetwork {
+    name                    = var.x
+    source_ip_ranges_to_nat = ["ALL_IP_RANGES"]
+  }
+}
+resource "google_compute_router_nat" "two" {
+  name                               = "two"
+  router                             = "r"
+  region                             = "us-east1"
+  tcp_time_wait_timeout_sec          = 30
+  nat_ip_allocate_option             = "AUTO_ONLY"
+  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS"
+  subnetwork {
+    name = var.x
+  }
+  subnetwork {
+    name = "s"
+  }
+}
+"#,
+    );
+    assert_eq!(
+        resources,
+        [
+            "services {name: a, region: us-east1, template: {vpcAccess: {connector: unknown-connector, egress: \
+             ALL_TRAFFIC}}}",
+            "jobs {name: b, region: us-east1, template: {template: {vpcAccess: {networkInterfaces: [{network: n, \
+             subnetwork: unknown-n}]}}}}",
+            "functions {name: f, region: us-east1, serviceConfig: {vpcConnector: unknown-connector}}",
+            "connectors {name: c, region: us-east1, subnet: {name: unknown-c}}",
+            "routers {name: r, region: us-east1, nats: [{name: one, natIps: [unknown-one], natIpAllocateOption: \
+             MANUAL_ONLY, sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES, tcpTimeWaitTimeoutSec: 30}]}",
+            "routers {name: r, region: us-east1, nats: [{name: two, natIpAllocateOption: AUTO_ONLY, \
+             sourceSubnetworkIpRangesToNat: LIST_OF_SUBNETWORKS, subnetworks: [{name: s}], tcpTimeWaitTimeoutSec: 30}]}",
+        ],
+        "{findings}"
+    );
+    let has = |what: &str| assert!(findings.lines().any(|line| line.starts_with(what)), "{what}\n{findings}");
+    has("not-known: `template[0].vpc_access[0].connector` of google_cloud_run_v2_service.a is not known (");
+    has("assumed-subnets: it is not known which subnets the gateway google_compute_router_nat.one is for");
+    assert!(!findings.contains("gateway google_compute_router_nat.two"), "{findings}");
+}
+
+#[test]
+fn the_address_of_a_vm_as_a_next_hop_is_that_vm_and_a_hop_that_is_not_known_takes_its_route_away() {
+    let (resources, findings) = configured(
+        r#"
+variable "x" {}
+provider "google" {
+  zone = "us-east1-b"
+}
+resource "google_compute_instance" "nat" {
+  name = "gate"
+  network_interface {
+    network = "n"
+  }
+}
+resource "google_compute_route" "r" {
+  name        = "r"
+  network     = "n"
+  dest_range  = "0.0.0.0/0"
+  next_hop_ip = google_compute_instance.nat.network_interface.0.network_ip
+}
+resource "google_compute_route" "q" {
+  name        = "q"
+  network     = "n"
+  dest_range  = "0.0.0.0/0"
+  next_hop_ip = var.x
+}
+"#,
+    );
+    let routes: Vec<&String> = resources.iter().filter(|line| line.starts_with("routes")).collect();
+    assert_eq!(
+        routes,
+        ["routes {name: r, network: n, destRange: 0.0.0.0/0, nextHopInstance: zones/us-east1-b/instances/gate}"],
+        "{findings}"
+    );
+    let left_out = |line: &&str| line.contains("`next_hop_ip`");
+    let about: Vec<&str> = findings.lines().filter(left_out).collect();
+    assert_eq!(about.len(), 1, "{findings}");
+    assert!(about[0].starts_with("not-known: `next_hop_ip` of google_compute_route.q is not known ("), "{findings}");
+}
