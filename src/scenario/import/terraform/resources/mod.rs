@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Block, Import};
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Kind;
 use crate::scenario::tree::{Entry, Node};
 
@@ -95,6 +96,15 @@ fn one(import: &mut Import, block: Block, context: &Context, policies: &mut fire
         return import.skip(kind, block.place);
     }
     let mut block = Reading::new(import, block);
+    if run::is_workload(&kind) && block.is_data() && run::is_found_only(&block) {
+        let message = format!(
+            "the configuration of {} is not known, for it is read from Google Cloud: it is left out",
+            block.address
+        );
+        let help = "import the state, or what `gcloud run services describe --format=export` prints, too";
+        let place = block.place;
+        return block.finding(Diagnostic::note("not-known", message).help(help), place);
+    }
     match &*kind {
         "google_compute_network" => compute::network(block),
         "google_compute_subnetwork" => compute::subnetwork(block),

@@ -102,6 +102,18 @@ pub(super) const JOB: &[Field] = &[
     CONDITION,
 ];
 
+/// Whether resources of this type send packets.
+pub(super) fn is_workload(kind: &str) -> bool {
+    kind.starts_with("google_cloud_run_") || kind.starts_with("google_cloudfunctions")
+}
+
+/// Whether nothing is known but what a data source is found by: it says nothing of a way to a network, and may well have one.
+pub(super) fn is_found_only(block: &Reading<'_>) -> bool {
+    let arguments = ["name", "location", "region", "project"];
+    let found_by = |entry: &Entry| entry.value.is_null() || arguments.contains(&&*entry.key.name);
+    block.body.entries().iter().all(found_by)
+}
+
 pub(super) fn workload(mut block: Reading<'_>, kind: Kind, fields: &[Field]) {
     let mut body = std::mem::replace(&mut block.body, Node::from(Vec::new()));
     prepare(&mut body, 0);

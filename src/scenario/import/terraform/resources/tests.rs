@@ -529,3 +529,25 @@ resource "google_compute_route" "q" {
     assert_eq!(about.len(), 1, "{findings}");
     assert!(about[0].starts_with("not-known: `next_hop_ip` of google_compute_route.q is not known ("), "{findings}");
 }
+
+#[test]
+fn a_service_that_is_only_looked_up_sends_nothing() {
+    let source = |values: &str| {
+        import(&format!(
+            r#"{{"format_version": "1.0", "terraform_version": "1.9.0", "values": {{"root_module": {{"resources": [{{
+            "address": "data.google_cloud_run_v2_service.x", "mode": "data", "type": "google_cloud_run_v2_service",
+            "name": "x", "values": {{"name": "backend", "location": "us-east1"{values}}}}}]}}}}}}"#
+        ))
+    };
+    // A state has what was read.
+    assert_eq!(resources_of(&source(r#", "template": [{"revision": "a"}]"#)).len(), 1);
+    let looked_up = source("");
+    assert!(looked_up.resources.is_empty());
+    assert_eq!(
+        findings(&looked_up),
+        [
+            "not-known: the configuration of data.google_cloud_run_v2_service.x is not known, for it is read from Google \
+          Cloud: it is left out"
+        ]
+    );
+}
