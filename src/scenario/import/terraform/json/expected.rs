@@ -8,6 +8,8 @@ pub(super) struct Expected {
     pub list: bool,
     /// The reference is by name, not by path.
     pub by_name: bool,
+    /// The only resource of these types is likely to be meant.
+    pub alone: bool,
 }
 
 impl Expected {
@@ -34,6 +36,8 @@ pub(super) fn expected(leaf: &str, parent: &str) -> Expected {
         ("vpn_tunnel" | "next_hop_vpn_tunnel", _) => (&["google_compute_vpn_tunnel"], false),
         ("interconnect_attachment", _) => (&["google_compute_interconnect_attachment"], false),
         ("next_hop_instance", _) => (&["google_compute_instance"], false),
+        // The address of one, by which the route means it.
+        ("next_hop_ip", _) => (&["google_compute_instance", "google_compute_forwarding_rule"], false),
         ("next_hop_ilb", _) => (&["google_compute_forwarding_rule"], false),
         ("ip_address", _) => (ADDRESSES, false),
         ("firewall_policy", _) => (
@@ -68,5 +72,5 @@ pub(super) fn expected(leaf: &str, parent: &str) -> Expected {
         ) => (&[], true),
         _ => (&[], false),
     };
-    Expected { kinds, list, by_name: leaf == "ip_address" }
+    Expected { kinds, list, by_name: leaf == "ip_address", alone: leaf != "next_hop_ip" }
 }

@@ -39,7 +39,16 @@ pub(super) struct Scope<'p> {
     pub module: String,
     /// The key of the instance of the resource, or of the module's instance in its caller.
     key: String,
+    /// The key that is asked of the value: `["a"]` of `module.net.subnets["a"].id`, where the output is a whole resource.
+    index: String,
     for_each: Option<&'p Node>,
+}
+
+impl Scope<'_> {
+    /// The key that is asked of what this step of a reference leads to.
+    fn index_at(&self, step: &Step<'_>) -> String {
+        if step.key.is_empty() { self.index.clone() } else { step.key.to_owned() }
+    }
 }
 
 /// What references lead to.
@@ -93,7 +102,7 @@ impl<'p> Resolver<'p> {
     fn scope(&self, at: usize) -> Scope<'p> {
         let instance = &self.instances[at];
         let for_each = self.resource(at).and_then(|resource| resource.get("for_each_expression"));
-        Scope { module: instance.module.clone(), key: instance.key.clone(), for_each }
+        Scope { module: instance.module.clone(), key: instance.key.clone(), index: String::new(), for_each }
     }
 
     /// What an expression of an instance comes to, if it refers to one resource; else why not.
@@ -270,14 +279,16 @@ impl<'p> Resolver<'p> {
                 found.failure.get_or_insert(why);
             }
             [Step { name: "var", .. }, variable, ..] => {
-                let Some((caller, argument)) = self.argument(&scope.module, variable.name) else { return };
+                let Some((mut caller, argument)) = self.argument(&scope.module, variable.name) else { return };
+                caller.index = scope.index_at(variable);
                 self.follow(argument, &caller, after(2).as_deref(), depth + 1, found);
             }
             [Step { name: "module", .. }, call, output, ..] => {
-                for module in self.called(&scope.module, call, &scope.key) {
+                for module in self.called(&scope.module, call, scope) {
                     let Some(configured) = self.configuration.module_of(&module) else { continue };
                     let expression = configured.outputs.get(output.name).and_then(|output| output.get("expression"));
-                    let inner = Scope { module, key: String::new(), for_each: None };
+                    let index = scope.index_at(output);
+                    let inner = Scope { module, key: String::new(), index, for_each: None };
                     if let Some(expression) = expression {
                         self.follow(expression, &inner, after(3).as_deref(), depth + 1, found);
                     }
@@ -299,7 +310,7 @@ impl<'p> Resolver<'p> {
         let dot = if scope.module.is_empty() { "" } else { "." };
         let base = format!("{}{dot}{resource}", scope.module);
         let exact = |key: &str| self.by_address.get(format!("{base}{key}").as_str()).copied();
-        let one = exact(key).or_else(|| exact(&scope.key));
+        let one = exact(key).or_else(|| exact(&scope.key)).or_else(|| exact(&scope.index));
         if let Some(one) = one {
             return found.instances.push((one, attribute.clone()));
         }
@@ -328,15 +339,16 @@ impl<'p> Resolver<'p> {
         let call = self.configuration.module_of(caller)?.calls.get(name)?;
         let argument = call.get("expressions")?.get(variable)?;
         let for_each = call.get("for_each_expression");
-        Some((Scope { module: caller.to_owned(), key: key.to_owned(), for_each }, argument))
+        let scope = Scope { module: caller.to_owned(), key: key.to_owned(), index: String::new(), for_each };
+        Some((scope, argument))
     }
 
     /// The instances of a called module that a reference means.
-    fn called(&self, module: &str, call: &Step<'_>, key: &str) -> Vec<String> {
+    fn called(&self, module: &str, call: &Step<'_>, scope: &Scope<'p>) -> Vec<String> {
         let dot = if module.is_empty() { "" } else { "." };
         let base = format!("{module}{dot}module.{}", call.name);
         let all = self.modules.get(base.as_str()).map_or(&[][..], Vec::as_slice);
-        for key in [call.key, key] {
+        for key in [call.key, &scope.key, &scope.index] {
             let exact = format!("{base}{key}");
             if all.len() < MAX_FOUND && all.contains(&exact.as_str()) {
                 return vec![exact];

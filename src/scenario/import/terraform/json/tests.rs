@@ -380,6 +380,60 @@ fn a_set_of_blocks_that_is_not_known_at_all_is_told() {
 }
 
 #[test]
+fn a_planned_next_hop_may_be_the_address_of_a_planned_vm() {
+    let import = import(
+        r#"{"format_version": "1.2", "terraform_version": "1.9.0", "planned_values": {"root_module": {"resources": [
+        {"address": "google_compute_instance.nat", "mode": "managed", "type": "google_compute_instance", "name": "nat",
+         "values": {"name": "gate", "zone": "us-east1-b", "network_interface": [{"network": "n"}]}},
+        {"address": "google_compute_route.r", "mode": "managed", "type": "google_compute_route", "name": "r",
+         "values": {"name": "r", "network": "n", "dest_range": "0.0.0.0/0"}}]}},
+        "resource_changes": [{"address": "google_compute_route.r", "change": {"after_unknown": {"next_hop_ip": true}}}],
+        "configuration": {"root_module": {"resources": [{"mode": "managed", "type": "google_compute_route", "name": "r",
+         "expressions": {"next_hop_ip": {"references": ["google_compute_instance.nat.network_interface[0].network_ip",
+         "google_compute_instance.nat.network_interface[0]", "google_compute_instance.nat.network_interface",
+         "google_compute_instance.nat"]}}}]}}}"#,
+    );
+    assert_eq!(
+        resources_of(&import)[1],
+        "routes {name: r, network: n, destRange: 0.0.0.0/0, nextHopInstance: zones/us-east1-b/instances/gate}"
+    );
+    assert_eq!(findings(&import), [""; 0]);
+}
+
+#[test]
+fn the_key_behind_an_output_says_which_instance_of_a_resource_is_meant() {
+    let subnet = |key: &str, region: &str| {
+        format!(
+            r#"{{"address": "module.net.google_compute_subnetwork.s[\"{key}\"]", "mode": "managed",
+            "type": "google_compute_subnetwork", "name": "s", "index": "{key}", "values": {{"name": "s-{key}",
+            "region": "{region}", "network": "n", "ip_cidr_range": "10.0.0.0/24"}}}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"format_version": "1.2", "terraform_version": "1.9.0", "planned_values": {{"root_module": {{"resources": [
+        {{"address": "google_cloud_run_v2_service.a", "mode": "managed", "type": "google_cloud_run_v2_service", "name": "a",
+         "values": {{"name": "a", "location": "us-east1", "template": [{{"vpc_access": [{{"egress": "ALL_TRAFFIC",
+         "network_interfaces": [{{}}]}}]}}]}}}}],
+        "child_modules": [{{"address": "module.net", "resources": [{}, {}]}}]}}}},
+        "resource_changes": [{{"address": "google_cloud_run_v2_service.a", "change": {{"after_unknown":
+         {{"template": [{{"vpc_access": [{{"network_interfaces": [{{"subnetwork": true}}]}}]}}]}}}}}}],
+        "configuration": {{"root_module": {{"resources": [{{"mode": "managed", "type": "google_cloud_run_v2_service",
+         "name": "a", "expressions": {{"template": [{{"vpc_access": [{{"network_interfaces": [{{"subnetwork": {{"references":
+         ["module.net.subnets[\"b\"].id", "module.net.subnets[\"b\"]", "module.net.subnets", "module.net"]}}}}]}}]}}]}}}}],
+         "module_calls": {{"net": {{"source": "./net", "module": {{
+          "outputs": {{"subnets": {{"expression": {{"references": ["google_compute_subnetwork.s"]}}}}}},
+          "resources": [{{"mode": "managed", "type": "google_compute_subnetwork", "name": "s", "expressions": {{}}}}]}}}}}}}}}}}}"#,
+        subnet("a", "us-east1"),
+        subnet("b", "us-east1")
+    );
+    let import = import(&text);
+    assert_eq!(findings(&import), [""; 0]);
+    let resources = resources_of(&import);
+    let service = resources.iter().find(|line| line.starts_with("services")).expect("a service");
+    assert!(service.contains("subnetwork: regions/us-east1/subnetworks/s-b}"), "{service}");
+}
+
+#[test]
 fn references_in_circles_end() {
     let call = |name: &str, other: &str| {
         format!(

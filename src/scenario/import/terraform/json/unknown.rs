@@ -255,6 +255,7 @@ impl<'p> Walk<'_, 'p> {
         let path = path(&self.steps);
         let is_block = matches!(expression, Expression::Written(Node { value: Value::Sequence(_), .. }));
         if !what.list
+            && what.alone
             && !is_block
             && let Some(only) = self.resolver.only(what, self.at)
         {

@@ -1,8 +1,9 @@
 //! Networks, subnets, routes, peerings, addresses, forwarding rules, tunnels and attachments.
 
 use super::fields::{Field, Reading, kept, last_segment, number, object, objects, text, texts};
-use super::{add, global, regional};
+use super::{Context, add, global, regional};
 use crate::scenario::import::Kind;
+use crate::scenario::import::terraform::address::{split_module, steps};
 use crate::scenario::tree::{Entry, Node};
 
 const NETWORK: &[Field] = &[
@@ -49,9 +50,9 @@ pub(super) fn subnetwork(mut block: Reading<'_>) {
 
 const ROUTE: &[Field] = &[
     text("network").needed(),
-    text("dest_range").needed(),
+    text("dest_range").narrows(),
     kept("priority"),
-    texts("tags"),
+    texts("tags").narrows(),
     text("next_hop_gateway"),
     text("next_hop_instance"),
     text("next_hop_ip"),
@@ -59,7 +60,8 @@ const ROUTE: &[Field] = &[
     text("next_hop_ilb"),
 ];
 
-pub(super) fn route(mut block: Reading<'_>) {
+pub(super) fn route(mut block: Reading<'_>, context: &Context) {
+    hop_that_is_a_resource(&mut block, context);
     let zone = block.text("next_hop_instance_zone").map(str::to_owned);
     if let (Some(zone), Some(instance)) = (zone, block.text("next_hop_instance").map(str::to_owned))
         && !instance.contains('/')
@@ -69,12 +71,51 @@ pub(super) fn route(mut block: Reading<'_>) {
         let node = block.import.build.text(place, path);
         block.body.put("next_hop_instance", node);
     }
+    let without_hop = !HOPS.iter().any(|hop| block.text(hop).is_some());
+    if let Some(hop) = HOPS.into_iter().find(|hop| without_hop && block.is_unknown(hop)) {
+        return block.report_if_unknown(text(hop).narrows());
+    }
     // A state repeats the next hop as the address that Google found for it.
     let hops = ["next_hop_gateway", "next_hop_instance", "next_hop_vpn_tunnel", "next_hop_ilb"];
     if hops.iter().any(|hop| block.text(hop).is_some()) {
         block.body.take("next_hop_ip");
     }
     global(&mut block, Kind::Route, ROUTE);
+}
+
+const HOPS: [&str; 5] = ["next_hop_gateway", "next_hop_instance", "next_hop_ip", "next_hop_vpn_tunnel", "next_hop_ilb"];
+
+/// A next hop that is the address of a VM, or of a forwarding rule, which gets it later: the VM, or the rule, itself.
+fn hop_that_is_a_resource(block: &mut Reading<'_>, context: &Context) {
+    let hop = match block.take_text("next_hop_ip") {
+        Some(hop) => hop,
+        None => {
+            let Some(path) = block.unknown_source("next_hop_ip").and_then(|text| instance_of(text, &block.address))
+            else {
+                return;
+            };
+            let Some(path) = context.instances.get(&path).cloned() else { return };
+            block.node(path)
+        }
+    };
+    let text = hop.text().unwrap_or_default();
+    let attribute = match text {
+        text if text.parse::<std::net::IpAddr>().is_ok() => "next_hop_ip",
+        text if text.contains("instances/") => "next_hop_instance",
+        text if text.contains("forwardingRules/") => "next_hop_ilb",
+        _ => "next_hop_ip",
+    };
+    block.body.put(attribute, hop);
+}
+
+/// The address of the VM whose internal address an expression is, for a resource of the same module.
+fn instance_of(expression: &str, address: &str) -> Option<String> {
+    let parts = steps(expression.trim().trim_matches('"'));
+    let [kind, name, .., last] = parts.as_slice() else { return None };
+    let is_address = kind.name == "google_compute_instance" && kind.key.is_empty() && last.name == "network_ip";
+    let module = split_module(address).0;
+    let dot = if module.is_empty() { "" } else { "." };
+    is_address.then(|| format!("{module}{dot}{}.{}{}", kind.name, name.name, name.key))
 }
 
 const PEERING: &[Field] = &[
@@ -189,9 +230,18 @@ pub(super) const INTERCONNECT_ATTACHMENT: &[Field] = &[text("router"), kept("adm
 pub(super) const POLICY_ROUTE: &[Field] = &[
     text("network").needed(),
     number("priority"),
-    object("filter", &[text("ip_protocol"), text("src_range"), text("dest_range"), text("protocol_version")]),
-    object("virtual_machine", &[texts("tags").needed()]),
-    object("interconnect_attachment", &[text("region")]),
-    text("next_hop_ilb_ip").needed(),
+    object(
+        "filter",
+        &[
+            text("ip_protocol").narrows(),
+            text("src_range").narrows(),
+            text("dest_range").narrows(),
+            text("protocol_version"),
+        ],
+    )
+    .narrows(),
+    object("virtual_machine", &[texts("tags").narrows()]).narrows(),
+    object("interconnect_attachment", &[text("region").narrows()]).narrows(),
+    text("next_hop_ilb_ip").narrows(),
     text("next_hop_other_routes"),
 ];

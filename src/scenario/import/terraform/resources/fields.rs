@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::Import;
 use crate::scenario::import::terraform::{Block, Provider, Unknown, address};
-use crate::scenario::tree::{Entry, Key, Node, Value};
+use crate::scenario::tree::{Entry, Key, Node, Scalar, Value};
 
 /// One attribute and what it becomes.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub(super) struct Field {
     shape: Shape,
     /// Without it the rest means something else, or nothing.
     needed: bool,
+    /// Without it the rest applies to everything.
+    narrows: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +37,15 @@ enum Shape {
     Object(&'static [Field]),
     /// A list of objects; an empty one is unset.
     Objects(&'static [Field]),
+    /// As `Objects`, where each applies to what it says: one of which that is not known is left out.
+    Rules(&'static [Field]),
     /// A mapping with keys of people's own.
     Map,
 }
 
 impl Field {
     const fn new(from: &'static str, shape: Shape) -> Field {
-        Field { from, to: None, shape, needed: false }
+        Field { from, to: None, shape, needed: false, narrows: false }
     }
 
     /// Gives it another name than its own in camelCase.
@@ -52,6 +56,12 @@ impl Field {
     /// Says that the resource is not what it is without it: that it is not known is a warning, not a note.
     pub const fn needed(self) -> Field {
         Field { needed: true, ..self }
+    }
+
+    /// Says that a rule or a route without it applies to everything, or to nothing that Google takes: if it is not known,
+    /// the whole is left out.
+    pub const fn narrows(self) -> Field {
+        Field { needed: true, narrows: true, ..self }
     }
 }
 
@@ -85,10 +95,17 @@ pub(super) const fn objects(from: &'static str, fields: &'static [Field]) -> Fie
     Field::new(from, Shape::Objects(fields))
 }
 
+/// Nested objects, each of which is left out if it is not known what it applies to.
+pub(super) const fn rules(from: &'static str, fields: &'static [Field]) -> Field {
+    Field::new(from, Shape::Rules(fields))
+}
+
 /// A mapping with keys of people's own.
 pub(super) const fn map(from: &'static str) -> Field {
     Field::new(from, Shape::Map)
 }
+
+const PUT_IN: &str = "import the state once it is applied, or put the value into the result";
 
 /// One block while it is read.
 pub(super) struct Reading<'i> {
@@ -100,6 +117,8 @@ pub(super) struct Reading<'i> {
     unknown: Vec<Unknown>,
     /// Indices into `unknown` by path; that of an item of a list stands for the list, too.
     unknown_by_path: HashMap<String, usize>,
+    /// Something that [narrows](Field::narrows) what is being read is not known.
+    pub too_wide: bool,
 }
 
 impl<'i> Reading<'i> {
@@ -114,7 +133,7 @@ impl<'i> Reading<'i> {
                 unknown_by_path.entry(list.to_owned()).or_insert(at);
             }
         }
-        Reading { import, address, place, body, provider, unknown, unknown_by_path }
+        Reading { import, address, place, body, provider, unknown, unknown_by_path, too_wide: false }
     }
 
     /// Whether it describes what others have made. Defaults of a provider do not apply to it.
@@ -204,7 +223,8 @@ impl<'i> Reading<'i> {
         for field in fields {
             let found = take_entry(from, field.from);
             if !self.unknown.is_empty() {
-                self.report_unknown(&format!("{prefix}{}", field.from), field);
+                let says = found.as_ref().is_some_and(|entry| says_something(&entry.value));
+                self.report_unknown(&format!("{prefix}{}", field.from), field, says);
             }
             let Some(Entry { key, value }) = found else { continue };
             if value.is_null() {
@@ -243,7 +263,8 @@ impl<'i> Reading<'i> {
                 }
                 Some(object)
             }
-            Shape::Objects(fields) => {
+            Shape::Objects(fields) | Shape::Rules(fields) => {
+                let outer = self.too_wide;
                 if matches!(node.value, Value::Mapping(_)) {
                     node = self.import.build.list(node.place, vec![node.clone()]);
                 }
@@ -252,6 +273,12 @@ impl<'i> Reading<'i> {
                         if matches!(item.value, Value::Mapping(_)) {
                             let entries = self.convert(item, &format!("{prefix}{}[{at}].", field.from), fields);
                             item.value = Value::Mapping(entries);
+                        }
+                        if matches!(field.shape, Shape::Rules(_))
+                            && std::mem::replace(&mut self.too_wide, outer)
+                            && !outer
+                        {
+                            item.value = Value::Scalar(Scalar { text: "null".into(), plain: true });
                         }
                     }
                     items.retain(|item| !item.is_null());
@@ -268,12 +295,13 @@ impl<'i> Reading<'i> {
         self.unknown_by_path.get(path).map(|at| &self.unknown[*at])
     }
 
-    /// Tells of a field whose value, or a part of it, cannot be known: whether it is one.
-    fn report_unknown(&mut self, path: &str, field: &Field) -> bool {
+    /// Tells of a field whose value, or a part of it, cannot be known: whether it is one; `says` whether there is anything of it.
+    fn report_unknown(&mut self, path: &str, field: &Field, says: bool) -> bool {
         let Some(unknown) = self.unknown_at(path) else { return false };
         let what = format!("`{path}` of {}", self.address);
         let part = unknown.path != path;
         let left = match (part, field.needed) {
+            _ if field.narrows && !says => "the rest means something else without it, so the whole is left out",
             (true, _) => "what is not known of it is left out",
             (false, true) => "it is left out",
             (false, false) => "it is left out, as if Google's default applied",
@@ -281,18 +309,47 @@ impl<'i> Reading<'i> {
         let message = format!("{what} is not known ({}): {left}", unknown.why);
         let severity = if field.needed || part { Diagnostic::warning } else { Diagnostic::note };
         let finding = severity("not-known", message).at(unknown.place);
-        self.import.push(finding.help("import the state once it is applied, or put the value into the result"));
+        self.too_wide |= field.narrows && !says;
+        self.import.push(finding.help(PUT_IN));
         true
+    }
+
+    /// Whether an attribute, or an item of it, is not known.
+    pub fn is_unknown(&self, path: &str) -> bool {
+        self.unknown_by_path.contains_key(path)
+    }
+
+    /// Assumes what an attribute says that is not known, and tells; nothing if it is known, or not set.
+    pub fn assume(&mut self, path: &str, value: &str) -> Option<Node> {
+        let Unknown { place, why, .. } = self.unknown[self.unknown_by_path.remove(path)?].clone();
+        let message = format!("`{path}` of {} is not known ({why}): assumed to be `{value}`", self.address);
+        self.finding(Diagnostic::warning("not-known", message).help(PUT_IN), place);
+        Some(self.import.build.text(place, value))
+    }
+
+    /// What the text has where an attribute is not known: its expression, or a part of that.
+    pub fn unknown_source(&self, path: &str) -> Option<&str> {
+        let place = self.unknown_at(path)?.place;
+        self.import.sources.text(place.file).get(place.start as usize..place.end as usize)
     }
 
     /// Tells that an attribute of the block itself cannot be known, where no table reads it.
     pub fn report_if_unknown(&mut self, field: Field) {
-        self.report_unknown(field.from, &field);
+        self.report_unknown(field.from, &field, false);
     }
 
     /// As [`Reading::report_if_unknown`], of one further down. Says whether it cannot be known.
     pub fn report_if_unknown_at(&mut self, path: &str, field: Field) -> bool {
-        self.report_unknown(path, &field)
+        self.report_unknown(path, &field, false)
+    }
+}
+
+/// Whether a value is more than an empty text or list.
+pub(super) fn says_something(node: &Node) -> bool {
+    match &node.value {
+        Value::Sequence(items) => items.iter().any(says_something),
+        Value::Mapping(_) => true,
+        Value::Scalar(_) => text_of(node).is_some(),
     }
 }
 

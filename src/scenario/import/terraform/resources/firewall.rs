@@ -5,59 +5,60 @@
 
 use std::collections::HashMap;
 
-use super::fields::{Field, Reading, kept, last_segment, object, objects, text, texts};
+use super::fields::{Field, Reading, kept, last_segment, object, objects, rules, text, texts};
 use super::global;
 use crate::scenario::import::{Import, Kind};
 use crate::scenario::tree::{Entry, Node, Value};
 
-const PROTOCOLS: &[Field] = &[text("protocol").to("IPProtocol").needed(), texts("ports").needed()];
+const PROTOCOLS: &[Field] = &[text("protocol").to("IPProtocol").narrows(), texts("ports").narrows()];
 
 const RULE: &[Field] = &[
     text("network").needed(),
-    text("direction").needed(),
+    text("direction").narrows(),
     kept("priority"),
-    objects("allow", PROTOCOLS).to("allowed").needed(),
-    objects("deny", PROTOCOLS).to("denied").needed(),
-    texts("source_ranges").needed(),
-    texts("destination_ranges").needed(),
-    texts("source_tags").needed(),
-    texts("source_service_accounts").needed(),
-    texts("target_tags").needed(),
-    texts("target_service_accounts").needed(),
+    objects("allow", PROTOCOLS).to("allowed").narrows(),
+    objects("deny", PROTOCOLS).to("denied").narrows(),
+    texts("source_ranges").narrows(),
+    texts("destination_ranges").narrows(),
+    texts("source_tags").narrows(),
+    texts("source_service_accounts").narrows(),
+    texts("target_tags").narrows(),
+    texts("target_service_accounts").narrows(),
     kept("disabled"),
 ];
 
+/// One of which it is not known what it applies to is left out: it would apply to everything.
 pub(super) fn rule(mut block: Reading<'_>) {
     global(&mut block, Kind::Firewall, RULE);
 }
 
-const LAYER4: &[Field] = &[text("ip_protocol").needed(), texts("ports").needed()];
-const SECURE_TAGS: &[Field] = &[text("name").needed(), text("state")];
+const LAYER4: &[Field] = &[text("ip_protocol").narrows(), texts("ports").narrows()];
+const SECURE_TAGS: &[Field] = &[text("name").narrows(), text("state")];
 
 const POLICY_RULE: &[Field] = &[
     text("rule_name"),
-    kept("priority").needed(),
-    text("action").needed(),
-    text("direction"),
+    kept("priority").narrows(),
+    text("action").narrows(),
+    text("direction").narrows(),
     object(
         "match",
         &[
-            objects("layer4_configs", LAYER4).needed(),
+            objects("layer4_configs", LAYER4).narrows(),
             // In resources that have the rules inside, lists are in the singular.
-            objects("layer4_config", LAYER4).to("layer4Configs").needed(),
-            texts("src_ip_ranges").needed(),
-            texts("dest_ip_ranges").needed(),
-            objects("src_secure_tags", SECURE_TAGS).needed(),
-            objects("src_secure_tag", SECURE_TAGS).to("srcSecureTags").needed(),
-            texts("src_region_codes").needed(),
-            texts("dest_region_codes").needed(),
-            texts("src_fqdns").needed(),
-            texts("dest_fqdns").needed(),
-            texts("src_address_groups").needed(),
-            texts("dest_address_groups").needed(),
-            texts("src_threat_intelligences").needed(),
-            texts("dest_threat_intelligences").needed(),
-            texts("src_networks").needed(),
+            objects("layer4_config", LAYER4).to("layer4Configs").narrows(),
+            texts("src_ip_ranges").narrows(),
+            texts("dest_ip_ranges").narrows(),
+            objects("src_secure_tags", SECURE_TAGS).narrows(),
+            objects("src_secure_tag", SECURE_TAGS).to("srcSecureTags").narrows(),
+            texts("src_region_codes").narrows(),
+            texts("dest_region_codes").narrows(),
+            texts("src_fqdns").narrows(),
+            texts("dest_fqdns").narrows(),
+            texts("src_address_groups").narrows(),
+            texts("dest_address_groups").narrows(),
+            texts("src_threat_intelligences").narrows(),
+            texts("dest_threat_intelligences").narrows(),
+            texts("src_networks").narrows(),
             text("src_network_context"),
             text("dest_network_context"),
             text("src_network_type"),
@@ -66,11 +67,11 @@ const POLICY_RULE: &[Field] = &[
             text("dest_network_scope"),
         ],
     )
-    .needed(),
-    texts("target_resources").needed(),
-    texts("target_service_accounts").needed(),
-    objects("target_secure_tags", SECURE_TAGS).needed(),
-    objects("target_secure_tag", SECURE_TAGS).to("targetSecureTags").needed(),
+    .narrows(),
+    texts("target_resources").narrows(),
+    texts("target_service_accounts").narrows(),
+    objects("target_secure_tags", SECURE_TAGS).narrows(),
+    objects("target_secure_tag", SECURE_TAGS).to("targetSecureTags").narrows(),
     text("target_type"),
     texts("target_forwarding_rules"),
     text("security_profile_group"),
@@ -158,7 +159,7 @@ impl Parts {
                 for entry in block.fields(POLICY) {
                     policy.node.put(&entry.key.name.clone(), entry.value);
                 }
-                for mut entry in block.fields(&[objects("rule", POLICY_RULE)]) {
+                for mut entry in block.fields(&[rules("rule", POLICY_RULE)]) {
                     if let Value::Sequence(rules) = &mut entry.value.value {
                         policy.rules.append(rules);
                     }
@@ -168,7 +169,9 @@ impl Parts {
             }
             Part::Rule => {
                 let entries = block.fields(POLICY_RULE);
-                policy.rules.push(block.mapping(entries));
+                if !block.too_wide {
+                    policy.rules.push(block.mapping(entries));
+                }
             }
             Part::Association => {
                 let entries = block.fields(ASSOCIATION);

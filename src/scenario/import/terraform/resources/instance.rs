@@ -2,7 +2,9 @@
 
 use super::add;
 use super::fields::{Field, Reading, kept, last_segment, map, object, objects, text, text_of, texts};
+use super::run::assume_subnet;
 use crate::scenario::import::Kind;
+use crate::scenario::import::terraform::{Block, address};
 use crate::scenario::tree::{Entry, Value};
 
 const INTERFACES: Field = objects(
@@ -24,6 +26,14 @@ const PARAMS: Field = object("params", &[map("resource_manager_tags")]);
 
 pub(super) fn instance(mut block: Reading<'_>) {
     subnets_of_other_projects(&mut block);
+    if let Some(mut interfaces) = block.body.take("network_interface") {
+        if let Value::Sequence(items) = &mut interfaces.value {
+            for (at, item) in items.iter_mut().enumerate() {
+                assume_subnet(&mut block, item, &format!("network_interface[{at}]."));
+            }
+        }
+        block.body.put("network_interface", interfaces);
+    }
     let mut entries = vec![Entry::new("name", block.name())];
     if block.text("zone").is_none()
         && let Some(zone) = block.provider.zone.clone()
@@ -45,6 +55,19 @@ pub(super) fn instance(mut block: Reading<'_>) {
         entries.push(Entry::new("tags", block.mapping(tags)));
     }
     add(&mut block, Kind::Instance, entries);
+}
+
+/// The path of a VM, by its address in Terraform.
+pub(super) fn path(block: &Block) -> Option<(String, String)> {
+    if block.kind != "google_compute_instance" {
+        return None;
+    }
+    let said = |attribute: &str| block.body.get(attribute).and_then(text_of);
+    let project = said("project").or(block.provider.project.as_deref());
+    let project = project.map(|project| format!("projects/{project}/")).unwrap_or_default();
+    let zone = last_segment(said("zone").or(block.provider.zone.as_deref())?);
+    let name = said("name").map_or_else(|| address::fallback_name(&block.address), str::to_owned);
+    Some((block.address.clone(), format!("{project}zones/{zone}/instances/{name}")))
 }
 
 /// A bare subnet name with `subnetwork_project` beside it is a path.

@@ -4,9 +4,10 @@
 //! (a NAT gateway of a router, a rule of a policy, a peering of a network) become a resource with the name of the whole and
 //! the part. Where a provider's default differs from that of the API, it is filled in here, since the provider sends it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Block, Import};
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Kind;
 use crate::scenario::tree::{Entry, Node};
 
@@ -28,6 +29,8 @@ use fields::{Reading, last_segment, text_of};
 struct Context {
     /// Gateways whose NAT IPs are managed by a `google_compute_router_nat_address`.
     nats_with_addresses: HashSet<String>,
+    /// Paths of VMs by their addresses in Terraform.
+    instances: HashMap<String, String>,
 }
 
 /// Reads blocks that belong together.
@@ -36,7 +39,10 @@ pub(super) fn read(import: &mut Import, blocks: Vec<Block>) {
         let name = block.body.get("router_nat").and_then(text_of).filter(|_| block.kind == NAT_ADDRESS)?;
         Some(last_segment(name).to_owned())
     };
-    let context = Context { nats_with_addresses: blocks.iter().filter_map(with_addresses).collect() };
+    let context = Context {
+        nats_with_addresses: blocks.iter().filter_map(with_addresses).collect(),
+        instances: blocks.iter().filter_map(instance::path).collect(),
+    };
     let mut policies = firewall::Parts::default();
     for block in blocks {
         one(import, block, &context, &mut policies);
@@ -90,10 +96,19 @@ fn one(import: &mut Import, block: Block, context: &Context, policies: &mut fire
         return import.skip(kind, block.place);
     }
     let mut block = Reading::new(import, block);
+    if run::is_workload(&kind) && block.is_data() && run::is_found_only(&block) {
+        let message = format!(
+            "the configuration of {} is not known, for it is read from Google Cloud: it is left out",
+            block.address
+        );
+        let help = "import the state, or what `gcloud run services describe --format=export` prints, too";
+        let place = block.place;
+        return block.finding(Diagnostic::note("not-known", message).help(help), place);
+    }
     match &*kind {
         "google_compute_network" => compute::network(block),
         "google_compute_subnetwork" => compute::subnetwork(block),
-        "google_compute_route" => compute::route(block),
+        "google_compute_route" => compute::route(block, context),
         "google_compute_network_peering" => compute::peering(block),
         "google_compute_network_peering_routes_config" => compute::peering_routes(block),
         "google_service_networking_connection" => compute::service_networking(block),
@@ -143,7 +158,11 @@ fn global(block: &mut Reading<'_>, kind: Kind, fields: &[fields::Field]) {
     add(block, kind, entries);
 }
 
+/// Adds what was read, unless it is too wide without what is not known.
 fn add(block: &mut Reading<'_>, kind: Kind, entries: Vec<Entry>) {
+    if block.too_wide {
+        return;
+    }
     let project = block.project();
     let node: Node = block.mapping(entries);
     block.import.add_of(project, kind, node);

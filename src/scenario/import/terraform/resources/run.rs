@@ -1,6 +1,9 @@
 //! Connectors, Cloud Run workloads and functions.
 
-use super::fields::{Field, Reading, kept, map, number, object, objects, take_object, text, text_of, texts};
+use super::fields::{
+    Field, Reading, kept, last_segment, map, number, object, objects, says_something, take_entry, take_object, text,
+    text_of, texts,
+};
 use super::{add, regional};
 use crate::scenario::import::Kind;
 use crate::scenario::tree::{Entry, Node, Value};
@@ -23,6 +26,14 @@ pub(super) fn connector(mut block: Reading<'_>) {
         if block.text(instances).is_some_and(|number| number != "0") {
             block.body.take(throughput);
         }
+    }
+    if let Some(mut subnet) = take_object(&mut block.body, "subnet") {
+        if subnet.get("name").and_then(text_of).is_none() {
+            let name = unknown(block.text("name").unwrap_or("connector-subnet"));
+            put(&mut subnet, "name", block.assume("subnet[0].name", &name));
+        }
+        let subnets = block.import.build.list(subnet.place, vec![subnet]);
+        block.body.put("subnet", subnets);
     }
     // The network of a connector in a subnet follows from the subnet; a state repeats it.
     let subnet = block.body.get("subnet").and_then(|subnet| subnet.items().first());
@@ -91,14 +102,91 @@ pub(super) const JOB: &[Field] = &[
     CONDITION,
 ];
 
+/// Whether resources of this type send packets.
+pub(super) fn is_workload(kind: &str) -> bool {
+    kind.starts_with("google_cloud_run_") || kind.starts_with("google_cloudfunctions")
+}
+
+/// Whether nothing is known but what a data source is found by: it says nothing of a way to a network, and may well have one.
+pub(super) fn is_found_only(block: &Reading<'_>) -> bool {
+    let arguments = ["name", "location", "region", "project"];
+    let found_by = |entry: &Entry| entry.value.is_null() || arguments.contains(&&*entry.key.name);
+    block.body.entries().iter().all(found_by)
+}
+
 pub(super) fn workload(mut block: Reading<'_>, kind: Kind, fields: &[Field]) {
     let mut body = std::mem::replace(&mut block.body, Node::from(Vec::new()));
     prepare(&mut body, 0);
+    assume_access(&mut block, &mut body, String::new());
     block.body = body;
     let mut entries = vec![Entry::new("name", block.name())];
     entries.extend(block.region("location"));
     entries.extend(block.fields(fields));
     add(&mut block, kind, entries);
+}
+
+/// Assumes a connector, a network or a subnet where one is meant that is not known: without it, Google would refuse the rest.
+/// A job has a template in its template.
+fn assume_access(block: &mut Reading<'_>, body: &mut Node, prefix: String) {
+    if let Some(mut access) = take_object(body, "vpc_access") {
+        attach(block, &mut access, &format!("{prefix}vpc_access[0]."), "connector", "network_interfaces");
+        body.put("vpc_access", access);
+    }
+    if prefix.len() < 2 * "template[0].".len()
+        && let Some(mut template) = take_object(body, "template")
+    {
+        assume_access(block, &mut template, format!("{prefix}template[0]."));
+        body.put("template", template);
+    }
+}
+
+/// As [`assume_access`], where the connector and the interfaces are called so.
+fn attach(block: &mut Reading<'_>, access: &mut Node, prefix: &str, connector: &str, interfaces: &str) {
+    if access.get(interfaces).is_some_and(says_something) {
+        let Some(Entry { value: mut list, .. }) = take_entry(access, interfaces) else { return };
+        if let Value::Sequence(items) = &mut list.value {
+            for (at, item) in items.iter_mut().enumerate() {
+                assume_subnet(block, item, &format!("{prefix}{interfaces}[{at}]."));
+            }
+        }
+        access.put(interfaces, list);
+    } else if access.get(connector).is_none_or(|connector| !says_something(connector)) {
+        if let Some(node) = block.assume(&format!("{prefix}{connector}"), &unknown("connector")) {
+            put(access, connector, Some(node));
+        } else if let Some(subnet) = block.assume(&format!("{prefix}{interfaces}"), &unknown("subnet")) {
+            let place = subnet.place;
+            let interface = block.import.build.mapping(place, [("subnetwork", subnet)]);
+            let list = block.import.build.list(place, vec![interface]);
+            put(access, interfaces, Some(list));
+        }
+    }
+}
+
+/// Assumes the subnet, or else the network, of an interface.
+pub(super) fn assume_subnet(block: &mut Reading<'_>, interface: &mut Node, prefix: &str) {
+    if interface.get("subnetwork").and_then(text_of).is_some() {
+        return;
+    }
+    let network = interface.get("network").and_then(text_of);
+    let name = unknown(network.map_or("subnet", last_segment));
+    let has_network = network.is_some();
+    if let Some(node) = block.assume(&format!("{prefix}subnetwork"), &name) {
+        put(interface, "subnetwork", Some(node));
+    } else if !has_network {
+        put(interface, "network", block.assume(&format!("{prefix}network"), &unknown("network")));
+    }
+}
+
+/// The name of what is not known.
+pub(super) fn unknown(of: &str) -> String {
+    let name: String = format!("unknown-{of}").chars().take(63).collect();
+    name.trim_end_matches('-').to_owned()
+}
+
+fn put(node: &mut Node, key: &str, value: Option<Node>) {
+    if let (Value::Mapping(_), Some(value)) = (&node.value, value) {
+        node.put(key, value);
+    }
 }
 
 /// Keeps of annotations those about networks, and of manual scaling what is said: a state has a 0 where nothing is. A job
@@ -152,6 +240,10 @@ const SERVICE_CONFIG: Field = object(
 pub(super) fn function(mut block: Reading<'_>) {
     let mut entries = vec![Entry::new("name", block.name())];
     entries.extend(block.region("location"));
+    if let Some(mut config) = take_object(&mut block.body, "service_config") {
+        attach(&mut block, &mut config, "service_config[0].", "vpc_connector", "direct_vpc_network_interface");
+        block.body.put("service_config", config);
+    }
     entries.extend(block.fields(&[SERVICE_CONFIG, text("state"), text("environment")]));
     add(&mut block, Kind::Function, entries);
 }
@@ -159,6 +251,11 @@ pub(super) fn function(mut block: Reading<'_>) {
 pub(super) fn function_of_first_generation(mut block: Reading<'_>) {
     let mut entries = vec![Entry::new("name", block.name())];
     entries.extend(block.region("region"));
+    if block.text("vpc_connector").is_none()
+        && let Some(connector) = block.assume("vpc_connector", &unknown("connector"))
+    {
+        block.body.put("vpc_connector", connector);
+    }
     let config = block.fields(&[
         text("vpc_connector").needed(),
         text("vpc_connector_egress_settings").needed(),

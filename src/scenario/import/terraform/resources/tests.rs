@@ -402,3 +402,279 @@ fn external_load_balancers_are_skipped_and_endpoints_are_not() {
         ["forwardingRules {name: f, IPAddress: 10.0.0.9, network: n, target: all-apis, loadBalancingScheme: }"]
     );
 }
+
+/// What configuration becomes, and what is said.
+fn configured(text: &str) -> (Vec<String>, String) {
+    let mut import = Import::default();
+    let file = import.sources.add("main.tf", text);
+    import.text(Form::Hcl, file, None);
+    import.complete();
+    (resources_of(&import), findings(&import).join("\n"))
+}
+
+#[test]
+fn a_rule_or_a_route_whose_ranges_or_tags_are_not_known_does_not_apply_to_everything() {
+    let (resources, findings) = configured(
+        r#"
+variable "ranges" {
+  type = list(string)
+}
+resource "google_compute_address" "partner" {
+  name = "partner"
+}
+resource "google_compute_firewall" "deny_some" {
+  name               = "deny-some"
+  network            = "n"
+  direction          = "EGRESS"
+  destination_ranges = var.ranges
+  deny {
+    protocol = "all"
+  }
+}
+resource "google_compute_firewall" "allow_one" {
+  name               = "allow-one"
+  network            = "n"
+  direction          = "EGRESS"
+  destination_ranges = [google_compute_address.partner.address]
+  allow {
+    protocol = "all"
+  }
+}
+resource "google_compute_firewall" "allow_some" {
+  name               = "allow-some"
+  network            = "n"
+  direction          = "EGRESS"
+  destination_ranges = [google_compute_address.partner.address, "198.51.100.0/24"]
+  allow {
+    protocol = "all"
+  }
+}
+resource "google_compute_network_firewall_policy" "g" {
+  name = "g"
+}
+resource "google_compute_network_firewall_policy_rule" "r" {
+  firewall_policy = google_compute_network_firewall_policy.g.name
+  priority        = 10
+  action          = "deny"
+  direction       = "EGRESS"
+  match {
+    dest_ip_ranges = var.ranges
+    layer4_configs {
+      ip_protocol = "all"
+    }
+  }
+}
+resource "google_compute_network_firewall_policy_with_rules" "w" {
+  name = "w"
+  rule {
+    priority = 1
+    action   = "deny"
+    match {
+      dest_ip_ranges = var.ranges
+      layer4_config {
+        ip_protocol = "all"
+      }
+    }
+  }
+  rule {
+    priority = 2
+    action   = "allow"
+    match {
+      dest_ip_ranges = ["192.0.2.0/24"]
+      layer4_config {
+        ip_protocol = "all"
+      }
+    }
+  }
+}
+resource "google_compute_route" "r" {
+  name             = "r"
+  network          = "n"
+  dest_range       = "198.51.100.0/24"
+  tags             = var.ranges
+  next_hop_gateway = "default-internet-gateway"
+}
+"#,
+    );
+    assert_eq!(
+        resources,
+        [
+            "addresses {name: partner}",
+            "firewalls {name: allow-some, network: n, direction: EGRESS, allowed: [{IPProtocol: all}], destinationRanges: \
+             [198.51.100.0/24]}",
+            "firewallPolicies {name: g}",
+            "firewallPolicies {name: w, rules: [{priority: 2, action: allow, match: {layer4Configs: [{ipProtocol: all}], \
+             destIpRanges: [192.0.2.0/24]}}]}",
+        ],
+        "{findings}"
+    );
+    let left_out = |what: &str| {
+        let is_about = |line: &&str| line.contains(what) && line.contains("so the whole is left out");
+        findings.lines().filter(is_about).count()
+    };
+    for what in [
+        "`destination_ranges` of google_compute_firewall.deny_some",
+        "`destination_ranges` of google_compute_firewall.allow_one",
+        "`match[0].dest_ip_ranges` of google_compute_network_firewall_policy_rule.r",
+        "`rule[0].match[0].dest_ip_ranges` of google_compute_network_firewall_policy_with_rules.w",
+        "`tags` of google_compute_route.r",
+    ] {
+        assert_eq!(left_out(what), 1, "{what}\n{findings}");
+    }
+}
+
+#[test]
+fn what_a_workload_or_a_gateway_needs_and_is_not_known_is_assumed() {
+    let (resources, findings) = configured(
+        r#"
+variable "x" {}
+resource "google_cloud_run_v2_service" "a" {
+  name     = "a"
+  location = "us-east1"
+  template {
+    vpc_access {
+      egress    = "ALL_TRAFFIC"
+      connector = var.x
+    }
+  }
+}
+resource "google_cloud_run_v2_job" "b" {
+  name     = "b"
+  location = "us-east1"
+  template {
+    template {
+      vpc_access {
+        network_interfaces {
+          network    = "n"
+          subnetwork = var.x
+        }
+      }
+    }
+  }
+}
+resource "google_cloudfunctions2_function" "f" {
+  name     = "f"
+  location = "us-east1"
+  service_config {
+    vpc_connector = var.x
+  }
+}
+resource "google_vpc_access_connector" "c" {
+  name   = "c"
+  region = "us-east1"
+  subnet {
+    name = var.x
+  }
+}
+resource "google_compute_router_nat" "one" {
+  name                               = "one"
+  router                             = "r"
+  region                             = "us-east1"
+  tcp_time_wait_timeout_sec          = 30
+  nat_ip_allocate_option             = "MANUAL_ONLY"
+  nat_ips                            = [var.x]
+  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS"
+  subnetwork {
+    name                    = var.x
+    source_ip_ranges_to_nat = ["ALL_IP_RANGES"]
+  }
+}
+resource "google_compute_router_nat" "two" {
+  name                               = "two"
+  router                             = "r"
+  region                             = "us-east1"
+  tcp_time_wait_timeout_sec          = 30
+  nat_ip_allocate_option             = "AUTO_ONLY"
+  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS"
+  subnetwork {
+    name = var.x
+  }
+  subnetwork {
+    name = "s"
+  }
+}
+"#,
+    );
+    assert_eq!(
+        resources,
+        [
+            "services {name: a, region: us-east1, template: {vpcAccess: {connector: unknown-connector, egress: \
+             ALL_TRAFFIC}}}",
+            "jobs {name: b, region: us-east1, template: {template: {vpcAccess: {networkInterfaces: [{network: n, \
+             subnetwork: unknown-n}]}}}}",
+            "functions {name: f, region: us-east1, serviceConfig: {vpcConnector: unknown-connector}}",
+            "connectors {name: c, region: us-east1, subnet: {name: unknown-c}}",
+            "routers {name: r, region: us-east1, nats: [{name: one, natIps: [unknown-one], natIpAllocateOption: \
+             MANUAL_ONLY, sourceSubnetworkIpRangesToNat: ALL_SUBNETWORKS_ALL_IP_RANGES, tcpTimeWaitTimeoutSec: 30}]}",
+            "routers {name: r, region: us-east1, nats: [{name: two, natIpAllocateOption: AUTO_ONLY, \
+             sourceSubnetworkIpRangesToNat: LIST_OF_SUBNETWORKS, subnetworks: [{name: s}], tcpTimeWaitTimeoutSec: 30}]}",
+        ],
+        "{findings}"
+    );
+    let has = |what: &str| assert!(findings.lines().any(|line| line.starts_with(what)), "{what}\n{findings}");
+    has("not-known: `template[0].vpc_access[0].connector` of google_cloud_run_v2_service.a is not known (");
+    has("assumed-subnets: it is not known which subnets the gateway google_compute_router_nat.one is for");
+    assert!(!findings.contains("gateway google_compute_router_nat.two"), "{findings}");
+}
+
+#[test]
+fn the_address_of_a_vm_as_a_next_hop_is_that_vm_and_a_hop_that_is_not_known_takes_its_route_away() {
+    let (resources, findings) = configured(
+        r#"
+variable "x" {}
+provider "google" {
+  zone = "us-east1-b"
+}
+resource "google_compute_instance" "nat" {
+  name = "gate"
+  network_interface {
+    network = "n"
+  }
+}
+resource "google_compute_route" "r" {
+  name        = "r"
+  network     = "n"
+  dest_range  = "0.0.0.0/0"
+  next_hop_ip = google_compute_instance.nat.network_interface.0.network_ip
+}
+resource "google_compute_route" "q" {
+  name        = "q"
+  network     = "n"
+  dest_range  = "0.0.0.0/0"
+  next_hop_ip = var.x
+}
+"#,
+    );
+    let routes: Vec<&String> = resources.iter().filter(|line| line.starts_with("routes")).collect();
+    assert_eq!(
+        routes,
+        ["routes {name: r, network: n, destRange: 0.0.0.0/0, nextHopInstance: zones/us-east1-b/instances/gate}"],
+        "{findings}"
+    );
+    let left_out = |line: &&str| line.contains("`next_hop_ip`");
+    let about: Vec<&str> = findings.lines().filter(left_out).collect();
+    assert_eq!(about.len(), 1, "{findings}");
+    assert!(about[0].starts_with("not-known: `next_hop_ip` of google_compute_route.q is not known ("), "{findings}");
+}
+
+#[test]
+fn a_service_that_is_only_looked_up_sends_nothing() {
+    let source = |values: &str| {
+        import(&format!(
+            r#"{{"format_version": "1.0", "terraform_version": "1.9.0", "values": {{"root_module": {{"resources": [{{
+            "address": "data.google_cloud_run_v2_service.x", "mode": "data", "type": "google_cloud_run_v2_service",
+            "name": "x", "values": {{"name": "backend", "location": "us-east1"{values}}}}}]}}}}}}"#
+        ))
+    };
+    // A state has what was read.
+    assert_eq!(resources_of(&source(r#", "template": [{"revision": "a"}]"#)).len(), 1);
+    let looked_up = source("");
+    assert!(looked_up.resources.is_empty());
+    assert_eq!(
+        findings(&looked_up),
+        [
+            "not-known: the configuration of data.google_cloud_run_v2_service.x is not known, for it is read from Google \
+          Cloud: it is left out"
+        ]
+    );
+}
