@@ -179,7 +179,7 @@ impl Assumer<'_> {
         let fields: Vec<_> = fields.into_iter().map(|(key, value)| (key, self.build.text(place, value))).collect();
         let node = self.build.mapping(place, fields);
         self.known.describe(kind, &node);
-        self.made.push(Resource { kind, node, project: None });
+        self.made.push(Resource { kind, node, project: None, change: false });
     }
 
     /// Gives a region to what needs one and says none: a workload that of its connector or subnet; the only one there is
@@ -512,7 +512,7 @@ impl Assumer<'_> {
                 ("allowed", build.list(place, allowed)),
             ];
             let node = build.mapping(place, fields);
-            self.made.push(Resource { kind: Kind::Firewall, node, project: None });
+            self.made.push(Resource { kind: Kind::Firewall, node, project: None, change: false });
         }
     }
 }
@@ -563,7 +563,7 @@ mod tests {
         for entry in root.entries() {
             let kind = Kind::of_collection(&entry.key.name).expect("a kind");
             let items = entry.value.items().iter().cloned();
-            resources.extend(items.map(|node| Resource { kind, node, project: None }));
+            resources.extend(items.map(|node| Resource { kind, node, project: None, change: false }));
         }
         let given = resources.len();
         complete(&mut resources, &[], &HashSet::new(), &mut build, &mut report);

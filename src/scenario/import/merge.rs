@@ -421,7 +421,7 @@ mod tests {
             for entry in tree::parse(text, file, &mut report).expect("YAML").expect("a document").entries() {
                 let kind = Kind::of_collection(&entry.key.name).expect("a kind");
                 let items = entry.value.items().iter().cloned();
-                resources.extend(items.map(|node| Resource { kind, node, project: None }));
+                resources.extend(items.map(|node| Resource { kind, node, project: None, change: false }));
             }
         }
         let mut resources = merge(Vec::new(), resources, &mut build, &mut report);

@@ -157,6 +157,8 @@ pub(crate) struct Resource {
     pub node: Node,
     /// Its project, where the format says it beside the resource. A path in the resource itself need not be repeated here.
     pub project: Option<String>,
+    /// It changes what others describe: what it says counts over what came before, and alone it is nothing.
+    pub change: bool,
 }
 
 /// What was there and not read: a kind of thing that the simulator has no use for.
@@ -195,7 +197,12 @@ pub(crate) struct Import {
 impl Import {
     /// Adds a resource of a project.
     pub fn add_of(&mut self, project: Option<String>, kind: Kind, node: Node) {
-        self.resources.push(Resource { kind, node, project });
+        self.resources.push(Resource { kind, node, project, change: false });
+    }
+
+    /// Adds a change of a resource that others describe.
+    pub fn add_change(&mut self, project: Option<String>, kind: Kind, node: Node) {
+        self.resources.push(Resource { kind, node, project, change: true });
     }
 
     /// Counts what is there and not read.
@@ -302,7 +309,12 @@ fn written(own: &mut Vec<Entry>, imported: &[Resource]) -> Vec<Resource> {
     own.retain_mut(|entry| {
         let kind = kinds.iter().copied().find(|kind| kind.key() == &*entry.key.name);
         let (Some(kind), Value::Sequence(items)) = (kind, &mut entry.value.value) else { return true };
-        taken.extend(std::mem::take(items).into_iter().map(|node| Resource { kind, node, project: None }));
+        taken.extend(std::mem::take(items).into_iter().map(|node| Resource {
+            kind,
+            node,
+            project: None,
+            change: false,
+        }));
         false
     });
     taken

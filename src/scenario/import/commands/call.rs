@@ -339,8 +339,16 @@ impl<'a> Call<'a> {
         (self.project.add(kind, &bare, scope, node, name.place, true), true)
     }
 
-    /// What a command changes: what exists, or a part of what was there before. `None` if it cannot be there.
+    /// What a command changes: what exists, or what was there before. `None` if it cannot be there.
     pub fn existing(&mut self, kind: Kind, name: &Arg, region: Option<&Arg>) -> Option<usize> {
+        let index = self.part(kind, name, region)?;
+        let entry = &mut self.project.entries[index];
+        entry.change = !entry.created;
+        Some(index)
+    }
+
+    /// What a command adds something to: what exists, or a part of what was there before.
+    pub fn part(&mut self, kind: Kind, name: &Arg, region: Option<&Arg>) -> Option<usize> {
         match self.refer(kind, name, region, None) {
             Found::There(index) => Some(index),
             // In a script that asks whether it is there, it is not.

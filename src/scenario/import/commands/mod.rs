@@ -11,6 +11,7 @@
 //! ```
 
 mod arg;
+mod arithmetic;
 mod call;
 mod connector;
 mod firewall;

@@ -81,6 +81,9 @@ fn router_of(call: &mut Call<'_>, region: Option<&Arg>) -> Option<usize> {
         return None;
     }
     let router = call.command.value("router")?;
+    if call.command.gcloud().ends_with("create") {
+        return call.part(Kind::Router, router, region);
+    }
     call.existing(Kind::Router, router, region)
 }
 

@@ -198,7 +198,10 @@ pub(super) fn peering(call: &mut Call<'_>, verb: &str) {
     if verb == "create" && !call.required("peer-network") {
         return;
     }
-    let Some(index) = call.existing(Kind::Network, network, None) else { return };
+    let Some(index) = call.part(Kind::Network, network, None) else { return };
+    if verb != "create" && !call.project.entries[index].created {
+        call.project.entries[index].change = true;
+    }
     call.edit(index, |call, node| {
         let place = name.place;
         let peerings = call.list_mut(node, "peerings", place);
@@ -293,7 +296,7 @@ pub(super) fn service_peering(call: &mut Call<'_>, verb: &str) {
             call.refer(Kind::Address, &range, None, None);
         }
     }
-    let Some(index) = call.existing(Kind::Network, network, None) else { return };
+    let Some(index) = call.part(Kind::Network, network, None) else { return };
     call.edit(index, |call, node| {
         const NAME: &str = "servicenetworking-googleapis-com";
         let place = command.place;

@@ -49,6 +49,9 @@ fn policy(call: &mut Call<'_>) -> Option<usize> {
     }
     let name = call.command.value("firewall-policy")?;
     let region = call.command.value("firewall-policy-region").cloned();
+    if call.command.gcloud().ends_with("create") {
+        return call.part(Kind::FirewallPolicy, name, region.as_ref());
+    }
     call.existing(Kind::FirewallPolicy, name, region.as_ref())
 }
 

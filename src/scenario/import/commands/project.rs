@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub place: Place,
     /// A command created it, as opposed to changing what it found.
     pub created: bool,
+    /// It changes what was there before, as opposed to adding something to it.
+    pub change: bool,
     deleted: Option<Place>,
 }
 
@@ -85,7 +87,9 @@ impl Project {
             self.created.insert((kind, None));
         }
         let Scope { project, region } = scope;
-        self.entries.push(Entry { kind, name: name.to_owned(), region, project, node, place, created, deleted: None });
+        let entry =
+            Entry { kind, name: name.to_owned(), region, project, node, place, created, change: false, deleted: None };
+        self.entries.push(entry);
         index
     }
 
@@ -232,7 +236,12 @@ impl Project {
         }
         for entry in self.entries {
             if entry.deleted.is_none() {
-                import.add_of(entry.project.or_else(|| only.clone()), entry.kind, entry.node);
+                let project = entry.project.or_else(|| only.clone());
+                if entry.change && !entry.created {
+                    import.add_change(project, entry.kind, entry.node);
+                } else {
+                    import.add_of(project, entry.kind, entry.node);
+                }
             }
         }
     }
