@@ -81,6 +81,13 @@ fn action(call: &mut Call<'_>, node: &mut Node) {
 /// `tcp:80,tcp:8000-9000,udp,icmp` or `all`.
 fn protocols(call: &mut Call<'_>, node: &mut Node, flag: &str, field: &str, place: Place) {
     let mut list = Vec::new();
+    if let Some(place) = call.lacks_all(flag) {
+        call.switch_off(node, flag, place);
+        let mut all = call.mapping(place);
+        let word = call.word(place, "all");
+        all.put("IPProtocol", word);
+        list.push(all);
+    }
     for item in call.items(flag) {
         list.push(protocol(call, &item, "IPProtocol"));
     }
@@ -105,6 +112,7 @@ pub(super) fn protocol(call: &mut Call<'_>, item: &Arg, field: &'static str) -> 
 fn fields(call: &mut Call<'_>, node: &mut Node) {
     let command = call.command;
     call.put(node, "priority", "priority");
+    let mut unknown = None;
     for (flag, field) in [
         ("source-ranges", "sourceRanges"),
         ("destination-ranges", "destinationRanges"),
@@ -117,11 +125,18 @@ fn fields(call: &mut Call<'_>, node: &mut Node) {
         // An empty list takes the field away.
         if given.value.as_ref().is_none_or(|value| value.text.is_empty()) {
             node.take(field);
+        } else if !flag.ends_with("-ranges") {
+            call.put_names(node, flag, field);
+        } else if let Some(place) = call.lacks_all(flag) {
+            unknown = Some((flag, place));
         } else {
             call.put_list(node, flag, field);
         }
     }
     call.put_switch(node, "disabled", "disabled");
+    if let Some((flag, place)) = unknown {
+        call.switch_off(node, flag, place);
+    }
     if let Some(flag) = command.flag("enable-logging") {
         let value = call.word(flag.place, flag.on);
         call.child(node, "logConfig", flag.place).put("enable", value);

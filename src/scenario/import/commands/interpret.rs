@@ -195,6 +195,7 @@ impl Shell {
         project: &mut Project,
         import: &mut Import,
     ) {
+        let doubts = std::mem::take(&mut self.doubts);
         let mut values = Vec::new();
         for item in items {
             match item.literal().and_then(braces) {
@@ -231,6 +232,7 @@ impl Shell {
             self.run(body, project, import);
         }
         self.depth -= 1;
+        self.doubts = doubts;
     }
 
     fn command(&mut self, simple: &Simple, project: &mut Project, import: &mut Import) {
@@ -316,6 +318,23 @@ impl Shell {
         let wrapped = args.iter().take(8).take_while(|arg| wrappers.contains(&&*arg.text)).count();
         if wraps(&args) {
             args.drain(..wrapped);
+        }
+        // A name for each line that is piped in: nobody knows how many.
+        if args.first().is_some_and(|arg| arg.text == "xargs")
+            && let Some(at) = args.iter().position(|arg| arg.text == "gcloud")
+        {
+            let mut item = Arg::new(args[0].place);
+            item.push("${item}", item.place.start, item.place.end);
+            args.drain(..at);
+            let before = args.len();
+            for arg in args.iter_mut().filter(|arg| arg.text == "{}" || arg.text == "%") {
+                let place = arg.place;
+                *arg = Arg::new(place);
+                arg.push("${item}", place.start, place.end);
+            }
+            if !args[..before].iter().any(|arg| arg.text == "${item}") {
+                args.push(item);
+            }
         }
         let Some(first) = args.first() else { return };
         let place = first.place;
@@ -403,6 +422,9 @@ impl Shell {
                 let body = function.body.clone();
                 if self.depth >= DEEPEST_CALL {
                     return;
+                }
+                if !self.doubts.is_empty() && mentions_gcloud(&body, 0) {
+                    self.tell_doubts(import);
                 }
                 self.depth += 1;
                 self.positional.push(args.into_iter().skip(1).map(|arg| arg.text).collect());

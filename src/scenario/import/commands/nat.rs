@@ -114,6 +114,7 @@ pub(super) fn gateway(call: &mut Call<'_>, verb: &str) {
                     already(call, name, "NAT gateway", before);
                 }
                 ("update" | "delete", None) if made => missing_gateway(call, name),
+                ("delete", None) => call.not_deleted(Kind::Router, name),
                 ("create" | "update", _) => {
                     let mut nat = match at {
                         Some(at) => std::mem::replace(&mut nats[at], Node::from(Vec::new())),

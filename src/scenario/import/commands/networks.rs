@@ -179,6 +179,9 @@ fn secondary_ranges(call: &mut Call<'_>, node: &mut Node, flag: &str) {
             call.refuse("invalid-flags", message, item.place, "write `NAME=RANGE`");
             continue;
         };
+        if !call.is_given(&range, flag) {
+            continue;
+        }
         let mut entry = call.mapping(item.place);
         for (field, value) in [("rangeName", &name), ("ipCidrRange", &range)] {
             let value = call.text(value);
