@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use crate::scenario::diagnostic::Sources;
 use crate::scenario::file::ScenarioFile;
 use crate::scenario::load::{Loaded, Source, load};
-use crate::scenario::{BUILT_IN, Scenario};
+use crate::scenario::{BUILT_IN, Scenario, Workload};
 
 /// Loads what the argument names.
 pub(super) fn read(path: Option<&Path>) -> Loaded {
@@ -67,7 +67,21 @@ pub(super) fn workload(scenario: &Scenario, name: Option<&str>) -> Result<usize>
         }
         return Ok(0);
     };
-    match scenario.workloads.iter().position(|workload| workload.name == name) {
+    // Two regions may have a workload of one name: then its region says which.
+    let named = |workload: &&Workload| {
+        workload.name == name || name.split_once('/') == Some((workload.region.as_str(), workload.name.as_str()))
+    };
+    let found: Vec<&Workload> = scenario.workloads.iter().filter(named).collect();
+    if let Some((first, others)) = found.split_first()
+        && let Some(second) = others.iter().find(|other| other.region != first.region)
+    {
+        bail!(
+            "workload {name:?} is in several regions: say which one, as {}/{name} or {}/{name}",
+            first.region,
+            second.region
+        );
+    }
+    match scenario.workloads.iter().position(|workload| named(&workload)) {
         Some(index) => Ok(index),
         None => {
             let names: Vec<_> = scenario.workloads.iter().map(|workload| workload.name.as_str()).collect();

@@ -19,7 +19,7 @@ use super::value::At;
 
 /// Where a scenario comes from.
 pub enum Source<'a> {
-    /// A file, or a folder whose `*.yaml`, `*.yml` and `*.json` files are merged in the order of their names.
+    /// A file, or a folder whose files are merged in the order of their names: YAML, JSON, Terraform, shell scripts.
     Path(&'a Path),
     /// Files and folders with configuration of any kind; of a folder every file that is not hidden. `-` is the reader.
     Import(&'a [PathBuf], &'a mut dyn Read),
@@ -33,6 +33,9 @@ pub enum Source<'a> {
         text: &'a str,
     },
 }
+
+/// Which files of a folder form a scenario, by the ends of their names.
+const READ_OF_FOLDERS: &[&str] = &["yaml", "yml", "json", "jsonl", "tf", "tfvars", "tfstate", "sh"];
 
 /// What came of loading a scenario.
 #[derive(Debug)]
@@ -121,20 +124,26 @@ impl Loader {
             let extension = path.extension().and_then(|extension| extension.to_str());
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();
             let spare = name.starts_with(b".") || name.ends_with(b"~") || extension == Some("backup");
-            let known = if importing { !spare } else { matches!(extension, Some("yaml" | "yml" | "json")) };
-            known && path.is_file()
+            let known = importing || extension.is_some_and(|extension| READ_OF_FOLDERS.contains(&extension));
+            known && !spare && path.is_file()
         };
         let mut paths = match std::fs::read_dir(path) {
             Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).filter(wanted).collect::<Vec<_>>(),
             Err(error) => return self.unreadable(path, &error, None),
         };
         paths.sort();
+        let folders = folders_in(path);
         if paths.is_empty() {
-            let what = if importing { "file" } else { "*.yaml, *.yml or *.json file" };
+            let what =
+                if importing { "file".into() } else { format!("file of the kinds {}", READ_OF_FOLDERS.join(", ")) };
             let message = format!("the folder {} holds no {what}", path.display());
-            let help = "`egressim import FOLDER` reads configuration of other formats: `*.tf`, scripts, exports";
-            let finding = Diagnostic::unusable("empty", message);
-            self.import.report.push(if importing { finding } else { finding.help(help) });
+            let mut finding = Diagnostic::unusable("empty", message);
+            if let Some(folder) = folders.first() {
+                finding = finding.help(format!("folders in it are not read: name them, such as {}", folder.display()));
+            }
+            self.import.report.push(finding);
+        } else if importing {
+            self.import.folders.extend(folders);
         }
         for path in paths {
             self.file(&path, None);
@@ -371,6 +380,15 @@ impl Loader {
         diagnostics.sort();
         Loaded { file, scenario, diagnostics, sources, imported }
     }
+}
+
+/// Folders in a folder, without hidden ones.
+fn folders_in(path: &Path) -> Vec<PathBuf> {
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir() && !hidden(path)).collect();
+    folders.sort();
+    folders
 }
 
 /// Reads a file, but not much more than may be read of it.

@@ -93,6 +93,16 @@ impl Node {
         }
     }
 
+    /// As [`Node::get`], to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Mapping(entries) => {
+                entries.iter_mut().find(|entry| &*entry.key.name == key).map(|entry| &mut entry.value)
+            }
+            _ => None,
+        }
+    }
+
     /// The value under a path of keys.
     pub fn at_path(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self, |node, key| node.get(key))

@@ -110,7 +110,9 @@ impl Known {
                 if !self.networks.iter().any(|known| known == name) {
                     self.networks.push(name.to_owned());
                 }
-                if text(node, "autoCreateSubnetworks") == Some("true") {
+                // Every project begins with this one, and few change what it is.
+                let automatic = text(node, "autoCreateSubnetworks").or((name == "default").then_some("true"));
+                if automatic == Some("true") {
                     self.auto_mode.insert(name.to_owned());
                 }
                 for subnet in node.get("subnetworks").map_or(&[][..], Node::items).iter().filter_map(Node::text) {
@@ -382,24 +384,20 @@ impl Assumer<'_> {
         let node = &mut resource.node;
         match resource.kind {
             Kind::Router => {
-                if text(node, "network").is_none() {
-                    let place = node.get("name").map_or(node.place, |name| name.place);
-                    let network = self.network_of_unknown();
-                    let message = format!("the router is not described: assumed in the network `{network}`");
-                    let help = "import what `gcloud compute routers describe` prints, too";
-                    self.note("assumed-network", message, place, help);
-                    let network = self.build.text(place, network);
-                    node.put("network", network);
-                }
-                self.named_network(node);
+                self.missing_network(node, "router");
                 let network = text(node, "network").map(|network| bare(network).to_owned());
                 for nat in node.get("nats").map_or(&[][..], Node::items) {
                     self.gateway(nat, network.as_deref(), region.as_deref());
                 }
             }
             Kind::Connector => {
+                if node.get("subnet").is_none() && text(node, "ipCidrRange").is_none() {
+                    self.range(node, "connector", CONNECTORS, 28);
+                }
                 if text(node, "network").is_some() {
                     self.named_network(node);
+                } else if node.get("subnet").is_none() {
+                    self.missing_network(node, "connector");
                 } else if let Some(subnet) = node.at_path(&["subnet", "name"]) {
                     self.subnetwork_of(subnet, None, region.as_deref(), CONNECTORS, 28);
                 }
@@ -410,14 +408,65 @@ impl Assumer<'_> {
                     self.interface(network, subnetwork, region.as_deref());
                 }
             }
-            Kind::Subnetwork
-            | Kind::Route
-            | Kind::Firewall
-            | Kind::PolicyBasedRoute
-            | Kind::ForwardingRule
-            | Kind::Address => self.named_network(node),
+            Kind::Subnetwork => {
+                self.missing_network(node, "subnet");
+                if text(node, "ipCidrRange").is_none() && text(node, "stackType") != Some("IPV6_ONLY") {
+                    self.range(node, "subnet", SUBNETS, 24);
+                }
+            }
+            Kind::Route | Kind::Firewall | Kind::PolicyBasedRoute | Kind::ForwardingRule | Kind::Address => {
+                self.named_network(node)
+            }
             _ => {}
         }
+    }
+
+    /// Makes sure that the network of something is said, and described.
+    fn missing_network(&mut self, node: &mut Node, what: &str) {
+        if text(node, "network").is_none() {
+            let name = node.get("name");
+            let place = name.map_or(node.place, |name| name.place);
+            let named = name.and_then(Node::text).map(bare).unwrap_or_default().to_owned();
+            let listed = self.known.subnet_of.iter().find(|((subnet, _), _)| *subnet == named);
+            let network = match listed.filter(|_| what == "subnet") {
+                Some((_, network)) => network.clone(),
+                None if what == "subnet" && named == "default" => named.clone(),
+                None => self.network_of_unknown(),
+            };
+            let message = format!("nothing says which network the {what} `{named}` is in: assumed `{network}`");
+            let help = format!("import what `gcloud compute …` describes of the {what}, too");
+            self.note("assumed-network", message, place, &help);
+            let network = self.build.text(place, network);
+            node.put("network", network);
+        }
+        self.named_network(node);
+    }
+
+    /// Gives a subnet or connector a range, of which nothing was read.
+    fn range(&mut self, node: &mut Node, what: &str, within: Ipv4Net, length: u8) {
+        let name = node.get("name");
+        let place = name.map_or(node.place, |name| name.place);
+        let name = name.and_then(Node::text).map(bare).unwrap_or_default().to_owned();
+        let region = region_of(node).map(str::to_owned).or_else(|| self.known.only_region().map(str::to_owned));
+        let network = text(node, "network").map(bare);
+        let automatic = network.filter(|network| what == "subnet" && self.known.auto_mode.contains(*network));
+        let automatic = automatic.filter(|network| *network == name).and_then(|_| auto_mode::range(region.as_deref()?));
+        let of_vms = self.known.addresses.get(&name).and_then(|addresses| covering(addresses));
+        let range = match (automatic, of_vms) {
+            (Some(range), _) => range.to_owned(),
+            (None, Some(range)) if what == "subnet" => range.to_string(),
+            (None, _) => self.known.free_range(within, length).to_string(),
+        };
+        let why = match (automatic, of_vms) {
+            (Some(_), _) => "as in every auto mode network",
+            (None, Some(_)) if what == "subnet" => "which holds the addresses of its VMs",
+            (None, _) => "made up",
+        };
+        let code = if what == "subnet" { "assumed-subnet" } else { "assumed-connector" };
+        let message = format!("the range of the {what} `{name}` is not known: assumed {range}, {why}");
+        self.note(code, message, place, "import what describes it, too");
+        let range = self.build.text(place, range);
+        node.put("ipCidrRange", range);
     }
 
     fn named_network(&mut self, node: &Node) {
@@ -462,10 +511,10 @@ impl Assumer<'_> {
         let mut regions: Vec<String> = self.known.regions.iter().cloned().collect();
         regions.sort();
         for resource in resources.iter().filter(|resource| resource.kind == Kind::Network) {
-            if text(&resource.node, "autoCreateSubnetworks") != Some("true") {
+            let Some(name) = resource.node.get("name") else { continue };
+            if !name.text().is_some_and(|name| self.known.auto_mode.contains(name)) {
                 continue;
             }
-            let Some(name) = resource.node.get("name") else { continue };
             for region in &regions {
                 if auto_mode::range(region).is_some() {
                     let network = name.text().map(str::to_owned);
@@ -480,8 +529,8 @@ impl Assumer<'_> {
         let assumed = |resource: &&Resource| {
             resource.kind == Kind::Network
                 && text(&resource.node, "name") == Some("default")
-                && resource.node.entries().len() == 2
-                && text(&resource.node, "autoCreateSubnetworks") == Some("true")
+                && resource.node.entries().len() <= 2
+                && text(&resource.node, "autoCreateSubnetworks") != Some("false")
         };
         let Some(network) = resources.iter().find(assumed).filter(|_| !self.known.firewalled.contains("default"))
         else {

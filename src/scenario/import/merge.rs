@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::path::{self, ResourcePath};
 use super::{Kind, Resource, placeholders};
-use crate::scenario::diagnostic::{Diagnostic, Place};
-use crate::scenario::tree::{Build, Node, Value};
+use crate::scenario::diagnostic::{Diagnostic, FileId, Place};
+use crate::scenario::tree::{Build, Entry, Node, Value};
 
 /// Fields that tell of a moment or of the resource's making: a difference is no conflict.
 const PASSING: &[&str] = &[
@@ -57,10 +57,11 @@ struct Identity {
 }
 
 /// Merges resources, in the order in which the first part of each came. `own` are those of the scenario that includes the
-/// others: what it says counts.
+/// others: what it says counts. Texts of `whole` describe all of a resource: what they leave out is at its default.
 pub(super) fn merge(
     own: Vec<Resource>,
     mut imported: Vec<Resource>,
+    whole: &HashSet<FileId>,
     build: &mut Build,
     report: &mut Vec<Diagnostic>,
 ) -> Vec<Resource> {
@@ -75,7 +76,7 @@ pub(super) fn merge(
         .map(|mut resource| (identify(&mut resource, build, keep_names), resource))
         .collect();
     rename_namesakes(&mut identified, report);
-    let mut merged = Merger { report, by_name: HashMap::new(), out: Vec::new(), own: written };
+    let mut merged = Merger { report, by_name: HashMap::new(), out: Vec::new(), own: written, whole };
     for (identity, resource) in identified {
         merged.add(identity, resource);
     }
@@ -89,6 +90,8 @@ fn identify(resource: &mut Resource, build: &mut Build, keep_names: bool) -> Ide
         identity.project = identity.project.or_else(|| path.project.map(str::to_owned));
         identity.location = path.location.map(str::to_owned);
     }
+    // A number and an id may be of one project: nothing tells.
+    identity.project = identity.project.filter(|project| !project.bytes().all(|byte| byte.is_ascii_digit()));
     if resource.kind == Kind::OrgPolicy {
         return identity;
     }
@@ -110,6 +113,7 @@ fn identify(resource: &mut Resource, build: &mut Build, keep_names: bool) -> Ide
     match path::parse(&text) {
         Some(ResourcePath { name, project, location, .. }) => {
             identity.name = name.to_owned();
+            let project = project.filter(|project| !project.bytes().all(|byte| byte.is_ascii_digit()));
             identity.project = identity.project.or_else(|| project.map(str::to_owned));
             identity.location = identity.location.or_else(|| location.map(str::to_owned));
             let workload = matches!(resource.kind, Kind::Service | Kind::Job | Kind::WorkerPool | Kind::Function);
@@ -172,8 +176,8 @@ fn rename_namesakes(resources: &mut [(Identity, Resource)], report: &mut Vec<Dia
         };
         if let Some(own) = new(resource.kind, &identity.name, project.as_deref()) {
             let message = format!(
-                "two projects have a {} `{}`: that of project `{}` is called `{own}` here",
-                resource.kind.word(),
+                "two projects have {} `{}`: that of project `{}` is called `{own}` here",
+                with_article(resource.kind),
                 identity.name,
                 project.as_deref().unwrap_or_default(),
             );
@@ -189,6 +193,11 @@ fn rename_namesakes(resources: &mut [(Identity, Resource)], report: &mut Vec<Dia
             None => new(kind_of_field(key)?, text, project.as_deref()),
         });
     }
+}
+
+fn with_article(kind: Kind) -> String {
+    let word = kind.word();
+    format!("{} {word}", if word.starts_with(['a', 'o', 'I']) { "an" } else { "a" })
 }
 
 fn set_text(node: &mut Node, key: &str, text: &str) {
@@ -268,6 +277,7 @@ struct Merger<'a> {
     /// Indices into `out` by kind and name.
     by_name: HashMap<(Kind, String), Vec<usize>>,
     out: Vec<(Identity, Resource)>,
+    whole: &'a HashSet<FileId>,
     /// How many of the first are the scenario's own: two of those of one name are its mistake.
     own: usize,
 }
@@ -285,6 +295,15 @@ impl Merger<'_> {
             agree(&there.location, &identity.location) && agree(&there.project, &identity.project)
         });
         let Some(at) = found else {
+            if resource.change {
+                let (kind, name) = (resource.kind.word(), &identity.name);
+                let message = format!("the {kind} `{name}` is changed here, and nothing that was read describes it");
+                let finding = Diagnostic::warning("not-described", message);
+                let place = identity.place.unwrap_or(resource.node.place);
+                let help =
+                    "import what describes it before this, such as the output of `gcloud … describe --format=json`";
+                return self.report.push(finding.at(place).help(help));
+            }
             same.push(self.out.len());
             return self.out.push((identity, resource));
         };
@@ -292,8 +311,41 @@ impl Merger<'_> {
         let (there, into) = &mut self.out[at];
         there.location = there.location.take().or(identity.location);
         there.project = there.project.take().or(identity.project);
-        let mut union = Union { report: self.report, what, own: at < self.own };
+        let mut resource = resource;
+        let way = |node: &Node| {
+            let template = node.get("template")?;
+            let inner = template.get("template").unwrap_or(template);
+            inner.get("vpcAccess").map(|access| access.place)
+        };
+        if self.whole.contains(&into.node.place.file)
+            && !resource.change
+            && into.node.get("template").is_some()
+            && way(&into.node).is_none()
+            && let Some(place) = way(&resource.node)
+        {
+            let message =
+                format!("{what} has no VPC access where it was given first, and has one here; the first counts");
+            let finding = Diagnostic::warning("conflict", message).at(place);
+            let first = into.node.get("name").map_or(into.node.place, |name| name.place);
+            let finding = finding.related(first, "given here first");
+            self.report.push(finding.help("import only one of the two, or put the one that counts first"));
+            without_way(&mut resource.node);
+        }
+        let mut union =
+            Union { report: self.report, what, own: at < self.own, change: resource.change && at >= self.own };
         union.node(&mut into.node, resource.node, "");
+    }
+}
+
+/// Takes the way to a VPC out of a workload.
+fn without_way(node: &mut Node) {
+    if let Some(mut template) = node.take("template") {
+        template.take("vpcAccess");
+        if let Some(mut inner) = template.take("template") {
+            inner.take("vpcAccess");
+            template.put("template", inner);
+        }
+        node.put("template", template);
     }
 }
 
@@ -303,7 +355,28 @@ struct Union<'a> {
     what: String,
     /// The first is the scenario's own: it may say something else.
     own: bool,
+    /// The second is a change: it counts.
+    change: bool,
 }
+
+/// Fields of which a resource has one: what chooses another one is a conflict, and not one more field.
+const EXCLUSIVE: &[&[&str]] = &[
+    &["connector", "networkInterfaces"],
+    &["allowed", "denied"],
+    &["ipCidrRange", "subnet"],
+    &[
+        "nextHopGateway",
+        "nextHopInstance",
+        "nextHopIp",
+        "nextHopIlb",
+        "nextHopVpnTunnel",
+        "nextHopInterconnectAttachment",
+        "nextHopNetwork",
+        "nextHopPeering",
+        "nextHopHub",
+    ],
+    &["vpcConnector", "directVpcNetworkInterface"],
+];
 
 impl Union<'_> {
     fn node(&mut self, into: &mut Node, from: Node, field: &str) {
@@ -318,8 +391,25 @@ impl Union<'_> {
         match (&mut into.value, from.value) {
             (Value::Mapping(entries), Value::Mapping(more)) => {
                 for entry in more {
-                    match entries.iter_mut().find(|existing| existing.key.name == entry.key.name) {
-                        Some(existing) => self.node(&mut existing.value, entry.value, &entry.key.name),
+                    if let Some(existing) = entries.iter_mut().find(|existing| existing.key.name == entry.key.name) {
+                        self.node(&mut existing.value, entry.value, &entry.key.name);
+                        continue;
+                    }
+                    let group = EXCLUSIVE.iter().find(|group| group.contains(&&*entry.key.name));
+                    let other = group.and_then(|group| {
+                        entries
+                            .iter()
+                            .position(|existing| group.contains(&&*existing.key.name) && !existing.value.is_null())
+                    });
+                    match other {
+                        Some(at) if self.change => entries[at] = entry,
+                        Some(at) => {
+                            let (one, other) = (entries[at].key.name.clone(), entry.key.name.clone());
+                            let what = format!("`{one}` or `{other}`");
+                            self.conflict(&what, entries[at].value.place, &one, entry.value.place, &other);
+                        }
+                        // Addresses go with who provides them.
+                        None if matches!(&*entry.key.name, "natIps" | "drainNatIps") && automatic(entries) => {}
                         None => entries.push(entry),
                     }
                 }
@@ -327,7 +417,9 @@ impl Union<'_> {
             (Value::Sequence(items), Value::Sequence(more)) => self.list(items, more, into.place, field),
             (Value::Scalar(one), Value::Scalar(other)) => {
                 let names = (last_segment(&one.text), last_segment(&other.text));
-                if one.text != other.text && names.0 != names.1 {
+                if one.text != other.text && names.0 != names.1 && self.change {
+                    *into = Node { id: into.id, place: from_place, value: Value::Scalar(other) };
+                } else if one.text != other.text && names.0 != names.1 {
                     let (first, second) = (one.text.clone(), other.text.clone());
                     self.conflict(field, into.place, &first, from_place, &second);
                 } else if !one.text.contains('/') && other.text.contains('/') {
@@ -367,6 +459,7 @@ impl Union<'_> {
         };
         match (texts(items), texts(&more)) {
             (Some(one), Some(other)) if one == other => {}
+            _ if self.change => *items = more,
             (Some(one), Some(other)) => {
                 let join = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(", ");
                 let second = more.first().map_or(place, |node| node.place);
@@ -388,7 +481,11 @@ impl Union<'_> {
     }
 
     fn conflict(&mut self, field: &str, first: Place, one: &str, second: Place, other: &str) {
-        let field = if field.is_empty() { "it".into() } else { format!("`{field}`") };
+        let field = match field {
+            "" => "it".into(),
+            field if field.starts_with('`') => field.to_owned(),
+            field => format!("`{field}`"),
+        };
         let finding = if self.own {
             let message = format!("{field} of {} is {other} here; the scenario says {one}, which counts", self.what);
             Diagnostic::note("overridden", message).at(second).related(first, "the scenario's own")
@@ -399,6 +496,12 @@ impl Union<'_> {
         };
         self.report.push(finding);
     }
+}
+
+/// Whether a gateway's addresses are Google's to choose.
+fn automatic(entries: &[Entry]) -> bool {
+    let option = entries.iter().find(|entry| &*entry.key.name == "natIpAllocateOption");
+    option.and_then(|option| option.value.text()) == Some("AUTO_ONLY")
 }
 
 fn last_segment(text: &str) -> &str {
@@ -424,7 +527,7 @@ mod tests {
                 resources.extend(items.map(|node| Resource { kind, node, project: None, change: false }));
             }
         }
-        let mut resources = merge(Vec::new(), resources, &mut build, &mut report);
+        let mut resources = merge(Vec::new(), resources, &HashSet::new(), &mut build, &mut report);
         shorten_references(&mut resources);
         let found = report.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
         (resources.iter().map(|resource| (resource.kind, json(&resource.node))).collect(), found)

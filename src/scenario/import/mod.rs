@@ -184,6 +184,8 @@ pub(crate) struct Import {
     pub read: Vec<(FileId, Format)>,
     /// Texts that machines have written: fields that egressim does not know yet are no misspellings there.
     pub exported: HashSet<FileId>,
+    /// Folders inside of imported ones. Only Terraform's modules are looked for there.
+    pub folders: Vec<PathBuf>,
     /// Where texts come from, for what they refer to beside them.
     pub paths: HashMap<FileId, PathBuf>,
     modules: terraform::Modules,
@@ -200,7 +202,7 @@ impl Import {
         self.resources.push(Resource { kind, node, project, change: false });
     }
 
-    /// Adds a change of a resource that others describe.
+    /// Adds a change of a resource that another text describes.
     pub fn add_change(&mut self, project: Option<String>, kind: Kind, node: Node) {
         self.resources.push(Resource { kind, node, project, change: true });
     }
@@ -274,11 +276,15 @@ impl Import {
     /// them describes itself; what both describe is taken out of it.
     pub fn entries(&mut self, own: &mut Vec<Entry>) -> Vec<Entry> {
         rest::complete(self, own);
+        // Scripts and modules are read when all texts are there; what counts is the order in which they were given.
+        self.resources.sort_by_key(|resource| resource.node.place.file);
         observed::order(self);
         let imported = std::mem::take(&mut self.resources);
         let written = written(own, &imported);
         let by_hand: HashSet<FileId> = written.iter().map(|resource| resource.node.place.file).collect();
-        let mut resources = merge::merge(written, imported, &mut self.build, &mut self.report);
+        let knative = self.read.iter().filter(|(_, format)| *format == Format::Knative).map(|(file, _)| *file);
+        let whole: HashSet<FileId> = self.exported.iter().copied().chain(knative).collect();
+        let mut resources = merge::merge(written, imported, &whole, &mut self.build, &mut self.report);
         assume::complete(&mut resources, own, &by_hand, &mut self.build, &mut self.report);
         merge::shorten_references(&mut resources);
         let mut lists: BTreeMap<Kind, Vec<Node>> = BTreeMap::new();
@@ -297,7 +303,13 @@ impl Import {
     /// What was read, for people.
     pub fn told(&self) -> Imported {
         let read = self.read.iter().map(|(file, format)| (*file, format.word())).collect();
-        let skipped = self.skipped.iter().map(|(what, skipped)| (what.clone(), skipped.count)).collect();
+        let mut skipped: BTreeMap<String, usize> =
+            self.skipped.iter().map(|(what, skipped)| (what.clone(), skipped.count)).collect();
+        let read_in = |folder: &PathBuf| self.sources.names().any(|name| Path::new(name).starts_with(folder));
+        let folders = self.folders.iter().filter(|folder| !read_in(folder)).count();
+        if folders > 0 {
+            skipped.insert("folders inside of these".into(), folders);
+        }
         Imported { read, skipped, findings: self.report.clone() }
     }
 }

@@ -93,7 +93,7 @@ fn header(out: &mut String, file: &ScenarioFile, imported: &Imported, sources: &
     comment_lines(out, &format!("Read: {counts}."));
     if !imported.skipped.is_empty() {
         let skipped: Vec<String> = imported.skipped.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        comment_lines(out, &format!("Not read, for it does not change how packets leave: {}.", skipped.join(", ")));
+        comment_lines(out, &format!("Not read: {}.", skipped.join(", ")));
     }
 }
 

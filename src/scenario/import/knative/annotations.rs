@@ -6,9 +6,9 @@ use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Import;
 use crate::scenario::tree::{Entry, Node, Value, shorten};
 
-const CONNECTOR: &str = "run.googleapis.com/vpc-access-connector";
-const EGRESS: &str = "run.googleapis.com/vpc-access-egress";
-const INTERFACES: &str = "run.googleapis.com/network-interfaces";
+pub(in crate::scenario::import) const CONNECTOR: &str = "run.googleapis.com/vpc-access-connector";
+pub(in crate::scenario::import) const EGRESS: &str = "run.googleapis.com/vpc-access-egress";
+pub(in crate::scenario::import) const INTERFACES: &str = "run.googleapis.com/network-interfaces";
 const MIN_OF_REVISION: &str = "autoscaling.knative.dev/minScale";
 const MAX_OF_REVISION: &str = "autoscaling.knative.dev/maxScale";
 const MIN: &str = "run.googleapis.com/minScale";
@@ -39,11 +39,41 @@ const OTHERS: [&str; 6] = [
 /// The longest text of network interfaces that is read. Kubernetes allows 256 KiB for all annotations together.
 pub(super) const LONGEST: usize = 256 << 10;
 
-/// What a resource is called in Google's messages, and what its template makes.
+/// What a resource is called in Google's messages, what its template makes, and how it is written down.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names {
     pub kind: &'static str,
     pub template: &'static str,
+    pub words: &'static Words,
+}
+
+/// What findings call things, by the language that a resource is written in.
+#[derive(Debug)]
+pub(in crate::scenario::import) struct Words {
+    /// The annotations of the resource itself.
+    own: &'static str,
+    /// Those of its template.
+    template: &'static str,
+    /// What becomes of an annotation that is no text.
+    refused: &'static str,
+    /// How network interfaces become text.
+    interfaces: &'static str,
+}
+
+impl Words {
+    pub const MANIFEST: Words = Words {
+        own: "`metadata.annotations` at the top",
+        template: "`spec.template.metadata.annotations`",
+        refused: "gcloud refuses the file",
+        interfaces: "write them as JSON in quotes: '[{\"network\": …, \"subnetwork\": …}]'",
+    };
+
+    pub const TERRAFORM: Words = Words {
+        own: "`metadata { annotations }` of the service",
+        template: "`template { metadata { annotations } }`",
+        refused: "Terraform refuses it",
+        interfaces: "write them as JSON: `jsonencode([{ network = …, subnetwork = … }])`",
+    };
 }
 
 /// Where annotations about networks do not count.
@@ -77,7 +107,7 @@ pub(super) fn own(import: &mut Import, node: &Node, names: Names) -> Own {
     misplaced(import, node, &["spec", "annotations"], Level::NoField("a spec"));
     misplaced(import, node, &["metadata", "annotations"], Level::Resource(names));
     let Some(annotations) = node.at_path(&["metadata", "annotations"]) else { return Own::default() };
-    check(import, annotations);
+    check(import, annotations, names.words);
     if names.kind == "Job" {
         return Own::default();
     }
@@ -118,10 +148,18 @@ pub(super) fn revision_scaling(import: &mut Import, template: &Node) -> Option<N
 }
 
 /// The way to a VPC network.
-pub(super) fn vpc_access(import: &mut Import, annotations: &Node) -> VpcAccess {
+pub(super) fn vpc_access(import: &mut Import, annotations: &Node, words: &Words) -> VpcAccess {
     let connector = given(annotations, CONNECTOR).cloned();
     let written = given(annotations, INTERFACES);
-    let interfaces = written.and_then(|written| interfaces::read(import, written));
+    let interfaces = written.and_then(|written| {
+        if written.text().is_none() {
+            // YAML where JSON in a text is wanted says the same to us, but not to others.
+            let what = written.describe();
+            let message = format!("the network interfaces are {what}, and have to be text: {}", words.refused);
+            import.push(Diagnostic::warning("not-text", message).at(written.place).help(words.interfaces));
+        }
+        interfaces::read(import, written)
+    });
     let egress =
         value(import, annotations, EGRESS, "the egress setting", "`private-ranges-only`, the default, is assumed");
     let egress = egress.and_then(|egress| {
@@ -157,12 +195,12 @@ pub(super) fn vpc_access(import: &mut Import, annotations: &Node) -> VpcAccess {
 
 /// Checks the annotations of a template's metadata.
 pub(super) fn check_template(import: &mut Import, annotations: &Node, names: Names) {
-    check(import, annotations);
+    check(import, annotations, names.words);
     for entry in annotations.entries().iter().filter(|entry| OF_WORKLOAD.contains(&&*entry.key.name)) {
-        let Names { kind, template } = names;
+        let Names { kind, template, words } = names;
         let key = &entry.key.name;
         let message = format!("`{key}` is no annotation of a template: a {template} has none of that name");
-        let help = if kind == "Job" { "remove it" } else { "move it to `metadata.annotations` at the top" };
+        let help = if kind == "Job" { "remove it".to_owned() } else { format!("move it to {}", words.own) };
         import.push(Diagnostic::warning("misplaced-annotation", message).at(entry.key.place).help(help));
     }
 }
@@ -173,13 +211,16 @@ pub(super) fn misplaced(import: &mut Import, node: &Node, path: &[&str], level: 
     let here = |keys: &[&str]| -> Vec<&Entry> {
         annotations.entries().iter().filter(|entry| keys.contains(&&*entry.key.name)).collect()
     };
-    let (place, refused) = match level {
+    let (place, refused, words) = match level {
         Level::Resource(names) => (
             format!("on the {} itself, not on its template", names.kind),
             // As seen in 2023 and 2025; resources from before may have them still.
             "the API refuses them there today (\"not supported on resources of kind …\"); ",
+            names.words,
         ),
-        Level::NoField(what) => (format!("in {what}, which has no annotations"), "gcloud refuses the file; "),
+        Level::NoField(what) => {
+            (format!("in {what}, which has no annotations"), "gcloud refuses the file; ", &Words::MANIFEST)
+        }
     };
     // Whether they stand where they count, too.
     let template = node.at_path(&["spec", "template", "metadata", "annotations"]);
@@ -194,7 +235,7 @@ pub(super) fn misplaced(import: &mut Import, node: &Node, path: &[&str], level: 
         let message = format!("{keys} {stands} {place}: {counts} for nothing{effect}");
         let mut finding = Diagnostic::warning("misplaced-annotation", message)
             .at(first.key.place)
-            .help(format!("{refused}move {them} to `spec.template.metadata.annotations`"));
+            .help(format!("{refused}move {them} to {}", words.template));
         if let Some(other) = entries.get(1) {
             finding = finding.related(other.key.place, "and this one");
         }
@@ -203,11 +244,11 @@ pub(super) fn misplaced(import: &mut Import, node: &Node, path: &[&str], level: 
 }
 
 /// Reports annotations that are not text, and names that Cloud Run does not know.
-fn check(import: &mut Import, annotations: &Node) {
+fn check(import: &mut Import, annotations: &Node, words: &Words) {
     for entry in annotations.entries() {
         let key = &*entry.key.name;
         if key != INTERFACES || entry.value.text().is_some() {
-            check_text(import, key, &entry.value);
+            check_text(import, key, &entry.value, words);
         }
         if let Some(meant) = misspelt(key) {
             let message = format!("`{}` is no annotation of Cloud Run: it counts for nothing", shorten(key));
@@ -248,11 +289,11 @@ fn about_networks(name: &str) -> bool {
 
 /// gcloud refuses what is not text where the API has text, annotations and limits: "Expected type <class 'str'> for field
 /// value, found 1 (type <class 'int'>)".
-pub(super) fn check_text(import: &mut Import, key: &str, node: &Node) {
+pub(super) fn check_text(import: &mut Import, key: &str, node: &Node, words: &Words) {
     if node.is_null() || is_text(node) {
         return;
     }
-    let message = format!("`{}` is {}, and has to be text: gcloud refuses the file", shorten(key), node.describe());
+    let message = format!("`{}` is {}, and has to be text: {}", shorten(key), node.describe(), words.refused);
     let help = match node.text() {
         Some(text) => format!("put it in quotes: '{}'", shorten(text)),
         None => "write it as text in quotes".to_owned(),
@@ -314,6 +355,6 @@ pub(super) fn is_placeholder(node: &Node) -> bool {
 /// Says of a placeholder what is assumed instead.
 pub(super) fn unknown(import: &mut Import, node: &Node, what: &str, instead: &str) {
     let message = format!("{} stands for {what}, which cannot be known: {instead}", node.describe());
-    let help = "put the values in first: `envsubst < service.yaml | egressim import -`";
+    let help = "put the values in before the import, such as with `envsubst < file`";
     import.push(Diagnostic::warning("placeholder", message).at(node.place).help(help));
 }

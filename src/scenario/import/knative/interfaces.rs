@@ -18,16 +18,7 @@ pub(super) fn read(import: &mut Import, written: &Node) -> Option<Node> {
         return None;
     }
     let parsed = match written.value {
-        // YAML where JSON in a text is wanted says the same to us, but not to gcloud.
-        Value::Sequence(_) | Value::Mapping(_) => {
-            let message = format!(
-                "the network interfaces are {}, and have to be text: gcloud refuses the file",
-                written.describe()
-            );
-            let help = "write them as JSON in quotes: '[{\"network\": …, \"subnetwork\": …}]'";
-            import.push(Diagnostic::warning("not-text", message).at(written.place).help(help));
-            written.clone()
-        }
+        Value::Sequence(_) | Value::Mapping(_) => written.clone(),
         Value::Scalar(_) => parse(import, written)?,
     };
     let items = match &parsed.value {
@@ -97,8 +88,10 @@ fn interface(import: &mut Import, object: &Node) -> Option<Node> {
 /// Tags in one text, separated by commas.
 fn separated(import: &mut Import, tags: &Node) -> Option<Node> {
     let text = tags.text()?.to_owned();
-    // As written there are quotes around it.
-    let start = raw(import, tags.place).find(&text);
+    // As written there are quotes around it, unless it is not known where the text stands.
+    let raw = raw(import, tags.place);
+    let inner = raw.trim_start_matches(['"', '\'', '\\']);
+    let start = inner.starts_with(&text).then_some(raw.len() - inner.len());
     let mut items = Vec::new();
     let mut at = 0;
     for part in text.split(',') {

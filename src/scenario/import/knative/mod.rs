@@ -5,6 +5,8 @@
 //! interfaces as JSON in a text ([`interfaces`]). Which annotation counts where is Google's description of `ObjectMeta`
 //! (`run.googleapis.com` v1: "accepted annotations will be different depending on the resource type"): those about networks on
 //! Revision and Execution only, which is the `metadata` of `spec.template`. A resource comes out in the shape of v2.
+//!
+//! Terraform's `google_cloud_run_service` is the same API: it is put into this shape and read here.
 
 use super::{Import, Kind};
 use crate::scenario::diagnostic::{Diagnostic, Place};
@@ -15,6 +17,7 @@ mod interfaces;
 #[cfg(test)]
 mod tests;
 
+pub(super) use annotations::{CONNECTOR, EGRESS, INTERFACES, Words};
 use annotations::{Level, Names, VpcAccess};
 
 /// Cloud Run's resources of Knative.
@@ -24,7 +27,7 @@ const RUN: &str = "run.googleapis.com/v";
 /// Domains that were mapped to services.
 const DOMAINS: &str = "domains.cloudrun.com/";
 /// The label that says a resource's region.
-const LOCATION: &str = "cloud.googleapis.com/location";
+pub(super) const LOCATION: &str = "cloud.googleapis.com/location";
 
 /// Whether a document is a manifest of Cloud Run, or a list of them.
 pub(super) fn claims(node: &Node) -> bool {
@@ -69,7 +72,7 @@ fn items_of(node: &Node) -> &[Node] {
 
 fn resource(import: &mut Import, node: &Node, kind: Option<&str>) {
     match kind_of(node).or(kind) {
-        Some("Service") => service(import, node),
+        Some("Service") => service(import, node, &Words::MANIFEST),
         Some("Job") => job(import, node),
         Some("WorkerPool") => worker_pool(import, node),
         // Revisions and their kin belong to a service, executions and tasks to a job, which says all there is to say.
@@ -97,8 +100,9 @@ fn copy(node: &Node, path: &[&str]) -> Option<Node> {
     present(node.at_path(path)).cloned()
 }
 
-fn service(import: &mut Import, node: &Node) {
-    let names = Names { kind: "Service", template: "Revision" };
+/// Reads a service: a manifest, or what has its shape.
+pub(super) fn service(import: &mut Import, node: &Node, words: &'static Words) {
+    let names = Names { kind: "Service", template: "Revision", words };
     let own = annotations::own(import, node, names);
     let template = revision_template(import, node, names);
     let traffic = node.at_path(&["spec", "traffic"]);
@@ -117,7 +121,7 @@ fn service(import: &mut Import, node: &Node) {
 }
 
 fn worker_pool(import: &mut Import, node: &Node) {
-    let names = Names { kind: "WorkerPool", template: "Revision" };
+    let names = Names { kind: "WorkerPool", template: "Revision", words: &Words::MANIFEST };
     let own = annotations::own(import, node, names);
     let template = revision_template(import, node, names);
     let splits = node.at_path(&["spec", "instanceSplits"]);
@@ -133,7 +137,7 @@ fn worker_pool(import: &mut Import, node: &Node) {
 }
 
 fn job(import: &mut Import, node: &Node) {
-    let names = Names { kind: "Job", template: "Execution" };
+    let names = Names { kind: "Job", template: "Execution", words: &Words::MANIFEST };
     annotations::own(import, node, names);
     let template = node.at_path(&["spec", "template"]).and_then(|execution| {
         let access = vpc_access(import, execution, names);
@@ -146,7 +150,7 @@ fn job(import: &mut Import, node: &Node) {
         let fields = [
             ("vpcAccess", access),
             ("serviceAccount", spec.and_then(|spec| copy(spec, &["serviceAccountName"]))),
-            ("containers", spec.and_then(|spec| containers(import, spec))),
+            ("containers", spec.and_then(|spec| containers(import, spec, names.words))),
         ];
         let task = some_of(import, task.unwrap_or(execution).place, fields);
         let fields = [
@@ -194,7 +198,7 @@ fn revision_template(import: &mut Import, node: &Node, names: Names) -> Option<N
         ("vpcAccess", access),
         ("maxInstanceRequestConcurrency", concurrency),
         ("serviceAccount", copy(template, &["spec", "serviceAccountName"])),
-        ("containers", spec.and_then(|spec| containers(import, spec))),
+        ("containers", spec.and_then(|spec| containers(import, spec, names.words))),
     ];
     some_of(import, template.place, fields)
 }
@@ -205,18 +209,18 @@ fn vpc_access(import: &mut Import, template: &Node, names: Names) -> Option<Node
     annotations::misplaced(import, template, &["spec", "annotations"], Level::NoField("a template's spec"));
     let annotations = template.at_path(&["metadata", "annotations"])?;
     annotations::check_template(import, annotations, names);
-    let VpcAccess { connector, interfaces, egress } = annotations::vpc_access(import, annotations);
+    let VpcAccess { connector, interfaces, egress } = annotations::vpc_access(import, annotations, names.words);
     let fields = [("connector", connector), ("networkInterfaces", interfaces), ("egress", egress)];
     some_of(import, annotations.place, fields)
 }
 
 /// CPU limits, which is all that counts of containers.
-fn containers(import: &mut Import, spec: &Node) -> Option<Node> {
+fn containers(import: &mut Import, spec: &Node, words: &Words) -> Option<Node> {
     let list = spec.get("containers")?;
     let mut containers = Vec::new();
     for container in list.items() {
         let Some(cpu) = copy(container, &["resources", "limits", "cpu"]) else { continue };
-        annotations::check_text(import, "cpu", &cpu);
+        annotations::check_text(import, "cpu", &cpu, words);
         if annotations::is_placeholder(&cpu) {
             annotations::unknown(import, &cpu, "the CPU limit", "1 vCPU is assumed");
             continue;

@@ -55,6 +55,16 @@ pub(super) fn split_module(address: &str) -> (&str, &str) {
     if end == 0 { ("", address) } else { (&address[..end], address.get(end + 1..).unwrap_or_default()) }
 }
 
+/// Goes one key deeper on the path of an attribute: `template[0].metadata[0].annotations["a.b/c"]`.
+pub(super) fn push_key(path: &mut String, key: &str) {
+    if key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        let dot = if path.is_empty() { "" } else { "." };
+        path.extend([dot, key]);
+    } else {
+        path.push_str(&format!("[{key:?}]"));
+    }
+}
+
 /// Whether it is the address of a data source.
 pub(super) fn is_data(address: &str) -> bool {
     split_module(address).1.starts_with("data.")
@@ -114,5 +124,14 @@ mod tests {
         assert_eq!(fallback_name("data.google_compute_network.1"), "r1");
         assert_eq!(fallback_name(&format!("google_a.{}", "x".repeat(100))).len(), 63);
         assert_eq!(fallback_name(""), "r");
+    }
+
+    #[test]
+    fn a_key_that_is_no_name_is_quoted_in_a_path() {
+        let mut path = String::new();
+        for key in ["metadata", "annotations", "a.b/c", "d"] {
+            push_key(&mut path, key);
+        }
+        assert_eq!(path, r#"metadata.annotations["a.b/c"].d"#);
     }
 }

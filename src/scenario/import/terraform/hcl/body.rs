@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use hcl_edit::Span;
-use hcl_edit::expr::Expression;
+use hcl_edit::expr::{Expression, ObjectKey};
 use hcl_edit::structure::{Body, Structure};
 
 use super::eval::{Evaluator, Scope};
@@ -11,7 +11,7 @@ use super::index::Declaration;
 use super::module::Instance;
 use super::resource::named;
 use super::value::Value;
-use super::{Block, Provider, Unknown, place};
+use super::{Block, Provider, Unknown, address, place};
 use crate::scenario::diagnostic::Place;
 use crate::scenario::import::secrets::is_secret;
 use crate::scenario::tree::{self, Entry, Key, Node};
@@ -34,10 +34,7 @@ impl Way {
     /// Goes one step deeper, and back.
     fn step<T>(&mut self, name: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
-        if length > 0 {
-            self.path.push('.');
-        }
-        self.path.push_str(name);
+        address::push_key(&mut self.path, name);
         let result = then(self);
         self.path.truncate(length);
         result
@@ -160,11 +157,16 @@ impl<'w> Evaluator<'w> {
             Expression::Object(object) => {
                 let mut entries = Vec::with_capacity(object.len());
                 for (key, value) in object {
+                    let span = match key {
+                        ObjectKey::Ident(name) => name.span(),
+                        ObjectKey::Expression(expression) => expression.span(),
+                    };
                     match self.key(key, scope) {
                         Ok(name) if is_secret(&name) => {}
                         Ok(name) => {
                             let node = way.step(&name, |way| self.node(value.expr(), scope, way));
-                            entries.extend(node.map(|node| Entry::new(&name, node)));
+                            let key = Key { name: (&*name).into(), place: place(scope.file, span) };
+                            entries.extend(node.map(|value| Entry { key, value }));
                         }
                         Err(unknown) => {
                             way.miss(at, unknown.why().map_or_else(String::new, |why| why.text.clone()));

@@ -240,8 +240,8 @@ fn an_interface_in_an_annotation_is_what_its_expression_refers_to() {
     let import = import(text);
     assert_eq!(
         resources_of(&import)[1],
-        "services {name: a, region: us-east1, template: {vpcAccess: {egress: all-traffic, networkInterfaces: [{subnetwork: \
-         regions/us-east1/subnetworks/run}]}}}"
+        "services {name: a, region: us-east1, template: {vpcAccess: {networkInterfaces: [{subnetwork: \
+         regions/us-east1/subnetworks/run}], egress: ALL_TRAFFIC}}}"
     );
     assert_eq!(findings(&import).len(), 1);
 }

@@ -7,6 +7,7 @@ use super::expected::{Expected, expected};
 use super::resolve::Resolver;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::terraform::Unknown;
+use crate::scenario::import::terraform::address::push_key;
 use crate::scenario::tree::{Node, Scalar, Value};
 
 /// One step of a path into values.
@@ -22,11 +23,7 @@ pub(super) fn path(steps: &[Step]) -> String {
     for step in steps {
         match step {
             Step::Index(index) => _ = write!(path, "[{index}]"),
-            Step::Key(key) if key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') => {
-                let dot = if path.is_empty() { "" } else { "." };
-                _ = write!(path, "{dot}{key}");
-            }
-            Step::Key(key) => _ = write!(path, "[{key:?}]"),
+            Step::Key(key) => push_key(&mut path, key),
         }
     }
     path
@@ -68,12 +65,12 @@ pub(super) fn set_null(node: &mut Node) {
 
 /// The value at a path.
 pub(super) fn at_mut<'n>(node: &'n mut Node, steps: &[Step]) -> Option<&'n mut Node> {
-    steps.iter().try_fold(node, |node, step| match (&mut node.value, step) {
-        (Value::Mapping(entries), Step::Key(key)) => {
-            entries.iter_mut().find(|entry| entry.key.name == *key).map(|entry| &mut entry.value)
-        }
-        (Value::Sequence(items), Step::Index(index)) => items.get_mut(*index),
-        _ => None,
+    steps.iter().try_fold(node, |node, step| match step {
+        Step::Key(key) => node.get_mut(key),
+        Step::Index(index) => match &mut node.value {
+            Value::Sequence(items) => items.get_mut(*index),
+            _ => None,
+        },
     })
 }
 

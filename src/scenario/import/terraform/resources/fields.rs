@@ -268,9 +268,9 @@ impl<'i> Reading<'i> {
         self.unknown_by_path.get(path).map(|at| &self.unknown[*at])
     }
 
-    /// Tells of a field whose value, or a part of it, cannot be known.
-    fn report_unknown(&mut self, path: &str, field: &Field) {
-        let Some(unknown) = self.unknown_at(path) else { return };
+    /// Tells of a field whose value, or a part of it, cannot be known: whether it is one.
+    fn report_unknown(&mut self, path: &str, field: &Field) -> bool {
+        let Some(unknown) = self.unknown_at(path) else { return false };
         let what = format!("`{path}` of {}", self.address);
         let part = unknown.path != path;
         let left = match (part, field.needed) {
@@ -282,6 +282,7 @@ impl<'i> Reading<'i> {
         let severity = if field.needed || part { Diagnostic::warning } else { Diagnostic::note };
         let finding = severity("not-known", message).at(unknown.place);
         self.import.push(finding.help("import the state once it is applied, or put the value into the result"));
+        true
     }
 
     /// Tells that an attribute of the block itself cannot be known, where no table reads it.
@@ -289,9 +290,9 @@ impl<'i> Reading<'i> {
         self.report_unknown(field.from, &field);
     }
 
-    /// As [`Reading::report_if_unknown`], of one further down.
-    pub fn report_if_unknown_at(&mut self, path: &str, field: Field) {
-        self.report_unknown(path, &field);
+    /// As [`Reading::report_if_unknown`], of one further down. Says whether it cannot be known.
+    pub fn report_if_unknown_at(&mut self, path: &str, field: Field) -> bool {
+        self.report_unknown(path, &field)
     }
 }
 

@@ -130,7 +130,7 @@ fn prepare(body: &mut Node, depth: usize) {
 }
 
 /// Annotations by which the older API has a way out.
-pub(super) fn is_about_networks(key: &str) -> bool {
+fn is_about_networks(key: &str) -> bool {
     key.strip_prefix("run.googleapis.com/").is_some_and(|rest| rest.starts_with("vpc") || rest.starts_with("network"))
 }
 

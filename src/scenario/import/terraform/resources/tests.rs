@@ -1,5 +1,6 @@
-use crate::scenario::import::Import;
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::terraform::json::tests::{findings, import, resources_of};
+use crate::scenario::import::{Form, Import};
 
 /// A state with these resources: type, name, attributes.
 fn state(resources: &[(&str, &str, &str)]) -> Import {
@@ -163,39 +164,165 @@ fn a_vm_has_interfaces_with_names_of_the_api() {
     );
 }
 
+/// A service of the older API with these annotations on itself and on its template.
+fn older(own: &str, template: &str) -> Import {
+    state(&[(
+        "google_cloud_run_service",
+        "x",
+        &format!(
+            r#"{{"name": "api", "location": "us-east1", "project": "acme", "metadata": [{{"annotations": {{{own}}}, "labels":
+            {{}}, "namespace": "123"}}], "template": [{{"metadata": [{{"name": "api-1", "annotations": {{{template}}}}}], "spec":
+            [{{"container_concurrency": 0, "service_account_name": "a@b", "containers": [{{"image": "i", "resources":
+            [{{"limits": {{"cpu": "2"}}}}]}}]}}]}}], "traffic": [{{"percent": 100, "latest_revision": true, "revision_name":
+            ""}}, {{"percent": 0, "latest_revision": false, "revision_name": "api-0"}}], "status": [{{"url": "https://api",
+            "latest_created_revision_name": "api-1", "conditions": [{{"type": "Ready", "status": "False", "message": ""}}]}}]}}"#
+        ),
+    )])
+}
+
+/// `code marked-text: cure` of each finding.
+fn marked(import: &Import) -> Vec<String> {
+    let mark = |finding: &Diagnostic| {
+        let place = finding.place.expect("each has a place");
+        let text = &import.sources.text(place.file)[place.start as usize..place.end as usize];
+        format!("{} {text}: {}", finding.code, finding.help.as_deref().expect("each has a cure"))
+    };
+    import.report.iter().map(mark).collect()
+}
+
 #[test]
 fn the_older_api_of_cloud_run_has_its_settings_in_annotations() {
-    let service = |metadata: &str, annotations: &str| {
-        state(&[(
-            "google_cloud_run_service",
-            "x",
-            &format!(
-                r#"{{"name": "api", "location": "us-east1", "metadata": [{{"annotations": {{{metadata}}}}}], "template": [{{
-                "metadata": [{{"name": "api-1", "annotations": {{{annotations}}}}}], "spec": [{{"container_concurrency": 0,
-                "service_account_name": "a@b", "containers": [{{"image": "i", "resources": [{{"limits": {{"cpu": "2"}}}}]}}]}}]}}],
-                "traffic": [{{"percent": 100, "latest_revision": true, "revision_name": ""}}]}}"#
-            ),
-        )])
-    };
-    let import = service(
-        r#""run.googleapis.com/ingress": "internal""#,
+    let import = older(
+        r#""run.googleapis.com/ingress": "internal", "run.googleapis.com/urls": "[\"https://a\"]""#,
         r#""autoscaling.knative.dev/maxScale": "5", "run.googleapis.com/vpc-access-egress": "all-traffic",
         "run.googleapis.com/network-interfaces": "[{\"network\": \"n\", \"subnetwork\": \"s\", \"tags\": \"a, b\"}]""#,
     );
     assert_eq!(
         resources_of(&import),
-        ["services {name: api, region: us-east1, ingress: INGRESS_TRAFFIC_INTERNAL_ONLY, template: {revision: api-1, \
-          vpcAccess: {egress: all-traffic, networkInterfaces: [{network: n, subnetwork: s, tags: [a, b]}]}, scaling: \
-          {maxInstanceCount: 5}, serviceAccount: a@b, containers: [{resources: {limits: {cpu: 2}}}]}, traffic: \
-          [{percent: 100, type: TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST}]}"]
+        [
+            "services {name: api, region: us-east1, template: {revision: api-1, scaling: {maxInstanceCount: 5}, vpcAccess: \
+          {networkInterfaces: [{network: n, subnetwork: s, tags: [a, b]}], egress: ALL_TRAFFIC}, serviceAccount: a@b, \
+          containers: [{resources: {limits: {cpu: 2}}}]}, traffic: [{type: TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST, percent: \
+          100}, {type: TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION, revision: api-0}], ingress: INGRESS_TRAFFIC_INTERNAL_ONLY, \
+          latestCreatedRevision: api-1, terminalCondition: {type: Ready, state: CONDITION_FAILED}, uri: https://api, urls: \
+          [https://a]}"
+        ]
     );
+    assert_eq!(import.resources[0].project.as_deref(), Some("acme"));
     assert!(findings(&import).is_empty());
-    let import = service(
-        r#""run.googleapis.com/vpc-access-egress": "all-traffic""#,
-        r#""run.googleapis.com/vpc-egress": "all-traffic", "run.googleapis.com/network-interfaces": "n""#,
+}
+
+#[test]
+fn mistakes_in_annotations_of_the_older_api_are_told_in_words_of_terraform() {
+    let import = older(
+        r#""run.googleapis.com/vpc-access-egress": "all-traffic", "autoscaling.knative.dev/minScale": "1""#,
+        r#""run.googleapis.com/vpc-egress": "all-traffic", "run.googleapis.com/maxScale": "3",
+        "run.googleapis.com/network-interfaces": "[{\"network\": \"n\", \"subnet\": \"s\"}]""#,
     );
-    let codes: Vec<&str> = import.report.iter().map(|finding| finding.code).collect();
-    assert_eq!(codes, ["ignored-annotation", "ignored-annotation", "bad-annotation"]);
+    let move_it = "the API refuses them there today (\"not supported on resources of kind …\"); move it to \
+                   `template { metadata { annotations } }`";
+    assert_eq!(
+        marked(&import),
+        [
+            &format!("misplaced-annotation \"run.googleapis.com/vpc-access-egress\": {move_it}"),
+            &format!("misplaced-annotation \"autoscaling.knative.dev/minScale\": {move_it}"),
+            "unknown-annotation \"run.googleapis.com/vpc-egress\": did you mean `run.googleapis.com/vpc-access-egress`?",
+            "misplaced-annotation \"run.googleapis.com/maxScale\": move it to `metadata { annotations }` of the service",
+            "unknown-field \\\"subnet\\\": did you mean `subnetwork`?",
+        ]
+    );
+    let codes =
+        |template: &str| -> Vec<&str> { older("", template).report.iter().map(|finding| finding.code).collect() };
+    assert_eq!(codes(r#""run.googleapis.com/network-interfaces": "n""#), ["invalid-json"]);
+    assert_eq!(codes(r#""run.googleapis.com/vpc-access-egress": "all-traffic""#), ["egress-without-vpc"]);
+    assert_eq!(
+        codes(r#""run.googleapis.com/vpc-access-connector": "", "autoscaling.knative.dev/maxScale": null"#),
+        [""; 0]
+    );
+}
+
+#[test]
+fn annotations_of_configuration_are_read_like_those_of_a_manifest() {
+    let configuration = |annotations: &str| {
+        let mut import = Import::default();
+        let text = format!(
+            "variable \"subnet\" {{}}\nprovider \"google\" {{\n  project = \"acme\"\n  region = \"us-east1\"\n}}\n\
+             resource \"google_cloud_run_service\" \"x\" {{\n  count = 2\n  name = \"api\"\n  template {{\n    metadata \
+             {{\n      annotations = {annotations}\n    }}\n  }}\n}}\n"
+        );
+        let file = import.sources.add("main.tf", text);
+        import.text(Form::Hcl, file, None);
+        import.complete();
+        import
+    };
+    let import = configuration(
+        r#"{
+        "autoscaling.knative.dev/maxScale"      = 5
+        "run.googleapis.com/vpc-access-egress"  = "all-traffic"
+        "run.googleapis.com/network-interfaces" = jsonencode([{ network = "n", tags = ["a"] }])
+      }"#,
+    );
+    assert_eq!(
+        resources_of(&import)[1],
+        "services {name: api, region: us-east1, template: {scaling: {maxInstanceCount: 5}, vpcAccess: \
+         {networkInterfaces: [{network: n, tags: [a]}], egress: ALL_TRAFFIC}}}"
+    );
+    assert_eq!(import.resources[1].project.as_deref(), Some("acme"));
+    assert!(findings(&import).is_empty(), "{:?}", findings(&import));
+
+    let import = configuration(
+        r#"{
+        "run.googleapis.com/vpc-egress"         = "all-traffic"
+        "run.googleapis.com/network-interfaces" = "[{\"subnetwork\":\"s\",\"tag\":\"a\"}]"
+      }"#,
+    );
+    assert_eq!(
+        marked(&import)[..2],
+        [
+            "unknown-annotation \"run.googleapis.com/vpc-egress\": did you mean `run.googleapis.com/vpc-access-egress`?",
+            "unknown-field \\\"tag\\\": did you mean `tags`?",
+        ]
+    );
+
+    let import = configuration(r#"{ "run.googleapis.com/network-interfaces" = [{ network = "n" }] }"#);
+    assert_eq!(
+        marked(&import)[0],
+        "not-text [{ network = \"n\" }]: write them as JSON: `jsonencode([{ network = …, subnetwork = … }])`"
+    );
+    assert!(
+        import.report[0].message.ends_with("have to be text: Terraform refuses it"),
+        "{}",
+        import.report[0].message
+    );
+}
+
+#[test]
+fn an_annotation_that_cannot_be_known_makes_no_other_mistake() {
+    let mut import = Import::default();
+    let text = r#"
+variable "subnet" {}
+resource "google_cloud_run_service" "x" {
+  name     = "api"
+  location = "us-east1"
+  template {
+    metadata {
+      annotations = {
+        "run.googleapis.com/vpc-access-egress"  = "all-traffic"
+        "run.googleapis.com/network-interfaces" = jsonencode([{ subnetwork = var.subnet }])
+      }
+    }
+  }
+}
+"#;
+    let file = import.sources.add("main.tf", text);
+    import.text(Form::Hcl, file, None);
+    import.complete();
+    assert_eq!(resources_of(&import), ["services {name: api, region: us-east1}"]);
+    assert_eq!(
+        findings(&import)[1..],
+        ["not-known: `template[0].metadata[0].annotations[\"run.googleapis.com/network-interfaces\"]` of \
+          google_cloud_run_service.x is not known (`var.subnet` has no value): it is left out"]
+    );
 }
 
 #[test]
