@@ -411,6 +411,13 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Says that what a command takes away from what no command has made is still described elsewhere.
+    pub fn not_cleared(&mut self, place: Place) {
+        let message = "no command makes what this changes: what is taken away here stays in what else describes it";
+        let help = "take it out of the scenario that `egressim import` prints";
+        self.import.push(Diagnostic::warning("not-cleared", message).at(place).help(help));
+    }
+
     /// Says that something else may describe what a command deletes.
     pub fn not_deleted(&mut self, kind: Kind, name: &Arg) {
         if self.around.tolerant {

@@ -12,6 +12,7 @@ pub(super) fn rule(call: &mut Call<'_>, verb: &str) {
     for name in &command.arguments {
         match verb {
             "create" => {
+                call.project.partial = false;
                 let mut node = call.named(name, None);
                 match command.value("network") {
                     Some(network) => {
@@ -38,6 +39,7 @@ pub(super) fn rule(call: &mut Call<'_>, verb: &str) {
             }
             "update" => {
                 let Some(index) = call.existing(Kind::Firewall, name, None) else { continue };
+                call.project.partial = !call.project.entries[index].created;
                 call.edit(index, |call, node| {
                     let denies = node.get("denied").is_some();
                     call.exclusive("allow", "rules");
@@ -124,7 +126,9 @@ fn fields(call: &mut Call<'_>, node: &mut Node) {
         let Some(given) = command.flag(flag) else { continue };
         // An empty list takes the field away.
         if given.value.as_ref().is_none_or(|value| value.text.is_empty()) {
-            node.take(field);
+            if node.take(field).is_none() && call.project.partial {
+                call.not_cleared(given.place);
+            }
         } else if !flag.ends_with("-ranges") {
             call.put_names(node, flag, field);
         } else if let Some(place) = call.lacks_all(flag) {

@@ -308,6 +308,11 @@ impl Command {
         self.flags.iter().rfind(|flag| flag.name == name)
     }
 
+    /// The switches that take something away.
+    pub fn clears(&self) -> impl Iterator<Item = &Flag> {
+        self.flags.iter().filter(|flag| flag.on && flag.name.starts_with("clear-"))
+    }
+
     /// All flags of this name, for those that may be repeated.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Flag> {
         self.flags.iter().filter(move |flag| flag.name == name)

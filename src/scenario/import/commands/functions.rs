@@ -23,6 +23,7 @@ pub(super) fn run(call: &mut Call<'_>, verb: &str) {
     if verb == "delete" {
         return call.delete(Kind::Function, name, region);
     }
+    call.project.partial = false;
     let scope = call.scope(Some(name), region);
     match call.project.find(Kind::Function, name.name(), &scope) {
         Some(index) => call.edit(index, |call, node| fields(call, node, region)),

@@ -102,6 +102,9 @@ pub(super) fn gateway(call: &mut Call<'_>, verb: &str) {
             conflicts(call, verb);
         }
         let made = call.project.entries[router].created;
+        for flag in command.clears().filter(|_| !made) {
+            call.not_cleared(flag.place);
+        }
         call.edit(router, |call, node| {
             let nats = call.list_mut(node, "nats", name.place);
             let at = position(nats, &name.text);

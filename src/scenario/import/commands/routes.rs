@@ -109,7 +109,7 @@ fn delete_route(call: &mut Call<'_>, name: &Arg) {
     let Some(network) = network else { return call.delete(Kind::Route, name, None) };
     let mut of = Arg::new(name.place);
     of.push(&network, name.place.start, name.place.end);
-    let Some(index) = call.existing(Kind::Network, &of, None) else { return };
+    let Some(index) = call.part(Kind::Network, &of, None) else { return };
     call.edit(index, |call, node| {
         let value = call.word(name.place, "true");
         node.put("deleteDefaultRoutesOnCreate", value);

@@ -196,6 +196,9 @@ pub(super) fn give(node: &mut Node, key: &str, mut value: Node) {
 pub(super) fn or_default(call: &mut Call<'_>, node: &mut Node, flag: &str, field: &str) {
     if call.command.value(flag).is_some_and(|value| value.text == "default") {
         node.take(field);
+        if let Some(given) = call.command.flag(flag).filter(|_| call.project.partial) {
+            call.not_cleared(given.place);
+        }
     } else {
         call.put(node, flag, field);
     }
@@ -240,7 +243,7 @@ fn vpc_access(call: &mut Call<'_>, access: &mut Node, region: Option<&Arg>) {
             access.take("egress");
             clears = Some(flag.place);
             if call.project.partial {
-                cleared_elsewhere(call, flag.place);
+                call.not_cleared(flag.place);
             }
         }
     }
@@ -300,13 +303,6 @@ fn vpc_access(call: &mut Call<'_>, access: &mut Node, region: Option<&Arg>) {
     }
 }
 
-/// What a command takes away from what no command has made is still described elsewhere.
-fn cleared_elsewhere(call: &mut Call<'_>, place: Place) {
-    let message = "no command makes this workload: what this takes away stays in what else describes it";
-    let help = "take it out of the scenario that `egressim import` prints";
-    call.import.push(Diagnostic::warning("not-cleared", message).at(place).help(help));
-}
-
 /// The one network interface, to change it.
 fn interface(call: &mut Call<'_>, access: &mut Node, place: Place) -> Node {
     let known = access.take("networkInterfaces");
@@ -323,7 +319,7 @@ fn tags(call: &mut Call<'_>, access: &mut Node) {
         return;
     };
     if clears && call.project.partial {
-        cleared_elsewhere(call, flag.place);
+        call.not_cleared(flag.place);
     }
     if access.get("networkInterfaces").is_none() && (clears || !call.project.partial) {
         if !clears && access.get("connector").is_none() {
