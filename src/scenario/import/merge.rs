@@ -472,6 +472,12 @@ impl Union<'_> {
         };
         match (texts(items), texts(&more)) {
             (Some(one), Some(other)) if one == other => {}
+            // What a change does not say of the one interface stays as it is.
+            _ if self.change && field == "networkInterfaces" && (items.len(), more.len()) == (1, 1) => {
+                for (item, other) in items.iter_mut().zip(more) {
+                    self.node(item, other, field);
+                }
+            }
             _ if self.change => *items = more,
             (Some(one), Some(other)) => {
                 let join = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(", ");

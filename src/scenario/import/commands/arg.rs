@@ -46,6 +46,33 @@ impl Arg {
         self.text.push_str(text);
     }
 
+    /// Takes words in capitals for variables: `SUBNET_NAME` is `${SUBNET_NAME}`.
+    pub fn fill(&mut self) {
+        let capitals = |word: &str| {
+            word.len() > 2
+                && !matches!(word, "ALL" | "LATEST")
+                && word.starts_with(|c: char| c.is_ascii_uppercase())
+                && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        let separators = ['/', ',', ':', '='];
+        if self.is_unknown() || !self.text.split(separators).any(capitals) {
+            return;
+        }
+        let mut filled = Arg::new(self.place);
+        let mut at = 0;
+        for word in self.text.split_inclusive(separators) {
+            let bare = word.trim_end_matches(separators);
+            let place = self.place_of(at..at + word.len());
+            if capitals(bare) {
+                filled.push(&format!("${{{bare}}}{}", &word[bare.len()..]), place.start, place.end);
+            } else {
+                filled.push(word, place.start, place.end);
+            }
+            at += word.len();
+        }
+        *self = filled;
+    }
+
     /// Whether a part of it has no value in the script.
     pub fn is_unknown(&self) -> bool {
         self.text.contains("${")

@@ -151,22 +151,23 @@ impl<'a> Call<'a> {
 
     /// Whether a value is known; a note if it is not.
     pub fn is_given(&mut self, value: &Arg, flag: &str) -> bool {
+        self.is_known(value, flag, true)
+    }
+
+    /// The same of the whole value, or of one of several items.
+    fn is_known(&mut self, value: &Arg, flag: &str, whole: bool) -> bool {
         if value.is_unknown() {
             let from = value.text.find("${").unwrap_or(0);
             let to = value.text[from..].find('}').map_or(value.text.len(), |at| from + at + 1);
             let variable = &value.text[from..to];
-            let variable = if variable.starts_with("${output-") {
-                "what another command prints".into()
+            let what = if variable.starts_with("${output-") {
+                "what this stands for".into()
             } else {
-                format!("`{}`", shorten(variable))
+                format!("the value of `{}`", shorten(variable))
             };
-            self.import.push(
-                Diagnostic::note(
-                    "value-unknown",
-                    format!("the value of {variable} is not in the scripts: --{flag} is left out"),
-                )
-                .at(value.place),
-            );
+            let left = if whole { format!("--{flag} is") } else { format!("this item of --{flag} is") };
+            let message = format!("{what} is not in the scripts: {left} left out");
+            self.import.push(Diagnostic::note("value-unknown", message).at(value.place));
             return false;
         }
         true
@@ -214,13 +215,45 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Puts a list of names into a field; they may hold variables.
+    pub fn put_names(&mut self, node: &mut Node, flag: &str, field: &str) {
+        let command = self.command;
+        let Some(given) = command.flag(flag) else { return };
+        let items: Vec<Arg> = command.all(flag).filter_map(|given| given.value.as_ref()).flat_map(Arg::items).collect();
+        let place = given.value.as_ref().map_or(given.place, |value| value.place);
+        let list = self.list(place, &items);
+        node.put(field, list);
+    }
+
+    /// Whether a list flag has items, none of which is in the scripts.
+    pub fn lacks_all(&mut self, flag: &str) -> Option<Place> {
+        let place = self.command.value(flag)?.place;
+        let items = self.command.all(flag).filter_map(|given| given.value.as_ref()).flat_map(Arg::items);
+        let (given, unknown) =
+            items.fold((0, 0), |(given, unknown), item| (given + 1, unknown + usize::from(item.is_unknown())));
+        (given > 0 && given == unknown).then_some(place)
+    }
+
+    /// Says that a rule is switched off: without what is not known of it, it would be about everything.
+    pub fn switch_off(&mut self, node: &mut Node, flag: &str, place: Place) {
+        let message = format!(
+            "--{flag} is not in the scripts, and without it this rule would be about everything: it is switched off"
+        );
+        let help = "put the value in before the import, such as with `envsubst < file`";
+        self.import.push(Diagnostic::warning("rule-unknown", message).at(place).help(help));
+        let value = self.word(place, "true");
+        node.put("disabled", value);
+    }
+
     /// The items of a list flag, which may be given several times.
     pub fn items(&mut self, flag: &str) -> Vec<Arg> {
         let command = self.command;
         let mut items = Vec::new();
         for value in command.all(flag).filter_map(|given| given.value.as_ref()) {
-            for item in value.items() {
-                if self.is_given(&item, flag) {
+            let given = value.items();
+            let whole = given.len() == 1;
+            for item in given {
+                if self.is_known(&item, flag, whole) {
                     items.push(item);
                 }
             }
@@ -260,7 +293,8 @@ impl<'a> Call<'a> {
         if let Some(index) = self.project.find(kind, &bare, &scope) {
             return Found::There(index);
         }
-        if name.is_unknown() || bare.is_empty() || self.project.is_missed(kind, &bare) {
+        let unnamed = self.project.unnamed.contains(&kind);
+        if name.is_unknown() || bare.is_empty() || unnamed || self.project.is_missed(kind, &bare) {
             return Found::Presumed;
         }
         let here = self.project_of(None);
@@ -308,6 +342,9 @@ impl<'a> Call<'a> {
     pub fn create(&mut self, kind: Kind, name: &Arg, region: Option<&Arg>, node: Node) -> (usize, bool) {
         let scope = self.scope(Some(name), region);
         let bare = name.name().to_owned();
+        if name.is_unknown() {
+            self.project.unnamed.insert(kind);
+        }
         if let Some(index) = self.project.find(kind, &bare, &scope) {
             let entry = &self.project.entries[index];
             let (before, created) = (entry.place, entry.created);
@@ -339,8 +376,16 @@ impl<'a> Call<'a> {
         (self.project.add(kind, &bare, scope, node, name.place, true), true)
     }
 
-    /// What a command changes: what exists, or a part of what was there before. `None` if it cannot be there.
+    /// What a command changes: what exists, or what was there before. `None` if it cannot be there.
     pub fn existing(&mut self, kind: Kind, name: &Arg, region: Option<&Arg>) -> Option<usize> {
+        let index = self.part(kind, name, region)?;
+        let entry = &mut self.project.entries[index];
+        entry.change = !entry.created;
+        Some(index)
+    }
+
+    /// What a command adds something to: what exists, or a part of what was there before.
+    pub fn part(&mut self, kind: Kind, name: &Arg, region: Option<&Arg>) -> Option<usize> {
         match self.refer(kind, name, region, None) {
             Found::There(index) => Some(index),
             // In a script that asks whether it is there, it is not.
@@ -359,9 +404,34 @@ impl<'a> Call<'a> {
 
     /// Deletes by name.
     pub fn delete(&mut self, kind: Kind, name: &Arg, region: Option<&Arg>) {
-        if let Found::There(index) = self.refer(kind, name, region, None) {
-            self.project.delete(index, self.command.place);
+        match self.refer(kind, name, region, None) {
+            Found::There(index) => self.project.delete(index, self.command.place),
+            Found::Presumed => self.not_deleted(kind, name),
+            Found::Missing => {}
         }
+    }
+
+    /// Says that what a command takes away from what no command has made is still described elsewhere.
+    pub fn not_cleared(&mut self, place: Place) {
+        let message = "no command makes what this changes: what is taken away here stays in what else describes it";
+        let help = "take it out of the scenario that `egressim import` prints";
+        self.import.push(Diagnostic::warning("not-cleared", message).at(place).help(help));
+    }
+
+    /// Says that something else may describe what a command deletes.
+    pub fn not_deleted(&mut self, kind: Kind, name: &Arg) {
+        if self.around.tolerant {
+            return;
+        }
+        let word = kind.word();
+        let message = if name.is_unknown() {
+            format!("which {word} this deletes is not in the scripts: none is taken away")
+        } else {
+            let name = shorten(name.name());
+            format!("no command creates the {word} `{name}`: it is not taken away from what there is without them")
+        };
+        let help = "leave it out of the scenario that `egressim import` prints, if it is there";
+        self.import.push(Diagnostic::warning("not-deleted", message).at(name.place).help(help));
     }
 
     /// Changes a resource.

@@ -12,6 +12,7 @@ pub(super) fn rule(call: &mut Call<'_>, verb: &str) {
     for name in &command.arguments {
         match verb {
             "create" => {
+                call.project.partial = false;
                 let mut node = call.named(name, None);
                 match command.value("network") {
                     Some(network) => {
@@ -38,6 +39,7 @@ pub(super) fn rule(call: &mut Call<'_>, verb: &str) {
             }
             "update" => {
                 let Some(index) = call.existing(Kind::Firewall, name, None) else { continue };
+                call.project.partial = !call.project.entries[index].created;
                 call.edit(index, |call, node| {
                     let denies = node.get("denied").is_some();
                     call.exclusive("allow", "rules");
@@ -81,6 +83,13 @@ fn action(call: &mut Call<'_>, node: &mut Node) {
 /// `tcp:80,tcp:8000-9000,udp,icmp` or `all`.
 fn protocols(call: &mut Call<'_>, node: &mut Node, flag: &str, field: &str, place: Place) {
     let mut list = Vec::new();
+    if let Some(place) = call.lacks_all(flag) {
+        call.switch_off(node, flag, place);
+        let mut all = call.mapping(place);
+        let word = call.word(place, "all");
+        all.put("IPProtocol", word);
+        list.push(all);
+    }
     for item in call.items(flag) {
         list.push(protocol(call, &item, "IPProtocol"));
     }
@@ -105,6 +114,7 @@ pub(super) fn protocol(call: &mut Call<'_>, item: &Arg, field: &'static str) -> 
 fn fields(call: &mut Call<'_>, node: &mut Node) {
     let command = call.command;
     call.put(node, "priority", "priority");
+    let mut unknown = None;
     for (flag, field) in [
         ("source-ranges", "sourceRanges"),
         ("destination-ranges", "destinationRanges"),
@@ -116,12 +126,21 @@ fn fields(call: &mut Call<'_>, node: &mut Node) {
         let Some(given) = command.flag(flag) else { continue };
         // An empty list takes the field away.
         if given.value.as_ref().is_none_or(|value| value.text.is_empty()) {
-            node.take(field);
+            if node.take(field).is_none() && call.project.partial {
+                call.not_cleared(given.place);
+            }
+        } else if !flag.ends_with("-ranges") {
+            call.put_names(node, flag, field);
+        } else if let Some(place) = call.lacks_all(flag) {
+            unknown = Some((flag, place));
         } else {
             call.put_list(node, flag, field);
         }
     }
     call.put_switch(node, "disabled", "disabled");
+    if let Some((flag, place)) = unknown {
+        call.switch_off(node, flag, place);
+    }
     if let Some(flag) = command.flag("enable-logging") {
         let value = call.word(flag.place, flag.on);
         call.child(node, "logConfig", flag.place).put("enable", value);

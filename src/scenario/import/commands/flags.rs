@@ -11,6 +11,48 @@ use super::table::{COMMANDS, GLOBAL, SHARED};
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::tree::shorten;
 
+/// Flags whose values are names, ranges or addresses, which have no capital letters.
+const FILLED: &[&str] = &[
+    "network",
+    "subnet",
+    "region",
+    "zone",
+    "project",
+    "range",
+    "router",
+    "nat",
+    "vpc-connector",
+    "subnet-project",
+    "secondary-range",
+    "nat-external-ip-pool",
+    "nat-external-drain-ip-pool",
+    "nat-custom-subnet-ip-ranges",
+    "addresses",
+    "destination-range",
+    "destination-ranges",
+    "source-ranges",
+    "source-range",
+    "target-tags",
+    "source-tags",
+    "tags",
+    "network-tags",
+    "peer-network",
+    "peer-project",
+    "ranges",
+    "next-hop-instance",
+    "next-hop-instance-zone",
+    "next-hop-address",
+    "next-hop-ilb",
+    "next-hop-ilb-ip",
+    "firewall-policy",
+    "dest-ip-ranges",
+    "src-ip-ranges",
+    "service-account",
+    "direct-vpc-network",
+    "direct-vpc-subnet",
+    "source-nat-active-ips",
+];
+
 /// What is known about a command.
 #[derive(Debug)]
 pub(super) struct Spec {
@@ -182,7 +224,18 @@ impl Command {
             command.flags.push(Flag { name, place: name_place, value, on });
         }
         command.count_arguments(report);
+        command.placeholders();
         command
+    }
+
+    /// What guides write in capitals is put in by the reader: names of Google's have none.
+    fn placeholders(&mut self) {
+        if self.spec.path.starts_with("config") {
+            return;
+        }
+        self.arguments.iter_mut().for_each(Arg::fill);
+        let filled = self.flags.iter_mut().filter(|flag| FILLED.contains(&flag.name));
+        filled.filter_map(|flag| flag.value.as_mut()).for_each(Arg::fill);
     }
 
     fn count_arguments(&mut self, report: &mut Vec<Diagnostic>) {
@@ -196,6 +249,12 @@ impl Command {
         }
         if !several && self.arguments.len() > wanted.len() {
             let extra = &self.arguments[wanted.len()];
+            // It may stand for anything, or for nothing.
+            if extra.is_unknown() {
+                let message = "what this stands for is not in the scripts: it is left out";
+                report.push(Diagnostic::note("value-unknown", message).at(extra.place));
+                return self.arguments.truncate(wanted.len());
+            }
             // What follows an equals sign may be a secret that lost its flag.
             let shown = extra.text.split('=').next().unwrap_or("");
             let message = format!("unrecognized arguments: {}", shorten(shown));
@@ -247,6 +306,11 @@ impl Command {
     /// The last flag of this name.
     pub fn flag(&self, name: &str) -> Option<&Flag> {
         self.flags.iter().rfind(|flag| flag.name == name)
+    }
+
+    /// The switches that take something away.
+    pub fn clears(&self) -> impl Iterator<Item = &Flag> {
+        self.flags.iter().filter(|flag| flag.on && flag.name.starts_with("clear-"))
     }
 
     /// All flags of this name, for those that may be repeated.

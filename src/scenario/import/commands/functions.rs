@@ -10,11 +10,20 @@ use crate::scenario::tree::Node;
 pub(super) fn run(call: &mut Call<'_>, verb: &str) {
     let command = call.command;
     let Some(name) = command.arguments.first() else { return };
-    let region = call.region(Some(name), "functions/region");
+    // The property has a default (googlecloudsdk/core/properties.py).
+    let asked = command.flag("region").is_some() || name.in_path("locations").is_some();
+    let region = if asked || call.project.defaults.contains_key("functions/region") {
+        call.region(Some(name), "functions/region")
+    } else {
+        let mut region = Arg::new(command.place);
+        region.push("us-central1", command.place.start, command.place.end);
+        Some(region)
+    };
     let region = region.as_ref();
     if verb == "delete" {
         return call.delete(Kind::Function, name, region);
     }
+    call.project.partial = false;
     let scope = call.scope(Some(name), region);
     match call.project.find(Kind::Function, name.name(), &scope) {
         Some(index) => call.edit(index, |call, node| fields(call, node, region)),
@@ -103,7 +112,7 @@ fn interface(call: &mut Call<'_>, config: &mut Node, region: Option<&Arg>) {
     }
     for flag in ["network-tags", "direct-vpc-tags"] {
         if command.flag(flag).is_some() {
-            call.put_list(&mut interface, flag, "tags");
+            call.put_names(&mut interface, flag, "tags");
         }
     }
     let list = call.import.build.list(place, vec![interface]);

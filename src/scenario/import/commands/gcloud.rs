@@ -48,6 +48,17 @@ const HARMLESS: &[&str] = &[
     "policy-intelligence",
 ];
 
+/// Commands that may change how packets leave, and that are not read.
+const NEEDED: &[&[&str]] = &[
+    &["compute", "firewall-policies"],
+    &["compute", "vpn-tunnels"],
+    &["compute", "forwarding-rules"],
+    &["compute", "interconnects", "attachments"],
+    &["network-connectivity", "internal-ranges"],
+    &["resource-manager", "org-policies"],
+    &["org-policies"],
+];
+
 /// Verbs, and beginnings of verbs, that only look or that only say who may.
 const READS: &[&str] = &[
     "describe",
@@ -55,6 +66,7 @@ const READS: &[&str] = &[
     "get",
     "search",
     "read",
+    "access",
     "tail",
     "ssh",
     "scp",
@@ -76,7 +88,7 @@ const READS: &[&str] = &[
 const CHANGES: &[&str] = &[
     "create", "delete", "update", "deploy", "replace", "set", "unset", "add", "remove", "submit", "enable", "disable",
     "connect", "import", "start", "stop", "reset", "patch", "apply", "push", "run", "execute", "move", "resize",
-    "attach", "detach", "cancel", "insert", "publish", "upload", "cp", "rm", "mb", "access",
+    "attach", "detach", "cancel", "insert", "publish", "upload", "cp", "rm", "mb",
 ];
 
 /// Carries out a command; whether it changes anything.
@@ -141,6 +153,18 @@ fn other(words: &[(usize, &Arg)], import: &mut Import) -> bool {
     let is = |verbs: &[&str], word: &str| {
         verbs.iter().any(|verb| word == *verb || word.strip_prefix(verb).is_some_and(|rest| rest.starts_with('-')))
     };
+    if let Some(needed) = NEEDED.iter().find(|needed| names.starts_with(needed)) {
+        let verbs: Vec<&str> = names[needed.len()..].iter().copied().take(2).collect();
+        if !verbs.is_empty() && !verbs.iter().any(|verb| is(READS, verb)) {
+            let groups = ["rules", "associations"];
+            let count = needed.len() + 1 + usize::from(groups.contains(&verbs[0]) && verbs.len() > 1);
+            let name = shorten(&names[..count].join(" "));
+            let message = format!("`gcloud {name}` may change how packets leave, and is not read");
+            let help = "import an export of what it makes, too, or describe it in the scenario";
+            import.push(Diagnostic::warning("not-read", message).at(group.place).help(help));
+        }
+        return false;
+    }
     if HARMLESS.contains(&&*group.text) || group.text.contains("${") {
         return false;
     }

@@ -83,7 +83,7 @@ fn create(call: &mut Call<'_>, name: &Arg, zone: Option<&Arg>, region: Option<&A
     node.put("networkInterfaces", list);
     if let Some(flag) = command.flag("tags") {
         let mut tags = call.mapping(flag.place);
-        call.put_list(&mut tags, "tags", "items");
+        call.put_names(&mut tags, "tags", "items");
         node.put("tags", tags);
     }
     call.put_switch(&mut node, "can-ip-forward", "canIpForward");

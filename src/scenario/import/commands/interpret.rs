@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::arg::{Arg, LONGEST};
+use super::arithmetic::{self, test};
 use super::gcloud;
 use super::project::Project;
-use super::shell::{Part, Simple, Statement, Word};
+use super::shell::{Branch, Chain, Part, Simple, Statement, Word};
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::{Import, secrets};
 
@@ -40,8 +41,32 @@ pub(super) struct Shell {
     unnamed: usize,
     /// Constructs whose condition was told to be taken as met.
     told: HashSet<Place>,
+    /// The construct of unknown outcome that what runs now is in.
+    guard: Option<Place>,
+    /// The script goes on if what runs now fails.
+    tolerant: bool,
+    /// How the last command ended.
+    status: Status,
+    /// Variables that such a construct may have set, and which one.
+    doubtful: HashMap<Box<str>, Place>,
+    /// Those of them that the current command has used.
+    doubts: Vec<Place>,
+    /// What the variables held before a subshell set them.
+    journals: Vec<Vec<(Box<str>, Option<Vec<String>>)>>,
     /// Values that nobody should see.
     pub secrets: Vec<Place>,
+}
+
+/// How a command ended, as far as the script itself says.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// It ran, and the scripts are read as if that had worked.
+    #[default]
+    Ran,
+    True,
+    False,
+    /// A test of what is not in the scripts.
+    Unknown(Place),
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +96,66 @@ impl Shell {
                 Statement::Function { name, body, place } => {
                     self.functions.insert(name.clone(), Function { body: body.clone(), place: *place, called: false });
                 }
+                Statement::If { branches, otherwise, place } => {
+                    self.branches(branches, otherwise, *place, project, import);
+                }
+            }
+        }
+    }
+
+    /// Runs the branch whose condition holds, or all that may be the one.
+    fn branches(
+        &mut self,
+        branches: &[Branch],
+        otherwise: &[Statement],
+        place: Place,
+        project: &mut Project,
+        import: &mut Import,
+    ) {
+        let before = (self.guard, self.tolerant);
+        for branch in branches {
+            self.status = Status::Ran;
+            self.run(&branch.condition, project, import);
+            match self.status {
+                Status::False => continue,
+                Status::True => {
+                    self.run(&branch.body, project, import);
+                    (self.guard, self.tolerant) = before;
+                    self.status = Status::Ran;
+                    return;
+                }
+                Status::Ran | Status::Unknown(_) => {
+                    (self.guard, self.tolerant) = (Some(place), true);
+                    self.run(&branch.body, project, import);
+                }
+            }
+        }
+        self.run(otherwise, project, import);
+        (self.guard, self.tolerant) = before;
+        self.status = Status::Ran;
+    }
+
+    /// Gives a variable its values.
+    fn set(&mut self, name: &str, values: Vec<String>) {
+        match self.guard {
+            Some(guard) => drop(self.doubtful.insert(name.into(), guard)),
+            None => match self.doubts.last() {
+                Some(doubt) => drop(self.doubtful.insert(name.into(), *doubt)),
+                None => drop(self.doubtful.remove(name)),
+            },
+        }
+        let before = self.variables.insert(name.into(), values);
+        if let Some(journal) = self.journals.last_mut() {
+            journal.push((name.into(), before));
+        }
+    }
+
+    /// Tells tests on whose outcome depends what a command does.
+    fn tell_doubts(&mut self, import: &mut Import) {
+        let message = "whether this runs cannot be known: its commands are read as if they ran once";
+        for guard in self.guard.into_iter().chain(std::mem::take(&mut self.doubts)) {
+            if self.told.insert(guard) {
+                import.push(Diagnostic::note("condition-unknown", message).at(guard));
             }
         }
     }
@@ -110,6 +195,7 @@ impl Shell {
         project: &mut Project,
         import: &mut Import,
     ) {
+        let doubts = std::mem::take(&mut self.doubts);
         let mut values = Vec::new();
         for item in items {
             match item.literal().and_then(braces) {
@@ -131,7 +217,8 @@ impl Shell {
                 );
             }
             values.truncate(1);
-            if values.is_empty() {
+            if values.first().is_none_or(|value| value.starts_with("${output-")) {
+                values.clear();
                 values.push(format!("${{{}}}", if name.is_empty() { "item" } else { name }));
             }
         }
@@ -141,20 +228,52 @@ impl Shell {
             if self.repeated > MOST_REPEATED {
                 break;
             }
-            self.variables.insert(name.into(), vec![value]);
+            self.set(name, vec![value]);
             self.run(body, project, import);
         }
         self.depth -= 1;
+        self.doubts = doubts;
     }
 
     fn command(&mut self, simple: &Simple, project: &mut Project, import: &mut Import) {
+        let before = (self.guard, self.tolerant, self.status);
+        match (simple.chain, self.status) {
+            (Chain::And, Status::False) | (Chain::Or, Status::True) => return,
+            (Chain::And | Chain::Or, Status::Unknown(place)) => self.guard = Some(place),
+            _ => {}
+        }
+        self.guard = simple.guard.or(self.guard);
+        self.tolerant |= simple.tolerant || self.guard.is_some();
+        self.status = Status::Ran;
+        let doubts = std::mem::take(&mut self.doubts);
+        self.carry_out(simple, project, import);
+        self.doubts = doubts;
+        if simple.negated {
+            self.status = match self.status {
+                Status::True => Status::False,
+                Status::False => Status::True,
+                other => other,
+            };
+        }
+        // Of a test that is not known and another, the other may decide.
+        self.status = match (simple.chain, before.2, self.status) {
+            (Chain::And, Status::Unknown(_), Status::False) | (Chain::Or, Status::Unknown(_), Status::True) => {
+                self.status
+            }
+            (Chain::And | Chain::Or, unknown @ Status::Unknown(_), _) => unknown,
+            (.., status) => status,
+        };
+        (self.guard, self.tolerant) = (before.0, before.1);
+    }
+
+    fn carry_out(&mut self, simple: &Simple, project: &mut Project, import: &mut Import) {
         for (name, adds, items) in &simple.arrays {
             let mut values = if *adds { self.variables.remove(name).unwrap_or_default() } else { Vec::new() };
             for item in items {
                 values.extend(self.expand(item, project, import).into_iter().map(|arg| arg.text));
                 values.truncate(MOST_ITEMS);
             }
-            self.variables.insert(name.clone(), values);
+            self.set(name, values);
         }
         let mut words = simple.words.as_slice();
         while let Some((word, rest)) = words.split_first()
@@ -163,6 +282,8 @@ impl Shell {
             self.assign(name, adds, word, project, import);
             words = rest;
         }
+        let opening = words.first().and_then(Word::literal);
+        let whole = matches!(opening, Some("[[" | "let"));
         let mut args = Vec::new();
         let declares = matches!(
             words.first().and_then(Word::literal),
@@ -173,7 +294,11 @@ impl Shell {
                 self.assign(name, adds, word, project, import);
                 continue;
             }
-            args.extend(self.expand(word, project, import));
+            if whole {
+                args.push(self.join(word, project, import));
+            } else {
+                args.extend(self.expand(word, project, import));
+            }
             args.truncate(MOST_ITEMS * 4);
         }
         let document = simple.document.as_ref().map(|document| self.join(document, project, import));
@@ -194,6 +319,23 @@ impl Shell {
         if wraps(&args) {
             args.drain(..wrapped);
         }
+        // A name for each line that is piped in: nobody knows how many.
+        if args.first().is_some_and(|arg| arg.text == "xargs")
+            && let Some(at) = args.iter().position(|arg| arg.text == "gcloud")
+        {
+            let mut item = Arg::new(args[0].place);
+            item.push("${item}", item.place.start, item.place.end);
+            args.drain(..at);
+            let before = args.len();
+            for arg in args.iter_mut().filter(|arg| arg.text == "{}" || arg.text == "%") {
+                let place = arg.place;
+                *arg = Arg::new(place);
+                arg.push("${item}", place.start, place.end);
+            }
+            if !args[..before].iter().any(|arg| arg.text == "${item}") {
+                args.push(item);
+            }
+        }
         let Some(first) = args.first() else { return };
         let place = first.place;
         let input = document.clone().or_else(|| self.input.take());
@@ -202,18 +344,10 @@ impl Shell {
         match name {
             "gcloud" => {
                 self.hide(&args);
-                let around = gcloud::Around {
-                    files: &self.files,
-                    input: input.as_ref(),
-                    tolerant: simple.tolerant || simple.guard.is_some(),
-                };
+                let around = gcloud::Around { files: &self.files, input: input.as_ref(), tolerant: self.tolerant };
                 let changes = gcloud::run(&args, &around, project, import);
-                if let Some(guard) = simple.guard
-                    && changes
-                    && self.told.insert(guard)
-                {
-                    let message = "whether this runs cannot be known: its commands are read as if they ran once";
-                    import.push(Diagnostic::note("condition-unknown", message).at(guard));
+                if changes {
+                    self.tell_doubts(import);
                 }
             }
             "cat" | "tee" => {
@@ -236,9 +370,30 @@ impl Shell {
                     import.skip(format!("{} {}", args[0].name(), verb.text), place);
                 }
             }
+            "true" | ":" => self.status = Status::True,
+            "false" => self.status = Status::False,
+            "[" | "[[" | "test" => {
+                self.status = match test(&args) {
+                    Some(true) => Status::True,
+                    Some(false) => Status::False,
+                    None => Status::Unknown(place),
+                };
+            }
+            "let" => {
+                for arg in args.iter().skip(1) {
+                    self.arithmetic(&arg.text);
+                }
+            }
+            "shift" => {
+                let count = args.get(1).and_then(|arg| arg.text.parse().ok()).unwrap_or(1);
+                if let Some(args) = self.positional.last_mut() {
+                    args.drain(..args.len().min(count));
+                }
+            }
             "read" => {
                 for arg in args.iter().skip(1).filter(|arg| !arg.text.starts_with('-')) {
-                    self.variables.remove(&*arg.text);
+                    let value = format!("${{{}}}", arg.text);
+                    self.set(&arg.text, vec![value]);
                 }
             }
             "unset" => {
@@ -258,11 +413,18 @@ impl Shell {
                 );
             }
             name => {
+                // What is left of a test with `&&` in it.
+                if args.last().is_some_and(|arg| arg.text == "]]" || arg.text == "]") {
+                    self.status = Status::Unknown(place);
+                }
                 let Some(function) = self.functions.get_mut(name) else { return };
                 function.called = true;
                 let body = function.body.clone();
                 if self.depth >= DEEPEST_CALL {
                     return;
+                }
+                if !self.doubts.is_empty() && mentions_gcloud(&body, 0) {
+                    self.tell_doubts(import);
                 }
                 self.depth += 1;
                 self.positional.push(args.into_iter().skip(1).map(|arg| arg.text).collect());
@@ -308,7 +470,7 @@ impl Shell {
         if text.len() > LONGEST_VALUE || (text.starts_with("${output-") && text.find('}') == Some(text.len() - 1)) {
             text = format!("${{{name}}}");
         }
-        self.variables.insert(name.into(), vec![text]);
+        self.set(name, vec![text]);
     }
 
     /// A word as one argument, whatever blanks it holds.
@@ -334,7 +496,12 @@ impl Shell {
                     any = true;
                     continue;
                 }
-                Part::Variable { name, default, assigns, quoted, start, end } => {
+                Part::Variable { name, default: Some(other), instead: true, quoted, start, end, .. } => {
+                    let place = Place { start: *start, end: *end, ..word.place };
+                    let values = self.instead(name, other, place, project, import);
+                    (values, *quoted || !splits, *start, *end)
+                }
+                Part::Variable { name, default, assigns, quoted, start, end, .. } => {
                     let values = self.variable(name, default.as_deref(), *assigns, project, import);
                     (values, *quoted || !splits, *start, *end)
                 }
@@ -342,10 +509,11 @@ impl Shell {
                     let value = self.substitute(inside.as_deref(), project, import);
                     (vec![value], true, *start, *end)
                 }
-                Part::Unknown { start, end } => {
-                    self.unnamed += 1;
-                    (vec![format!("${{output-{}}}", self.unnamed)], true, *start, *end)
+                Part::Arithmetic { text, start, end } => {
+                    let value = self.arithmetic(text).unwrap_or_else(|| self.unknown());
+                    (vec![value], true, *start, *end)
                 }
+                Part::Unknown { start, end } => (vec![self.unknown()], true, *start, *end),
             };
             if current.text.len() > LONGEST || self.expanded > MOST_EXPANDED || args.len() > MOST_ITEMS {
                 continue;
@@ -401,6 +569,7 @@ impl Shell {
                 return vec![args.get(number - 1).cloned().unwrap_or_default()];
             }
         }
+        self.doubts.extend(self.doubtful.get(plain).copied());
         if let Some(values) = self.variables.get(plain) {
             let empty = values.iter().all(String::is_empty);
             if !(empty && default.is_some()) {
@@ -414,7 +583,7 @@ impl Shell {
         if let Some(default) = default {
             let value = self.join(default, project, import).text;
             if assigns && value.len() <= LONGEST_VALUE {
-                self.variables.insert(plain.into(), vec![value.clone()]);
+                self.set(plain, vec![value.clone()]);
             }
             return vec![value];
         }
@@ -422,11 +591,56 @@ impl Shell {
         vec![format!("${{{word}}}")]
     }
 
-    /// What `$(…)` gives, as far as the scripts themselves say it.
+    /// `${NAME:+word}`: the word if the variable has a value.
+    fn instead(
+        &mut self,
+        name: &str,
+        other: &Word,
+        place: Place,
+        project: &mut Project,
+        import: &mut Import,
+    ) -> Vec<String> {
+        let values = self.variable(name, None, false, project, import);
+        let given = values.iter().any(|value| !value.is_empty() && !is_unknown(value));
+        if given {
+            return vec![self.join(other, project, import).text];
+        }
+        if values.iter().any(|value| is_unknown(value)) && self.told.insert(place) {
+            let message = format!("whether `{name}` has a value is not in the scripts: what depends on it is left out");
+            import.push(Diagnostic::note("value-unknown", message).at(place));
+        }
+        Vec::new()
+    }
+
+    /// `$((…))`, with what it assigns. A counter that nobody has set begins at nothing.
+    fn arithmetic(&mut self, text: &str) -> Option<String> {
+        let value = |name: &str| match self.variables.get(name).and_then(|values| values.first()) {
+            Some(value) if value.is_empty() => Some(0),
+            Some(value) => value.trim().parse().ok(),
+            None => None,
+        };
+        let (value, assigned) = arithmetic::evaluate(text, value)?;
+        for (name, value) in assigned {
+            self.set(&name, vec![value.to_string()]);
+        }
+        Some(value.to_string())
+    }
+
+    /// A name for a value that is not in the scripts.
+    fn unknown(&mut self) -> String {
+        self.unnamed += 1;
+        format!("${{output-{}}}", self.unnamed)
+    }
+
+    /// What `$(…)` gives, as far as the scripts themselves say it. Its commands are carried out like others.
     fn substitute(&mut self, inside: Option<&[Statement]>, project: &mut Project, import: &mut Import) -> String {
         let mut value = None;
+        let before = (self.status, self.input.take());
+        self.journals.push(Vec::new());
         if let Some([Statement::Command(simple)]) = inside
             && self.expanded <= MOST_EXPANDED
+            && simple.arrays.is_empty()
+            && simple.words.first().is_none_or(|word| assignment(word).is_none())
         {
             let mut args = Vec::new();
             for word in &simple.words {
@@ -438,12 +652,33 @@ impl Shell {
                 Some("echo") if args.len() == 2 => Some(args[1].text.clone()),
                 _ => None,
             };
+            if value.is_none() && self.repeated <= MOST_REPEATED {
+                let document = simple.document.as_ref().map(|document| self.join(document, project, import));
+                let tolerant = self.tolerant;
+                self.tolerant |= simple.tolerant;
+                self.dispatch(args, document, simple, project, import);
+                self.tolerant = tolerant;
+            }
+        } else if let Some(inside) = inside
+            && self.expanded <= MOST_EXPANDED
+        {
+            self.run(inside, project, import);
         }
-        value.filter(|value| value.len() <= LONGEST_VALUE).unwrap_or_else(|| {
-            self.unnamed += 1;
-            format!("${{output-{}}}", self.unnamed)
-        })
+        // A subshell leaves no variables behind.
+        for (name, before) in self.journals.pop().unwrap_or_default().into_iter().rev() {
+            match before {
+                Some(values) => drop(self.variables.insert(name, values)),
+                None => drop(self.variables.remove(&name)),
+            }
+        }
+        (self.status, self.input) = before;
+        value.filter(|value| value.len() <= LONGEST_VALUE).unwrap_or_else(|| self.unknown())
     }
+}
+
+/// Whether nothing of a value is in the scripts.
+fn is_unknown(value: &str) -> bool {
+    value.starts_with("${") && value.find('}') == Some(value.len() - 1)
 }
 
 /// `NAME=` or `NAME+=` at the beginning of a word.
@@ -471,6 +706,10 @@ fn mentions_gcloud(statements: &[Statement], depth: usize) -> bool {
         Statement::Command(simple) => simple.words.iter().any(|word| word.literal() == Some("gcloud")),
         Statement::For { body, .. } | Statement::Function { body, .. } => {
             depth < 32 && mentions_gcloud(body, depth + 1)
+        }
+        Statement::If { branches, otherwise, .. } => {
+            let bodies = branches.iter().flat_map(|branch| [&branch.condition, &branch.body]).chain([otherwise]);
+            depth < 32 && bodies.into_iter().any(|body| mentions_gcloud(body, depth + 1))
         }
     })
 }

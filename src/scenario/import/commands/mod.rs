@@ -11,6 +11,7 @@
 //! ```
 
 mod arg;
+mod arithmetic;
 mod call;
 mod connector;
 mod firewall;
@@ -40,6 +41,7 @@ pub(super) fn read(import: &mut Import, scripts: &[(FileId, Format)]) {
     if scripts.is_empty() {
         return;
     }
+    let told = import.report.len();
     let mut project = project::Project::default();
     let mut shell = interpret::Shell::default();
     for (file, format) in scripts.iter().copied() {
@@ -58,4 +60,13 @@ pub(super) fn read(import: &mut Import, scripts: &[(FileId, Format)]) {
     }
     shell.finish(import);
     project.finish(import);
+    // What stands for an unknown value is nobody's name.
+    for finding in &mut import.report[told..] {
+        for text in std::iter::once(&mut finding.message).chain(&mut finding.help) {
+            while let Some(from) = text.find("${output-") {
+                let Some(to) = text[from..].find('}') else { break };
+                text.replace_range(from..=from + to, "$(…)");
+            }
+        }
+    }
 }

@@ -81,6 +81,9 @@ fn router_of(call: &mut Call<'_>, region: Option<&Arg>) -> Option<usize> {
         return None;
     }
     let router = call.command.value("router")?;
+    if call.command.gcloud().ends_with("create") {
+        return call.part(Kind::Router, router, region);
+    }
     call.existing(Kind::Router, router, region)
 }
 
@@ -99,6 +102,9 @@ pub(super) fn gateway(call: &mut Call<'_>, verb: &str) {
             conflicts(call, verb);
         }
         let made = call.project.entries[router].created;
+        for flag in command.clears().filter(|_| !made) {
+            call.not_cleared(flag.place);
+        }
         call.edit(router, |call, node| {
             let nats = call.list_mut(node, "nats", name.place);
             let at = position(nats, &name.text);
@@ -111,6 +117,7 @@ pub(super) fn gateway(call: &mut Call<'_>, verb: &str) {
                     already(call, name, "NAT gateway", before);
                 }
                 ("update" | "delete", None) if made => missing_gateway(call, name),
+                ("delete", None) => call.not_deleted(Kind::Router, name),
                 ("create" | "update", _) => {
                     let mut nat = match at {
                         Some(at) => std::mem::replace(&mut nats[at], Node::from(Vec::new())),

@@ -179,6 +179,9 @@ fn secondary_ranges(call: &mut Call<'_>, node: &mut Node, flag: &str) {
             call.refuse("invalid-flags", message, item.place, "write `NAME=RANGE`");
             continue;
         };
+        if !call.is_given(&range, flag) {
+            continue;
+        }
         let mut entry = call.mapping(item.place);
         for (field, value) in [("rangeName", &name), ("ipCidrRange", &range)] {
             let value = call.text(value);
@@ -198,7 +201,10 @@ pub(super) fn peering(call: &mut Call<'_>, verb: &str) {
     if verb == "create" && !call.required("peer-network") {
         return;
     }
-    let Some(index) = call.existing(Kind::Network, network, None) else { return };
+    let Some(index) = call.part(Kind::Network, network, None) else { return };
+    if verb != "create" && !call.project.entries[index].created {
+        call.project.entries[index].change = true;
+    }
     call.edit(index, |call, node| {
         let place = name.place;
         let peerings = call.list_mut(node, "peerings", place);
@@ -293,7 +299,7 @@ pub(super) fn service_peering(call: &mut Call<'_>, verb: &str) {
             call.refer(Kind::Address, &range, None, None);
         }
     }
-    let Some(index) = call.existing(Kind::Network, network, None) else { return };
+    let Some(index) = call.part(Kind::Network, network, None) else { return };
     call.edit(index, |call, node| {
         const NAME: &str = "servicenetworking-googleapis-com";
         let place = command.place;

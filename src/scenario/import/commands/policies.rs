@@ -49,6 +49,9 @@ fn policy(call: &mut Call<'_>) -> Option<usize> {
     }
     let name = call.command.value("firewall-policy")?;
     let region = call.command.value("firewall-policy-region").cloned();
+    if call.command.gcloud().ends_with("create") {
+        return call.part(Kind::FirewallPolicy, name, region.as_ref());
+    }
     call.existing(Kind::FirewallPolicy, name, region.as_ref())
 }
 
@@ -86,11 +89,7 @@ fn rule(call: &mut Call<'_>, policy: &mut Node, priority: &Arg, verb: &str) {
     call.put_word(&mut rule, "direction", "direction");
     call.put_switch(&mut rule, "disabled", "disabled");
     call.put_switch(&mut rule, "enable-logging", "enableLogging");
-    for (flag, field) in [("target-service-accounts", "targetServiceAccounts")] {
-        if call.command.flag(flag).is_some() {
-            call.put_list(&mut rule, flag, field);
-        }
-    }
+    call.put_names(&mut rule, "target-service-accounts", "targetServiceAccounts");
     if let Some(tags) = secure_tags(call, "target-secure-tags") {
         rule.put("targetSecureTags", tags);
     }
@@ -108,7 +107,9 @@ fn rule(call: &mut Call<'_>, policy: &mut Node, priority: &Arg, verb: &str) {
             ("src-threat-intelligence", "srcThreatIntelligences"),
             ("dest-threat-intelligence", "destThreatIntelligences"),
         ] {
-            if call.command.flag(flag).is_some() {
+            if let Some(place) = call.lacks_all(flag) {
+                call.switch_off(&mut rule, flag, place);
+            } else if call.command.flag(flag).is_some() {
                 call.put_list(&mut matches, flag, field);
             }
         }
@@ -117,6 +118,9 @@ fn rule(call: &mut Call<'_>, policy: &mut Node, priority: &Arg, verb: &str) {
         }
         if let Some(flag) = call.command.flag("layer4-configs") {
             let place = flag.place;
+            if let Some(place) = call.lacks_all("layer4-configs") {
+                call.switch_off(&mut rule, "layer4-configs", place);
+            }
             let items = call.items("layer4-configs");
             let items = items.iter().map(|item| protocol(call, item, "ipProtocol")).collect();
             let list = call.import.build.list(place, items);

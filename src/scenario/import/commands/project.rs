@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub place: Place,
     /// A command created it, as opposed to changing what it found.
     pub created: bool,
+    /// It changes what was there before, as opposed to adding something to it.
+    pub change: bool,
     deleted: Option<Place>,
 }
 
@@ -52,6 +54,12 @@ pub(super) struct Project {
     presumed: HashMap<(Kind, String), (Place, Option<String>)>,
     /// What was refused as not found: once is enough.
     missing: HashSet<(Kind, String)>,
+    /// Kinds of which something has a name that is not in the scripts.
+    pub unnamed: HashSet<Kind>,
+    /// The command that is carried out is refused: it changes nothing.
+    pub refused: bool,
+    /// It changes what no command has made, so what else there is of it is not known.
+    pub partial: bool,
     /// Properties whose absence has been told.
     pub told: HashSet<&'static str>,
     /// Revisions that get no traffic yet, by the index of their service.
@@ -85,7 +93,9 @@ impl Project {
             self.created.insert((kind, None));
         }
         let Scope { project, region } = scope;
-        self.entries.push(Entry { kind, name: name.to_owned(), region, project, node, place, created, deleted: None });
+        let entry =
+            Entry { kind, name: name.to_owned(), region, project, node, place, created, change: false, deleted: None };
+        self.entries.push(entry);
         index
     }
 
@@ -110,6 +120,20 @@ impl Project {
     pub fn replace(&mut self, index: usize, place: Place) {
         self.entries[index].deleted = Some(place);
         self.entries[index].created = false;
+    }
+
+    /// The network that the commands are about, if it is only one.
+    pub fn only_network(&self) -> Option<String> {
+        let mut networks = HashSet::new();
+        for entry in self.entries.iter().filter(|entry| entry.deleted.is_none()).take(MOST_COMPARED * 4) {
+            let interfaces = entry.node.get("networkInterfaces").map_or(&[][..], Node::items);
+            let nodes = std::iter::once(&entry.node).chain(interfaces);
+            let named = nodes.filter_map(|node| node.get("network").and_then(Node::text));
+            let own = (entry.kind == Kind::Network).then_some(&*entry.name);
+            networks.extend(named.chain(own).map(|text| text.rsplit('/').next().unwrap_or(text).to_owned()));
+        }
+        let mut networks = networks.into_iter();
+        networks.next().filter(|first| networks.next().is_none() && !first.contains("${"))
     }
 
     /// Whether a network was made by a command.
@@ -232,7 +256,12 @@ impl Project {
         }
         for entry in self.entries {
             if entry.deleted.is_none() {
-                import.add_of(entry.project.or_else(|| only.clone()), entry.kind, entry.node);
+                let project = entry.project.or_else(|| only.clone());
+                if entry.change && !entry.created {
+                    import.add_change(project, entry.kind, entry.node);
+                } else {
+                    import.add_of(project, entry.kind, entry.node);
+                }
             }
         }
     }

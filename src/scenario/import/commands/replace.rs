@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 
 use super::arg::Arg;
 use super::call::Call;
+use super::project::Scope;
 use super::run::forget;
 use crate::scenario::diagnostic::{Diagnostic, Place};
 use crate::scenario::import::{Format, Kind, knative, secrets};
@@ -33,14 +34,28 @@ pub(super) fn run(call: &mut Call<'_>) {
         }
         let before = call.import.resources.len();
         knative::read(call.import, document);
-        // The flag says where, unless the manifest does.
-        let Some(region) = region.clone() else { continue };
-        let text = call.text(&region);
-        for resource in call.import.resources.iter_mut().skip(before) {
-            let path = resource.node.get("name").and_then(Node::text).is_some_and(|name| name.contains('/'));
-            if !path && resource.node.get("region").is_none() && matches!(resource.node.value, Value::Mapping(_)) {
-                resource.node.put("region", text.clone());
+        for mut resource in call.import.resources.split_off(before) {
+            let named = resource.node.get("name").and_then(Node::text).unwrap_or("").to_owned();
+            // The flag says where, unless the manifest does.
+            if let Some(region) = &region
+                && !named.contains('/')
+                && resource.node.get("region").is_none()
+                && matches!(resource.node.value, Value::Mapping(_))
+            {
+                let text = call.text(region);
+                resource.node.put("region", text);
             }
+            // Later commands change what it says.
+            let of_path = |collection: &str| {
+                let mut words = named.split('/').skip_while(|word| *word != collection);
+                words.nth(1).map(str::to_owned)
+            };
+            let own = resource.node.get("region").and_then(Node::text).filter(|region| !region.contains("${"));
+            let region = own.map(str::to_owned).or_else(|| of_path("locations"));
+            let project = resource.project.or_else(|| of_path("projects")).or_else(|| call.project_of(None));
+            let name = named.rsplit('/').next().unwrap_or("");
+            let scope = Scope { project, region };
+            call.project.add(resource.kind, name, scope, resource.node, file.place, true);
         }
     }
 }

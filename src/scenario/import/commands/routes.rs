@@ -3,8 +3,9 @@
 use super::arg::Arg;
 use super::call::Call;
 use super::nat;
+use crate::scenario::diagnostic::Diagnostic;
 use crate::scenario::import::Kind;
-use crate::scenario::tree::Node;
+use crate::scenario::tree::{Node, shorten};
 
 /// Reserved addresses and ranges.
 pub(super) fn address(call: &mut Call<'_>, verb: &str) {
@@ -47,7 +48,7 @@ pub(super) fn address(call: &mut Call<'_>, verb: &str) {
 
 fn fields(call: &mut Call<'_>, node: &mut Node, region: Option<&Arg>, value: Option<&Arg>) {
     let command = call.command;
-    if let Some(value) = value {
+    if let Some(value) = value.filter(|value| call.is_given(value, "addresses")) {
         let text = call.text(value);
         node.put("address", text);
     }
@@ -76,7 +77,17 @@ pub(super) fn route(call: &mut Call<'_>, verb: &str) {
     let command = call.command;
     for name in &command.arguments {
         if verb == "delete" {
-            call.delete(Kind::Route, name, None);
+            delete_route(call, name);
+            continue;
+        }
+        // Without them it would be about everything, or lead nowhere.
+        let unknown = HOPS.iter().map(|(flag, _)| *flag).chain(["destination-range"]);
+        let unknown =
+            unknown.filter_map(|flag| Some((flag, command.value(flag)?))).find(|(_, value)| value.is_unknown());
+        if let Some((flag, value)) = unknown {
+            let message = format!("--{flag} is not in the scripts: the route `{}` is left out", shorten(name.name()));
+            let help = "put the value in before the import, such as with `envsubst < file`";
+            call.import.push(Diagnostic::warning("route-unknown", message).at(value.place).help(help));
             continue;
         }
         let mut node = call.named(name, None);
@@ -84,12 +95,28 @@ pub(super) fn route(call: &mut Call<'_>, verb: &str) {
         call.required("destination-range");
         call.put(&mut node, "destination-range", "destRange");
         call.put(&mut node, "priority", "priority");
-        if command.flag("tags").is_some() {
-            call.put_list(&mut node, "tags", "tags");
-        }
+        call.put_names(&mut node, "tags", "tags");
         next_hop(call, &mut node);
         call.create(Kind::Route, name, None, node);
     }
+}
+
+/// Takes a route away: one that a command has made, or the default route that Google has made with the network.
+fn delete_route(call: &mut Call<'_>, name: &Arg) {
+    let scope = call.scope(Some(name), None);
+    let made = call.project.find(Kind::Route, name.name(), &scope).is_some();
+    let network = call.project.only_network().filter(|_| !made && name.name().starts_with("default-route-"));
+    let Some(network) = network else { return call.delete(Kind::Route, name, None) };
+    let mut of = Arg::new(name.place);
+    of.push(&network, name.place.start, name.place.end);
+    let Some(index) = call.part(Kind::Network, &of, None) else { return };
+    call.edit(index, |call, node| {
+        let value = call.word(name.place, "true");
+        node.put("deleteDefaultRoutesOnCreate", value);
+    });
+    let message =
+        format!("this is taken for the default route of the network `{}`, the only one here", shorten(&network));
+    call.import.push(Diagnostic::note("default-route-deleted", message).at(name.place));
 }
 
 fn network(call: &mut Call<'_>, node: &mut Node) {
@@ -177,7 +204,7 @@ pub(super) fn policy_based(call: &mut Call<'_>, verb: &str) {
     call.exclusive("tags", "interconnect-attachment-region");
     if let Some(flag) = command.flag("tags") {
         let mut machines = call.mapping(flag.place);
-        call.put_list(&mut machines, "tags", "tags");
+        call.put_names(&mut machines, "tags", "tags");
         node.put("virtualMachine", machines);
     }
     if let Some(flag) = command.flag("interconnect-attachment-region") {

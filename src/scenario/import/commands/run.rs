@@ -25,7 +25,13 @@ pub(super) fn run(call: &mut Call<'_>, kind: Kind, verb: &str) {
         "deploy" => {
             let scope = call.scope(Some(name), region);
             match call.project.find(kind, name.name(), &scope) {
-                Some(index) => change(call, index, kind, region),
+                Some(index) => {
+                    // A script that asks whether it is there updates it or makes it.
+                    if call.around.tolerant {
+                        call.project.entries[index].change = false;
+                    }
+                    change(call, index, kind, region);
+                }
                 None => create(call, kind, name, region),
             }
         }
@@ -48,7 +54,9 @@ pub(super) fn run(call: &mut Call<'_>, kind: Kind, verb: &str) {
 
 fn create(call: &mut Call<'_>, kind: Kind, name: &Arg, region: Option<&Arg>) {
     let mut node = call.named(name, region);
+    call.project.partial = false;
     fields(call, &mut node, kind, region);
+    call.project.refused = false;
     call.create(kind, name, region, node);
 }
 
@@ -65,7 +73,14 @@ fn change(call: &mut Call<'_>, index: usize, kind: Kind, region: Option<&Arg>) {
         let message = "this revision gets no traffic: what it changes counts once `update-traffic` sends it some";
         return call.import.push(Diagnostic::note("no-traffic", message).at(place));
     }
-    call.edit(index, |call, node| fields(call, node, kind, region));
+    call.project.partial = !call.project.entries[index].created;
+    call.edit(index, |call, node| {
+        let before = node.clone();
+        fields(call, node, kind, region);
+        if std::mem::take(&mut call.project.refused) {
+            *node = before;
+        }
+    });
 }
 
 fn traffic(call: &mut Call<'_>, index: usize) {
@@ -181,6 +196,9 @@ pub(super) fn give(node: &mut Node, key: &str, mut value: Node) {
 pub(super) fn or_default(call: &mut Call<'_>, node: &mut Node, flag: &str, field: &str) {
     if call.command.value(flag).is_some_and(|value| value.text == "default") {
         node.take(field);
+        if let Some(given) = call.command.flag(flag).filter(|_| call.project.partial) {
+            call.not_cleared(given.place);
+        }
     } else {
         call.put(node, flag, field);
     }
@@ -224,13 +242,17 @@ fn vpc_access(call: &mut Call<'_>, access: &mut Node, region: Option<&Arg>) {
             access.take(field);
             access.take("egress");
             clears = Some(flag.place);
+            if call.project.partial {
+                call.not_cleared(flag.place);
+            }
         }
     }
     let (connector, network, subnet) =
         (command.value("vpc-connector"), command.value("network"), command.value("subnet"));
     if let Some(connector) = connector.filter(|connector| !connector.text.is_empty()) {
         refused |= call.refer(Kind::Connector, connector, region, None) == Found::Missing;
-        together(call, access, "networkInterfaces", connector.place, refused);
+        let place = command.flag("vpc-connector").map_or(connector.place, |flag| flag.place);
+        together(call, access, "networkInterfaces", place, refused);
         let text = call.text(connector);
         access.put("connector", text);
         access.take("networkInterfaces");
@@ -257,7 +279,7 @@ fn vpc_access(call: &mut Call<'_>, access: &mut Node, region: Option<&Arg>) {
             "all" | "all-traffic" => "ALL_TRAFFIC".to_owned(),
             other => other.to_ascii_uppercase().replace('-', "_"),
         };
-        let attached = access.get("connector").or(access.get("networkInterfaces")).is_some();
+        let attached = call.project.partial || access.get("connector").or(access.get("networkInterfaces")).is_some();
         let word = call.word(egress.place, word);
         access.put("egress", word);
         if let (true, Some(clears)) = (attached, clears) {
@@ -296,7 +318,10 @@ fn tags(call: &mut Call<'_>, access: &mut Node) {
     let Some(flag) = command.flag("network-tags").or(command.flag("clear-network-tags").filter(|_| clears)) else {
         return;
     };
-    if access.get("networkInterfaces").is_none() {
+    if clears && call.project.partial {
+        call.not_cleared(flag.place);
+    }
+    if access.get("networkInterfaces").is_none() && (clears || !call.project.partial) {
         if !clears && access.get("connector").is_none() {
             let message = "--network-tags are for Direct VPC egress: this workload has no network";
             call.import.push(
@@ -311,7 +336,7 @@ fn tags(call: &mut Call<'_>, access: &mut Node) {
     if clears {
         interface.take("tags");
     } else {
-        call.put_list(&mut interface, "network-tags", "tags");
+        call.put_names(&mut interface, "network-tags", "tags");
     }
     let list = call.import.build.list(flag.place, vec![interface]);
     access.put("networkInterfaces", list);
@@ -332,7 +357,8 @@ fn attach(
     // Only where no subnet is named, now or before, is it that of the network's name.
     let missing =
         if subnet.is_none() && named { false } else { subnet_exists(call, network, subnet, region) == Found::Missing };
-    together(call, access, "connector", place, refused || missing);
+    let flag = call.command.flag("network").or(call.command.flag("subnet"));
+    together(call, access, "connector", flag.map_or(place, |flag| flag.place), refused || missing);
 }
 
 /// Whether the subnet is there that a workload is to be in: the named one, or that of the network's name.
@@ -358,6 +384,7 @@ fn subnet_exists(call: &mut Call<'_>, network: Option<&Arg>, subnet: Option<&Arg
 /// not be used together" (reported by users for services and jobs). It is told as a note if the command is refused anyway.
 fn together(call: &mut Call<'_>, access: &Node, other: &str, place: Place, refused: bool) {
     let Some(before) = access.get(other) else { return };
+    call.project.refused = true;
     let clear = if other == "connector" { "--clear-vpc-connector" } else { "--clear-network" };
     let message = "VPC connector and direct VPC can not be used together";
     let diagnostic = if refused || call.around.tolerant {

@@ -1,7 +1,7 @@
 //! Shell scripts as far as gcloud commands need it: words with their exact places, in statements.
 //!
-//! Quotes, escapes, line continuations, variables, here-documents, `for` loops and functions are understood. Other control
-//! flow is read as if its commands ran once, each marked as guarded. Nothing is evaluated here ([`super::interpret`] does
+//! Quotes, escapes, line continuations, variables, here-documents, `if`, `for` loops and functions are understood. Other
+//! control flow is read as if its commands ran once, each marked as guarded. Nothing is evaluated here ([`super::interpret`] does
 //! that), nothing recurses deeper than a handful of levels, and whatever the text is, reading it takes time in its length.
 
 use std::rc::Rc;
@@ -20,8 +20,39 @@ const DEEPEST_SUBSTITUTION: usize = 4;
 #[derive(Debug)]
 pub(super) enum Statement {
     Command(Simple),
-    For { name: Box<str>, items: Vec<Word>, body: Rc<[Statement]>, place: Place },
-    Function { name: Box<str>, body: Rc<[Statement]>, place: Place },
+    For {
+        name: Box<str>,
+        items: Vec<Word>,
+        body: Rc<[Statement]>,
+        place: Place,
+    },
+    Function {
+        name: Box<str>,
+        body: Rc<[Statement]>,
+        place: Place,
+    },
+    /// Conditions with what runs if they hold, and what runs if none does.
+    If {
+        branches: Vec<Branch>,
+        otherwise: Rc<[Statement]>,
+        place: Place,
+    },
+}
+
+/// A condition, and what runs if it holds.
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub condition: Rc<[Statement]>,
+    pub body: Rc<[Statement]>,
+}
+
+/// What stands between a command and the one before it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chain {
+    #[default]
+    None,
+    And,
+    Or,
 }
 
 /// A command before expansion: its words with assignments among them.
@@ -37,6 +68,10 @@ pub(super) struct Simple {
     pub tolerant: bool,
     /// The construct that decides whether it runs.
     pub guard: Option<Place>,
+    /// Whether it runs is up to the command before it.
+    pub chain: Chain,
+    /// After `!`.
+    pub negated: bool,
 }
 
 /// A word before expansion.
@@ -56,6 +91,8 @@ pub(super) enum Part {
     Variable {
         name: Box<str>,
         default: Option<Rc<Word>>,
+        /// `${NAME:+…}`: the word counts if there is a value, not if there is none.
+        instead: bool,
         assigns: bool,
         quoted: bool,
         start: u32,
@@ -67,7 +104,13 @@ pub(super) enum Part {
         start: u32,
         end: u32,
     },
-    /// What cannot be evaluated: arithmetic, substrings.
+    /// `$((…))`.
+    Arithmetic {
+        text: Box<str>,
+        start: u32,
+        end: u32,
+    },
+    /// What cannot be evaluated: substrings, lengths.
     Unknown {
         start: u32,
         end: u32,
@@ -103,8 +146,11 @@ pub(super) fn parse(
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    /// `if`, `while`, `until`, `select`, or a `for` too deep; closed by `fi` or `done`.
+    If,
+    /// `while`, `until`, `select`, or an `if` or a `for` too deep; closed by `fi` or `done`.
     Guard,
+    /// A brace after `&&`; what is in it may not run.
+    Group,
     Case,
     Brace,
     For,
@@ -115,6 +161,7 @@ enum Kind {
 enum Open {
     For { name: Box<str>, items: Vec<Word>, place: Place },
     Function { name: Box<str>, place: Place },
+    If { condition: Option<Rc<[Statement]>>, branches: Vec<Branch>, place: Place, last: bool },
 }
 
 struct Parser<'a> {
@@ -137,6 +184,8 @@ struct Parser<'a> {
     document: Option<usize>,
     /// After `||`.
     alternative: bool,
+    chain: Chain,
+    negated: bool,
     report: Vec<Diagnostic>,
 }
 
@@ -167,6 +216,8 @@ impl<'a> Parser<'a> {
             waiting: Vec::new(),
             document: None,
             alternative: false,
+            chain: Chain::None,
+            negated: false,
             report: Vec::new(),
         }
     }
@@ -215,13 +266,18 @@ impl<'a> Parser<'a> {
                 self.redirect();
             }
             b'&' => {
-                self.at += 1 + usize::from(self.byte(1) == b'&');
+                let both = self.byte(1) == b'&';
+                self.at += 1 + usize::from(both);
                 self.finish_command(false);
+                if both {
+                    self.chain = Chain::And;
+                }
             }
             b'|' if self.byte(1) == b'|' => {
                 self.at += 2;
                 self.finish_command(true);
                 self.alternative = true;
+                self.chain = Chain::Or;
             }
             b'|' => {
                 self.at += 1 + usize::from(self.byte(1) == b'&');
@@ -272,7 +328,17 @@ impl<'a> Parser<'a> {
             return self.begin_function(name, place);
         }
         if self.byte(1) == b'(' {
-            self.at = self.matching(self.at, self.end, b'(', b')');
+            let start = self.at;
+            self.at = self.matching(start, self.end, b'(', b')');
+            if self.current.words.is_empty() {
+                // `((…))` is `let`.
+                let (from, to) = (start + 2, self.at.saturating_sub(2).max(start + 2).min(self.end));
+                let place = self.place(start, self.at);
+                let name = Part::Literal { text: "let".into(), start: place.start, end: place.end };
+                let text = self.text.get(from..to).unwrap_or("").into();
+                let text = Part::Literal { text, start: from as u32, end: to as u32 };
+                self.current.words = [name, text].map(|part| Word { parts: vec![part], place }).into();
+            }
             return;
         }
         self.at += 1;
@@ -333,7 +399,13 @@ impl<'a> Parser<'a> {
             self.alternative = alternative && !fails;
             return;
         }
-        simple.tolerant = fails || alternative;
+        let asked = matches!(
+            (self.kinds.last(), self.open.last()),
+            (Some(Kind::If), Some(Open::If { condition: None, last: false, .. }))
+        );
+        simple.tolerant = fails || alternative || asked;
+        simple.chain = std::mem::take(&mut self.chain);
+        simple.negated = std::mem::take(&mut self.negated);
         simple.guard = self.guards.last().copied();
         if self.pending.is_empty() {
             self.emit(simple);
@@ -354,6 +426,16 @@ impl<'a> Parser<'a> {
         let statement = match open {
             Open::For { name, items, place } => Statement::For { name, items, body, place },
             Open::Function { name, place } => Statement::Function { name, body, place },
+            Open::If { condition, mut branches, place, last } => {
+                let mut otherwise: Rc<[Statement]> = Rc::new([]);
+                match condition {
+                    Some(condition) => branches.push(Branch { condition, body }),
+                    None if last => otherwise = body,
+                    // Cut off in its condition.
+                    None => branches.push(Branch { condition: body, body: Rc::new([]) }),
+                }
+                Statement::If { branches, otherwise, place }
+            }
         };
         if let Some(list) = self.lists.last_mut() {
             list.push(statement);
@@ -367,8 +449,8 @@ impl<'a> Parser<'a> {
         }
         while let Some(kind) = self.kinds.pop() {
             match kind {
-                Kind::For | Kind::Function => self.close_list(),
-                Kind::Guard | Kind::Case => {
+                Kind::For | Kind::Function | Kind::If => self.close_list(),
+                Kind::Guard | Kind::Case | Kind::Group => {
                     self.guards.pop();
                 }
                 Kind::Brace => {}
@@ -429,6 +511,34 @@ impl<'a> Parser<'a> {
         Some((name, adds))
     }
 
+    /// `then`, `else` or `elif` of the innermost `if`.
+    fn next_branch(&mut self, word: &str) {
+        // What was left open inside it closes with it; an `if` too deep has no branches.
+        let Some(at) = self.kinds.iter().rposition(|kind| matches!(kind, Kind::If | Kind::Guard)) else { return };
+        if self.kinds[at] != Kind::If {
+            return;
+        }
+        while self.kinds.len() > at + 1 {
+            let Some(kind) = self.kinds.last().copied() else { return };
+            self.close(&[kind]);
+        }
+        let (Some(list), Some(Open::If { condition, branches, last, .. })) =
+            (self.lists.last_mut(), self.open.last_mut())
+        else {
+            return;
+        };
+        match (word, &condition) {
+            ("then", None) if !*last => *condition = Some(std::mem::take(list).into()),
+            ("else" | "elif", Some(_)) => {
+                if let Some(condition) = condition.take() {
+                    branches.push(Branch { condition, body: std::mem::take(list).into() });
+                }
+                *last = word == "else";
+            }
+            _ => {}
+        }
+    }
+
     /// Handles a reserved word where a command may begin.
     fn keyword(&mut self) -> bool {
         let mut at = self.at;
@@ -440,12 +550,20 @@ impl<'a> Parser<'a> {
         let place = self.place(start, at);
         let after = self.bytes.get(at).copied().unwrap_or(b'\n');
         match word {
-            "then" | "else" | "elif" | "do" | "!" | "time" => {}
+            "do" | "time" => {}
+            "!" => self.negated = !self.negated,
+            "then" | "else" | "elif" => self.next_branch(word),
+            "if" if self.open.len() < DEEPEST => {
+                self.kinds.push(Kind::If);
+                self.open.push(Open::If { condition: None, branches: Vec::new(), place, last: false });
+                self.lists.push(Vec::new());
+                self.chain = Chain::None;
+            }
             "if" | "while" | "until" | "select" => {
                 self.kinds.push(Kind::Guard);
                 self.guards.push(place);
             }
-            "fi" => self.close(&[Kind::Guard]),
+            "fi" => self.close(&[Kind::If, Kind::Guard]),
             "done" => self.close(&[Kind::Guard, Kind::For]),
             "case" => {
                 self.at = at;
@@ -457,8 +575,13 @@ impl<'a> Parser<'a> {
                 return true;
             }
             "esac" => self.close(&[Kind::Case]),
+            "{" if self.chain == Chain::And => {
+                self.chain = Chain::None;
+                self.kinds.push(Kind::Group);
+                self.guards.push(place);
+            }
             "{" => self.kinds.push(Kind::Brace),
-            "}" => self.close(&[Kind::Brace, Kind::Function]),
+            "}" => self.close(&[Kind::Brace, Kind::Function, Kind::Group]),
             // A prompt that was copied along.
             "" if after == b'$' && matches!(self.bytes.get(at + 1), Some(b' ' | b'\t')) => at += 1,
             "for" => {

@@ -8,6 +8,7 @@ use crate::scenario::tree::{self, Node, Value};
 
 mod families;
 mod hostile;
+mod unknown;
 
 /// Runs texts as scripts or Markdown.
 fn run_all(texts: &[&str]) -> Import {

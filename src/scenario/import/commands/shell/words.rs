@@ -171,7 +171,8 @@ impl Parser<'_> {
         match self.byte(1) {
             b'(' if self.byte(2) == b'(' => {
                 self.at = self.matching(from + 1, self.end, b'(', b')');
-                parts.push(Part::Unknown { start, end: self.at as u32 });
+                let inner = self.text.get(from + 3..self.at.saturating_sub(2)).unwrap_or("");
+                parts.push(Part::Arithmetic { text: inner.into(), start, end: self.at as u32 });
             }
             b'(' => {
                 self.at = self.matching(from + 1, self.end, b'(', b')');
@@ -186,13 +187,21 @@ impl Parser<'_> {
                 }
                 self.at = at;
                 let name = self.text[from + 1..at].into();
-                parts.push(Part::Variable { name, default: None, assigns: false, quoted, start, end: at as u32 });
+                parts.push(Part::Variable {
+                    name,
+                    default: None,
+                    instead: false,
+                    assigns: false,
+                    quoted,
+                    start,
+                    end: at as u32,
+                });
             }
             b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'$' | b'!' => {
                 self.at = from + 2;
                 let name = self.text[from + 1..from + 2].into();
                 let end = self.at as u32;
-                parts.push(Part::Variable { name, default: None, assigns: false, quoted, start, end });
+                parts.push(Part::Variable { name, default: None, instead: false, assigns: false, quoted, start, end });
             }
             _ => {
                 self.at = from + 1;
@@ -207,7 +216,7 @@ impl Parser<'_> {
         Part::Command { inside, start: from as u32, end: self.at as u32 }
     }
 
-    /// `${NAME}`, `${NAME[@]}`, `${NAME:-default}`, `${NAME:=default}`; others are not evaluated.
+    /// `${NAME}`, `${NAME[@]}`, `${NAME:-default}`, `${NAME:=default}`, `${NAME:+other}`; others are not evaluated.
     pub(super) fn braces(&mut self, parts: &mut Vec<Part>, quoted: bool) {
         let from = self.at;
         let start = from as u32;
@@ -228,15 +237,21 @@ impl Parser<'_> {
                 rest = after;
             }
         }
-        let operator = ["", ":-", "-", ":=", "="].into_iter().rfind(|operator| rest.starts_with(operator));
+        let operator = ["", ":-", "-", ":=", "=", ":+", "+"].into_iter().rfind(|operator| rest.starts_with(operator));
         let operator = operator.filter(|operator| rest.is_empty() || !operator.is_empty());
         self.at = end;
         let end_at = end as u32;
         let part = match operator {
             _ if name.is_empty() => Part::Unknown { start, end: end_at },
-            Some("") if rest.is_empty() => {
-                Part::Variable { name: name.into(), default: None, assigns: false, quoted, start, end: end_at }
-            }
+            Some("") if rest.is_empty() => Part::Variable {
+                name: name.into(),
+                default: None,
+                instead: false,
+                assigns: false,
+                quoted,
+                start,
+                end: end_at,
+            },
             Some(operator) if self.depth < DEEPEST_SUBSTITUTION => {
                 let begin = end - 1 - rest.len() + operator.len();
                 let mut inner = Parser::new(self.text, begin, end - 1, self.file, self.depth + 1);
@@ -255,12 +270,19 @@ impl Parser<'_> {
                 }
                 let default = Some(Rc::new(Word { parts, place: self.place(begin, end - 1) }));
                 let assigns = operator.ends_with('=');
-                Part::Variable { name: name.into(), default, assigns, quoted, start, end: end_at }
+                let instead = operator.ends_with('+');
+                Part::Variable { name: name.into(), default, instead, assigns, quoted, start, end: end_at }
             }
             // `${NAME:?message}` is the value or a failure.
-            _ if rest.starts_with(":?") || rest.starts_with('?') => {
-                Part::Variable { name: name.into(), default: None, assigns: false, quoted, start, end: end_at }
-            }
+            _ if rest.starts_with(":?") || rest.starts_with('?') => Part::Variable {
+                name: name.into(),
+                default: None,
+                instead: false,
+                assigns: false,
+                quoted,
+                start,
+                end: end_at,
+            },
             _ => Part::Unknown { start, end: end_at },
         };
         parts.push(part);

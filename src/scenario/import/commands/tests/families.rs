@@ -212,7 +212,7 @@ fn a_connector_and_a_network_exclude_each_other() {
 gcloud run deploy api --region=r1 --vpc-connector=c --vpc-egress=all-traffic
 gcloud run deploy api --region=r1 --network=vpc --subnet=s
 ";
-    expect(text, &[("connector-and-network", "vpc")]);
+    expect(text, &[("connector-and-network", "--network")]);
     let text = "\
 gcloud run deploy api --region=r1 --vpc-connector=c
 gcloud run services update api --region=r1 --clear-vpc-connector --network=vpc --subnet=s
