@@ -85,7 +85,10 @@ pub(super) fn documents(call: &mut Call<'_>, file: &Arg) -> Vec<Node> {
         return Vec::new();
     };
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(&path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes));
+    // A pipe would be waited for, and what a link leads to is not what the script names.
+    let plain = path.symlink_metadata().is_ok_and(|about| about.is_file());
+    let open = if plain { std::fs::File::open(&path) } else { Err(std::io::ErrorKind::NotFound.into()) };
+    let read = open.and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes));
     let problem = match read {
         Err(error) => Some(error.to_string()),
         Ok(_) if bytes.len() as u64 > LONGEST_FILE => Some(format!("it has more than {LONGEST_FILE} bytes")),
