@@ -182,12 +182,14 @@ fn what_no_command_has_made_is_changed_elsewhere() {
 
 #[test]
 fn a_change_of_tags_leaves_the_interface_where_it_is() {
-    let mut import = run("gcloud run services update s --region=r1 --network-tags=t\n");
+    let mut import = crate::scenario::import::Import::default();
     let file = import.sources.add("s.json", "{name: s, region: r1, template: {vpcAccess: {networkInterfaces: [{network: n, subnetwork: x}], egress: ALL_TRAFFIC}}}");
     let text = import.sources.text(file).to_owned();
     let node = crate::scenario::tree::parse(&text, file, &mut Vec::new()).expect("YAML").expect("a document");
     import.add_of(None, crate::scenario::import::Kind::Service, node);
-    import.resources.reverse();
+    let script = import.sources.add("s.sh", "gcloud run services update s --region=r1 --network-tags=t\n");
+    import.text(crate::scenario::import::Form::Script, script, None);
+    import.complete();
     let entries = import.entries(&mut Vec::new());
     let services = entries.iter().find(|entry| &*entry.key.name == "services").expect("services");
     let shown = super::show(&services.value);
