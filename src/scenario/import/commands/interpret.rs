@@ -52,10 +52,13 @@ pub(super) struct Shell {
     /// Those of them that the current command has used.
     doubts: Vec<Place>,
     /// What the variables held before a subshell set them.
-    journals: Vec<Vec<(Box<str>, Option<Vec<String>>)>>,
+    journals: Vec<Journal>,
     /// Values that nobody should see.
     pub secrets: Vec<Place>,
 }
+
+/// Variables that a subshell has set, each with what it held before.
+type Journal = Vec<(Box<str>, Option<Vec<String>>)>;
 
 /// How a command ended, as far as the script itself says.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

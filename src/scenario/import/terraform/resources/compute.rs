@@ -95,6 +95,7 @@ fn hop_that_is_a_resource(block: &mut Reading<'_>, context: &Context) {
                 return;
             };
             let Some(path) = context.instances.get(&path).cloned() else { return };
+            block.known_after_all("next_hop_ip");
             block.node(path)
         }
     };

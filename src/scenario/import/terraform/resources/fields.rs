@@ -327,6 +327,11 @@ impl<'i> Reading<'i> {
         Some(self.import.build.text(place, value))
     }
 
+    /// Says that what an attribute means has been found out.
+    pub fn known_after_all(&mut self, path: &str) {
+        self.unknown_by_path.remove(path);
+    }
+
     /// What the text has where an attribute is not known: its expression, or a part of that.
     pub fn unknown_source(&self, path: &str) -> Option<&str> {
         let place = self.unknown_at(path)?.place;
