@@ -78,6 +78,8 @@ struct Known {
     /// Addresses of VMs by subnet.
     addresses: HashMap<String, Vec<Ipv4Addr>>,
     firewalled: HashSet<String>,
+    /// Subnets that are a connector's, which must be a /28.
+    of_connectors: HashSet<String>,
 }
 
 fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
@@ -135,6 +137,10 @@ impl Known {
                         self.addresses.entry(bare(subnet).to_owned()).or_default().push(address);
                     }
                 }
+            }
+            Kind::Connector => {
+                let subnet = node.at_path(&["subnet", "name"]).and_then(Node::text);
+                self.of_connectors.extend(subnet.map(|subnet| bare(subnet).to_owned()));
             }
             Kind::Firewall => {
                 self.firewalled.extend(text(node, "network").map(|network| bare(network).to_owned()));
@@ -417,7 +423,10 @@ impl Assumer<'_> {
             Kind::Subnetwork => {
                 self.missing_network(node, "subnet");
                 if text(node, "ipCidrRange").is_none() && text(node, "stackType") != Some("IPV6_ONLY") {
-                    self.range(node, "subnet", SUBNETS, 24);
+                    let of_connector =
+                        text(node, "name").is_some_and(|name| self.known.of_connectors.contains(bare(name)));
+                    let (within, length) = if of_connector { (CONNECTORS, 28) } else { (SUBNETS, 24) };
+                    self.range(node, "subnet", within, length);
                 }
             }
             Kind::Route | Kind::Firewall | Kind::PolicyBasedRoute | Kind::ForwardingRule | Kind::Address => {
@@ -677,6 +686,23 @@ mod tests {
         let (made, codes) = made(text);
         assert_eq!(made, ["addresses ip-1 r1", "addresses ip-2 r1"]);
         assert_eq!(codes, ["assumed-network", "assumed-address", "assumed-address"]);
+    }
+
+    #[test]
+    fn a_connectors_subnet_without_a_range_gets_a_28() {
+        let text = "networks: [{name: vpc}]\nsubnetworks: [{name: s, region: r1, network: vpc}]\n\
+             connectors: [{name: c, region: r1, subnet: {name: s}}]\n";
+        let (mut sources, mut report, mut build) = (Sources::default(), Vec::new(), Build::default());
+        let file = sources.add("t", text);
+        let root = tree::parse(text, file, &mut report).expect("YAML").expect("a document");
+        let of = |entry: &Entry| {
+            let kind = Kind::of_collection(&entry.key.name).expect("a kind");
+            let items = entry.value.items().iter().cloned();
+            items.map(move |node| Resource { kind, node, project: None, change: false }).collect::<Vec<_>>()
+        };
+        let mut resources: Vec<Resource> = root.entries().iter().flat_map(of).collect();
+        complete(&mut resources, &[], &HashSet::new(), &mut build, &mut report);
+        assert_eq!(text_of(&resources[1].node, "ipCidrRange"), Some("10.8.0.0/28"));
     }
 
     #[test]
