@@ -1,8 +1,8 @@
 //! Configuration that people already have, as parts of a scenario.
 //!
-//! Each format has a file of its own, and all do the same: they turn what they read into [`Resource`]s in the shape of
-//! Google's REST APIs, whose every value keeps the place where it stands in the **original** text. Merged ([`merge`]) and
-//! completed ([`assume`]), they are decoded and checked like a scenario that somebody has typed, so a finding points into
+//! Each format has a file of its own, and all do the same: they turn what they read into `Resource`s in the shape of
+//! Google's REST APIs, whose every value keeps the place where it stands in the **original** text. Merged (`merge`) and
+//! completed (`assume`), they are decoded and checked like a scenario that somebody has typed, so a finding points into
 //! the plan, the script or the manifest it is about. Formats are told apart by content, never by the name of a file.
 //!
 //! ```text
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! What is not read is counted and told; what is assumed is a note at the place that made it necessary. Secrets never get
-//! into a resource, and are hidden in the texts that findings quote ([`secrets`]).
+//! into a resource, and are hidden in the texts that findings quote (`secrets`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
